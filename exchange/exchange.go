@@ -1,0 +1,217 @@
+// Package exchange holds the values that cross the house: who a connection
+// belongs to, what each side did on it, and the three boundaries that these
+// values pass: Decoder, Watcher and Player. It does no I/O.
+//
+// An exchange is the events of one stream, from its request's Head to the End
+// of both sides:
+//
+//	client: Head Data* [Trailers] End
+//	server: Head(1xx)* Head Data* [Trailers] End
+//
+// A stream whose final Head is 101, or 2xx to CONNECT, carries Data of both
+// sides, in order, until each side's End.
+package exchange
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Side says who did something.
+type Side uint8
+
+// The two sides of a connection.
+const (
+	Client Side = iota // the target's end
+	Server             // the origin, or we in its place
+)
+
+// String returns "client" or "server".
+func (s Side) String() string {
+	if s == Client {
+		return "client"
+	}
+	return "server"
+}
+
+// A Field is one header or trailer field as it was sent: order, case and
+// duplicates are kept by keeping a slice of them. Value is bytes, not
+// necessarily UTF-8, without the optional white space around it.
+type Field struct{ Name, Value string }
+
+// Get returns the first value of name, compared without case, and whether there is one.
+func Get(fields []Field, name string) (string, bool) {
+	for _, f := range fields {
+		if strings.EqualFold(f.Name, name) {
+			return f.Value, true
+		}
+	}
+	return "", false
+}
+
+// Caller is the process that opened a connection. A zero PID means unknown.
+type Caller struct {
+	PID     int
+	UID     int
+	Cgroup  uint64 // cgroup v2 inode number
+	Command string // the executable's base name, as /proc/PID/comm has it
+}
+
+// Origin is the server that the client believes it reached.
+type Origin struct {
+	Addr   netip.AddrPort // what the client connected to; may be a pinned address
+	Name   string         // the host name pinned to Addr, "" if none is
+	SNI    string         // the name that the client asked TLS for, "" if none
+	TLS    bool
+	ALPN   string   // the protocol negotiated in TLS, "" if none
+	Names  []string // the DNS names and addresses in the origin's certificate
+	Caller Caller
+}
+
+// Host is the best name known for the origin without looking at a request:
+// SNI, else the pinned name, else the address.
+func (o Origin) Host() string {
+	switch {
+	case o.SNI != "":
+		return o.SNI
+	case o.Name != "":
+		return o.Name
+	}
+	return o.Addr.Addr().Unmap().String()
+}
+
+// Kind says what an Event is.
+type Kind uint8
+
+// The kinds of events.
+const (
+	KindHead     Kind = iota + 1 // Event.Head: a request, a response, a 1xx
+	KindData                     // Event.Data: a piece of body or of an upgraded stream
+	KindTrailers                 // Event.Fields
+	KindEnd                      // Event.End
+)
+
+// Head is a request's or a response's first part. Which of the two is told by
+// Status: it is zero in a request.
+type Head struct {
+	Method    string // request
+	Scheme    string // request: "http" or "https", from the connection or :scheme
+	Authority string // request: Host or :authority, as sent; "" if none was
+	Target    string // request: the request-target as sent: path and query, "*", or absolute-form
+	Status    int    // response
+	Reason    string // response, HTTP/1 only
+	Version   string // "1.0", "1.1", "2" or "3"
+	Fields    []Field
+	// Raw is the head as read, up to and with its empty line, and is set only
+	// where printing the other members would not give it back (HTTP/1: odd
+	// spacing, bare LF).
+	Raw []byte
+}
+
+// How tells how one side of a stream ended.
+type How uint8
+
+// The ways in which a side ends.
+const (
+	Complete  How = iota // as the protocol says
+	Truncated            // the connection ended before the message did
+	Reset                // RST, RST_STREAM or GOAWAY
+	Refused              // no connection could be made
+	Timeout
+	TLSAlert
+)
+
+// String returns the word for h that cassettes use.
+func (h How) String() string {
+	return [...]string{"complete", "truncated", "reset", "refused", "timeout", "tls"}[h]
+}
+
+// End is how and why one side of a stream ended.
+type End struct {
+	How  How
+	Code uint32 // HTTP/2: the error code of RST_STREAM or GOAWAY
+	Err  string // the cause in words; "" if complete
+}
+
+// An Event is one thing that one side did on one stream of a connection.
+// The bytes it points to are valid only during the call that passes it on.
+type Event struct {
+	Stream uint64 // HTTP/1: 1, 2, 3… in order of requests; HTTP/2: the stream id
+	From   Side
+	Kind   Kind
+	At     time.Duration // since the connection was opened
+	Head   *Head
+	Data   []byte
+	// Chunk is, on the first Data of an HTTP/1 chunk, the chunk's size, and
+	// zero on every other: a chunk may arrive in several pieces.
+	Chunk  int64
+	Fields []Field // trailers; may be empty: then it marks the end of a chunked body
+	End    *End
+	// Raw is the framing as read, where printing would not give it back. On the
+	// first Data of a chunk: the chunk-size line with its line end, set if it is
+	// not lower-case hex, CRLF. On Trailers: the last chunk's line through the
+	// empty line.
+	Raw []byte
+}
+
+// A Decoder turns the bytes of one connection, both sides as they come, into
+// events. It never blocks, holds a bounded amount, and is not safe for
+// concurrent use. After an error it understands no more: every later call
+// returns the same error and emits nothing.
+type Decoder interface {
+	// Feed takes the next bytes that from sent. Events alias b and the
+	// decoder's own buffers; they are valid only during emit.
+	Feed(from Side, at time.Duration, b []byte, emit func(Event)) error
+	// Close says that from sends no more, and how it ended (Complete for a FIN).
+	// A message that was not at its end is reported Truncated or Reset.
+	Close(from Side, at time.Duration, end End, emit func(Event)) error
+}
+
+// An Encoder turns the server's events of one stream into bytes for the client.
+type Encoder interface {
+	// Encode appends e to dst.
+	Encode(dst []byte, e Event) ([]byte, error)
+}
+
+// A Watcher is told what happens on connections while it passes by.
+// Open is safe for concurrent use.
+type Watcher interface {
+	Open(o Origin) (Watch, error)
+}
+
+// A Watch is told what happens on one connection. Its methods are called one
+// at a time. It copies what it keeps. After an error it is not called again.
+type Watch interface {
+	Event(e Event) error
+	// Flush hands what was told so far to the kernel: it survives SIGKILL.
+	Flush() error
+	Close() error
+}
+
+// An Offer is what a replayed TLS server shows: the origin's choice of
+// protocol and the names in its certificate.
+type Offer struct {
+	ALPN  []string // in order of preference; empty: none was negotiated
+	Names []string
+}
+
+// A Player answers in the origin's place. Its methods are safe for concurrent use.
+type Player interface {
+	// Offer is asked before the TLS handshake is answered.
+	Offer(o Origin) Offer
+	Open(o Origin) (Play, error)
+}
+
+// A Play answers the exchanges of one connection. Events of one stream come in
+// order, one at a time; those of different streams may come concurrently.
+type Play interface {
+	// Event takes what the client did. When it is the End of a request, the
+	// whole answer goes to answer, in order and blocking while the client reads
+	// slowly, before Event returns. An interim answer (100) may go earlier.
+	// Nothing that matches: a *Miss, and answer was not called for a final head.
+	// An error of answer is returned as it is; the recording was then not used up
+	// unless a byte was delivered.
+	Event(e Event, answer func(Event) error) error
+	Close()
+}
