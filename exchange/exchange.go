@@ -192,8 +192,9 @@ type Watch interface {
 // An Offer is what a replayed TLS server shows: the origin's choice of
 // protocol and the names in its certificate.
 type Offer struct {
-	ALPN  []string // in order of preference; empty: none was negotiated
-	Names []string
+	Recorded bool     // something is recorded for this host and port
+	ALPN     []string // in order of preference; empty: none was negotiated
+	Names    []string
 }
 
 // A Player answers in the origin's place. Its methods are safe for concurrent use.
