@@ -1,0 +1,66 @@
+# serge-net: two commands set everything up on a fresh Debian machine with Go,
+# as root: make demo, make test. Each installs what it needs.
+
+SHELL := /bin/bash
+GO ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
+
+# What the tests run: real clients, real servers, the compiler of the race
+# detector, and the clang that the committed eBPF objects were made with.
+DEMO_PACKAGES := curl ca-certificates
+TEST_PACKAGES := $(DEMO_PACKAGES) gcc libc6-dev clang llvm libbpf-dev nginx-light wget \
+	python3 python3-requests nodejs default-jdk-headless openssl nghttp2-client tmux musl-tools procps
+BENCH_PACKAGES := $(TEST_PACKAGES) wrk hyperfine
+
+# Packages that touch no kernel: they run as anybody, with the race detector.
+PURE := ./bpf/... ./cassette/... ./certs/... ./dnsstub/... ./exchange/... ./mitm/... ./cmd/...
+
+.PHONY: build demo test test-all generate fuzz bench lint cross help apt-%
+
+help: ## what there is to make
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "%-10s %s\n", $$1, $$2}'
+
+build: ## the program, static, into bin/
+	$(BUILD) -o bin/serge-net ./cmd/serge-net
+
+demo: apt-DEMO build ## record and replay real clients against an embedded origin
+	bin/serge-net demo
+
+test: apt-TEST lint cross ## everything that CI checks
+	.ci/coverage
+	$(GO) test -count=1 -timeout 20m ./...
+
+test-all: test ## the rest: every fuzzer for a minute, the whole matrix, soak
+	$(MAKE) fuzz FUZZTIME=60s
+	SERGE_TEST_ALL=1 $(GO) test -count=1 -timeout 60m ./cmd/serge-net ./redirect/...
+
+generate: apt-TEST ## the eBPF objects from their C
+	$(GO) generate ./bpf/...
+
+FUZZTIME ?= 10s
+fuzz: ## each fuzzer for FUZZTIME
+	@set -e; for pkg in $$($(GO) list ./...); do \
+	  for f in $$($(GO) test -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
+	    echo "$$pkg $$f"; $(GO) test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg; \
+	  done; done
+
+bench: apt-BENCH build ## speed beside direct, in alternating rounds, to bench/RESULTS.md
+	$(GO) run ./bench -write bench/RESULTS.md
+
+lint: ## gofmt, vet, staticcheck
+	@out=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo "gofmt: $$out"; exit 1; }
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+cross: ## the other systems compile, and so do their tests
+	GOOS=linux GOARCH=arm64 $(GO) vet ./...
+	GOOS=darwin GOARCH=arm64 $(GO) vet ./...
+	GOOS=windows GOARCH=amd64 $(GO) vet ./...
+
+# apt-X installs what of X_PACKAGES is missing. Elsewhere than on Debian it says
+# what is needed.
+apt-%:
+	@missing=""; for p in $($*_PACKAGES); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
+	[ -z "$$missing" ] || { command -v apt-get >/dev/null || { echo "please install:$$missing"; exit 1; }; \
+	echo "installing:$$missing"; apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $$missing >/dev/null; }
