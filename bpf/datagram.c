@@ -1,0 +1,82 @@
+//go:build ignore
+
+// sendto(2) and recvfrom(2) on unconnected UDP sockets: a question to port 53
+// goes to the packet sockets, and its answer comes from where it was sent to.
+// A v6 socket sends to a mapped address by sendmsg4 and receives by recvmsg6.
+
+SEC("cgroup/sendmsg4")
+int divert_sendmsg4(struct bpf_sock_addr *ctx)
+{
+	struct destination d = {
+		.addr = { 0, 0, bpf_htonl(0xffff), ctx->user_ip4 },
+		.port = ctx->user_port,
+	};
+	if (d.port != bpf_htons(DNS_PORT) || judge(&d, IPPROTO_UDP) != DIVERT)
+		return PROCEED;
+	__u32 ip = alias4(&d);
+	if (!ip)
+		return REFUSE;
+	ctx->user_ip4 = bpf_htonl(ip);
+	ctx->user_port = bpf_htons(packets4);
+	return PROCEED;
+}
+
+SEC("cgroup/sendmsg6")
+int divert_sendmsg6(struct bpf_sock_addr *ctx)
+{
+	struct destination d = {
+		.addr = { ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3] },
+		.port = ctx->user_port,
+	};
+	if (d.port != bpf_htons(DNS_PORT) || judge(&d, IPPROTO_UDP) != DIVERT)
+		return PROCEED;
+	__u16 port = alias6(&d);
+	if (!port)
+		return REFUSE;
+	ctx->user_ip6[0] = 0;
+	ctx->user_ip6[1] = 0;
+	ctx->user_ip6[2] = 0;
+	ctx->user_ip6[3] = bpf_htonl(1);
+	ctx->user_port = bpf_htons(port);
+	return PROCEED;
+}
+
+SEC("cgroup/recvmsg4")
+int divert_recvmsg4(struct bpf_sock_addr *ctx)
+{
+	if (ctx->user_port != bpf_htons(packets4))
+		return PROCEED;
+	__u32 key = bpf_ntohl(ctx->user_ip4);
+	struct destination *q = bpf_map_lookup_elem(&queried, &key);
+	if (q) {
+		ctx->user_ip4 = q->addr[3];
+		ctx->user_port = q->port;
+	}
+	return PROCEED;
+}
+
+SEC("cgroup/recvmsg6")
+int divert_recvmsg6(struct bpf_sock_addr *ctx)
+{
+	struct destination d = {
+		.addr = { ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3] },
+		.port = ctx->user_port,
+	};
+	if (!local(&d))
+		return PROCEED;
+	__u32 key = bpf_ntohs(d.port);
+	if (mapped(&d)) {
+		if (key != packets4)
+			return PROCEED;
+		key = bpf_ntohl(d.addr[3]);
+	}
+	struct destination *q = bpf_map_lookup_elem(&queried, &key);
+	if (q) {
+		ctx->user_ip6[0] = q->addr[0];
+		ctx->user_ip6[1] = q->addr[1];
+		ctx->user_ip6[2] = q->addr[2];
+		ctx->user_ip6[3] = q->addr[3];
+		ctx->user_port = q->port;
+	}
+	return PROCEED;
+}

@@ -1,0 +1,51 @@
+//go:build ignore
+
+// Every packet on its way out: QUIC is refused (EPERM to sendto), so that
+// clients fall back to TCP; a hermetic target reaches only lo.
+
+#define ETH_P_IP 0x0800
+#define ETH_P_IPV6 0x86dd
+
+// read_destination fills d and protocol from the packet's headers. A fragment
+// or a packet with IPv6 extension headers has no port.
+static __always_inline bool read_destination(struct __sk_buff *skb, struct destination *d, __u8 *protocol)
+{
+	__u32 transport = 40;
+	if (skb->protocol == bpf_htons(ETH_P_IP)) {
+		__u8 first;
+		__u16 fragment;
+		d->addr[2] = bpf_htonl(0xffff);
+		if (bpf_skb_load_bytes(skb, 0, &first, 1) || bpf_skb_load_bytes(skb, 6, &fragment, 2) ||
+		    bpf_skb_load_bytes(skb, 9, protocol, 1) || bpf_skb_load_bytes(skb, 16, &d->addr[3], 4))
+			return false;
+		if (fragment & bpf_htons(0x1fff))
+			return true;
+		transport = (first & 15) * 4;
+	} else if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
+		if (bpf_skb_load_bytes(skb, 6, protocol, 1) || bpf_skb_load_bytes(skb, 24, d->addr, 16))
+			return false;
+	} else {
+		return false;
+	}
+	if (*protocol == IPPROTO_TCP || *protocol == IPPROTO_UDP || *protocol == IPPROTO_SCTP)
+		bpf_skb_load_bytes(skb, transport + 2, &d->port, 2);
+	return true;
+}
+
+SEC("cgroup_skb/egress")
+int divert_egress(struct __sk_buff *skb)
+{
+	if (skb->ifindex == LOOPBACK_IFINDEX)
+		return PROCEED;
+	struct destination d = {};
+	__u8 protocol = 0;
+	bool known = read_destination(skb, &d, &protocol);
+	if (hermetic) {
+		count(&d, protocol, WHY_HERMETIC);
+		return REFUSE;
+	}
+	if (!known || protocol != IPPROTO_UDP || d.port != bpf_htons(QUIC_PORT) || excepted(&d))
+		return PROCEED;
+	count(&d, protocol, WHY_QUIC);
+	return REFUSE;
+}

@@ -1,0 +1,116 @@
+package bpf
+
+import (
+	"encoding/binary"
+	"fmt"
+	"net/netip"
+
+	"github.com/cilium/ebpf"
+)
+
+// Slots is how many IPv6 name servers a target can tell apart: the length of
+// Config.Packets6.
+const Slots = 32
+
+// Config is what the programs are told before they are loaded. Ports are those
+// of sockets of ours on loopback; zero means there is none, and what would go
+// there is refused.
+type Config struct {
+	Listener4 uint16        // TCP, 127.0.0.1
+	Listener6 uint16        // TCP, ::1
+	Packets4  uint16        // UDP, all of 127.128.0.0/9
+	Packets6  [Slots]uint16 // UDP, ::1
+
+	// Probe is an address in 127.0.0.0/8 that is always diverted, on every TCP
+	// port, so that a probe which is not diverted stays on this host.
+	Probe netip.Addr
+	// Except are destinations left alone.
+	Except []netip.Prefix
+	// Loopback are TCP ports diverted though their address is a loopback one.
+	Loopback []uint16
+	// Resolvers are addresses whose port 53 is diverted, loopback, link-local
+	// or in Except as they may be. Of the others, loopback's is left alone.
+	Resolvers []netip.Addr
+	// Hermetic refuses every packet that would leave by another device than lo.
+	Hermetic bool
+}
+
+// spec is the programs and maps as c wants them. It makes no system call.
+func spec(c Config) (*ebpf.CollectionSpec, error) {
+	s, err := loadDivert()
+	if err != nil {
+		return nil, fmt.Errorf("read the programs: %w", err)
+	}
+	var probe uint32
+	if c.Probe.IsValid() {
+		a := c.Probe.As4()
+		probe = binary.BigEndian.Uint32(a[:])
+	}
+	for name, value := range map[string]any{
+		divertVarListener4: c.Listener4,
+		divertVarListener6: c.Listener6,
+		divertVarPackets4:  c.Packets4,
+		divertVarPackets6:  c.Packets6,
+		divertVarProbe4:    probe,
+		divertVarHermetic:  c.Hermetic,
+	} {
+		if err := s.Variables[name].Set(value); err != nil {
+			return nil, fmt.Errorf("set %s: %w", name, err)
+		}
+	}
+	yes := uint8(1)
+	for _, p := range c.Except {
+		fill(s.Maps[divertMapExcept], prefixKey(p), yes)
+	}
+	for _, port := range c.Loopback {
+		fill(s.Maps[divertMapLoopbackPorts], port, yes)
+	}
+	for _, a := range c.Resolvers {
+		fill(s.Maps[divertMapResolvers], words(a), yes)
+	}
+	for _, m := range s.Maps {
+		if n := len(m.Contents); n > int(m.MaxEntries) && m.MaxEntries > 0 {
+			return nil, fmt.Errorf("%s: %d entries, %d fit", m.Name, n, m.MaxEntries)
+		}
+	}
+	return s, nil
+}
+
+// fill adds one entry to what m holds once it is loaded.
+func fill(m *ebpf.MapSpec, key, value any) {
+	m.Contents = append(m.Contents, ebpf.MapKV{Key: key, Value: value})
+}
+
+// prefixKey is p in the mapped form.
+func prefixKey(p netip.Prefix) divertPrefix {
+	bits := p.Bits()
+	if p.Addr().Is4() {
+		bits += 96
+	}
+	return divertPrefix{Len: uint32(bits), Addr: words(p.Masked().Addr())}
+}
+
+// words is a as the programs hold it: network order, IPv4 mapped.
+func words(a netip.Addr) (w [4]uint32) {
+	b := a.As16()
+	for i := range w {
+		w[i] = binary.NativeEndian.Uint32(b[i*4:])
+	}
+	return w
+}
+
+// address is the inverse of words; mapped addresses come out as IPv4.
+func address(w [4]uint32) netip.Addr {
+	var b [16]byte
+	for i, v := range w {
+		binary.NativeEndian.PutUint32(b[i*4:], v)
+	}
+	return netip.AddrFrom16(b).Unmap()
+}
+
+// addrPort is d with its port in host order.
+func (d divertDestination) addrPort() netip.AddrPort {
+	var b [2]byte
+	binary.NativeEndian.PutUint16(b[:], d.Port)
+	return netip.AddrPortFrom(address(d.Addr), binary.BigEndian.Uint16(b[:]))
+}
