@@ -1,0 +1,65 @@
+package redirect
+
+import (
+	"fmt"
+
+	"golang.org/x/sys/unix"
+)
+
+// dropped are the capabilities with which a command could undo its diversion
+// or go around it: edit rules and links, send raw packets, mount, load programs.
+func dropped() []int {
+	return []int{unix.CAP_NET_ADMIN, unix.CAP_NET_RAW, unix.CAP_SYS_ADMIN, unix.CAP_BPF, unix.CAP_PERFMON}
+}
+
+// capSets are the calling thread's capability sets, low words first.
+func capSets() ([2]unix.CapUserData, error) {
+	var data [2]unix.CapUserData
+	h := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	if err := unix.Capget(&h, &data[0]); err != nil {
+		return data, fmt.Errorf("capget: %w", err)
+	}
+	return data, nil
+}
+
+// capable says whether the calling thread has the capability c in effect.
+func capable(c int) bool {
+	data, err := capSets()
+	return err == nil && data[c/32].Effective&(1<<(c%32)) != 0
+}
+
+// dropCaps takes from the calling thread, and so from what it executes, the
+// dropped capabilities; all ambient ones too if every is set. The thread must
+// be locked. Without CAP_SETPCAP the bounding set stays: then only a program
+// with file capabilities, or setuid root, has them again.
+func dropCaps(every bool) error {
+	data, err := capSets()
+	if err != nil {
+		return err
+	}
+	setpcap := data[unix.CAP_SETPCAP/32].Effective&(1<<(unix.CAP_SETPCAP%32)) != 0
+	if every {
+		if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0); err != nil {
+			return fmt.Errorf("clear ambient capabilities: %w", err)
+		}
+		data[0].Inheritable, data[1].Inheritable = 0, 0
+	}
+	for _, c := range dropped() {
+		if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_LOWER, uintptr(c), 0, 0); err != nil {
+			return fmt.Errorf("lower ambient capability %d: %w", c, err)
+		}
+		if setpcap {
+			if err := unix.Prctl(unix.PR_CAPBSET_DROP, uintptr(c), 0, 0, 0); err != nil {
+				return fmt.Errorf("drop capability %d from the bounding set: %w", c, err)
+			}
+		}
+		data[c/32].Inheritable &^= 1 << (c % 32)
+		data[c/32].Permitted &^= 1 << (c % 32)
+		data[c/32].Effective &^= 1 << (c % 32)
+	}
+	h := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	if err := unix.Capset(&h, &data[0]); err != nil {
+		return fmt.Errorf("capset: %w", err)
+	}
+	return nil
+}

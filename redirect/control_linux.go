@@ -1,0 +1,174 @@
+package redirect
+
+import (
+	"encoding/gob"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// The descriptors that init is born with, after the standard three.
+const (
+	controlFD = 3 + iota // SOCK_SEQPACKET, one message a packet
+	planFD               // a plan, gob
+	parentFD             // pidfd of the process that started init
+	linksFD              // see holdLinks
+)
+
+// A plan is what init is told at birth.
+type plan struct {
+	Private bool   // in a mount namespace of its own
+	User    bool   // and in a user namespace
+	Cgroup  string // init's own directory; the command's is below it
+	Outside string // the directory above
+	Probe   string
+	Mounts  []Mount
+}
+
+// What a message between parent and init is.
+type kind string
+
+// From the parent: run, with the command and its standard files as
+// descriptors, signal and stop. From init: mounted, probed, started, ended.
+const (
+	msgRun     kind = "run"
+	msgSignal  kind = "signal"
+	msgStop    kind = "stop"
+	msgMounted kind = "mounted"
+	msgProbed  kind = "probed"
+	msgStarted kind = "started"
+	msgEnded   kind = "ended"
+)
+
+// A message is one packet on the control socket.
+type message struct {
+	Kind   kind
+	Err    string `json:",omitempty"`
+	Denied bool   `json:",omitempty"` // mounted: nothing can be mounted here
+	PID    int    `json:",omitempty"` // started
+
+	Signal int         `json:",omitempty"` // signal
+	Group  bool        `json:",omitempty"` // signal: unless the process group got it too
+	Status *wireStatus `json:",omitempty"`
+}
+
+// wireStatus is an ExitStatus on its way.
+type wireStatus struct {
+	Code, Signal            int
+	NotFound, NotExecutable bool
+	Err                     string
+}
+
+// A wireCommand is a Command on its way; its files go beside it.
+type wireCommand struct {
+	Argv, Env []string
+	Dir       string
+}
+
+// maxMessage is longer than any message, in bytes; errors in them are cut.
+const maxMessage = 8192
+
+// send writes m, with files as descriptors beside it.
+func send(c *net.UnixConn, m message, files ...*os.File) error {
+	m.Err = m.Err[:min(len(m.Err), maxMessage/4)]
+	b, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	var oob []byte
+	if len(files) > 0 {
+		fds := make([]int, len(files))
+		for i, f := range files {
+			fds[i] = int(f.Fd())
+		}
+		oob = unix.UnixRights(fds...)
+	}
+	if _, _, err = c.WriteMsgUnix(b, oob, nil); err != nil {
+		return fmt.Errorf("send %s: %w", m.Kind, err)
+	}
+	return nil
+}
+
+// receive reads the next message. The caller owns the files, which are
+// close-on-exec. io.EOF says that the other side is gone.
+func receive(c *net.UnixConn) (message, []*os.File, error) {
+	b, oob := make([]byte, maxMessage), make([]byte, unix.CmsgSpace(4*4))
+	n, oobn, _, _, err := c.ReadMsgUnix(b, oob)
+	if err != nil {
+		return message{}, nil, err
+	}
+	if n == 0 {
+		return message{}, nil, io.EOF
+	}
+	var files []*os.File
+	if oobn > 0 {
+		messages, err := unix.ParseSocketControlMessage(oob[:oobn])
+		if err != nil {
+			return message{}, nil, err
+		}
+		fds, err := unix.ParseUnixRights(&messages[0])
+		if err != nil {
+			return message{}, nil, err
+		}
+		for _, fd := range fds {
+			files = append(files, os.NewFile(uintptr(fd), "passed"))
+		}
+	}
+	var m message
+	return m, files, json.Unmarshal(b[:n], &m)
+}
+
+// unixConn is f as a connection; f is closed.
+func unixConn(f *os.File) (*net.UnixConn, error) {
+	defer f.Close()
+	c, err := net.FileConn(f)
+	if err != nil {
+		return nil, fmt.Errorf("control socket: %w", err)
+	}
+	return c.(*net.UnixConn), nil
+}
+
+// sealed returns a file in memory that holds v, to be read from its start.
+func sealed(v any) (*os.File, error) {
+	fd, err := unix.MemfdCreate("serge-plan", unix.MFD_CLOEXEC)
+	if err != nil {
+		return nil, fmt.Errorf("memfd_create: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), "serge-plan")
+	if err := gob.NewEncoder(f).Encode(v); err != nil {
+		f.Close()
+		return nil, err
+	}
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// unseal reads v from f and closes f.
+func unseal(f *os.File, v any) error {
+	defer f.Close()
+	return gob.NewDecoder(f).Decode(v)
+}
+
+// holdLinks returns a socket in whose queue copies of links are in flight
+// (unix(7), SCM_RIGHTS). Whoever has the socket keeps the hooks attached, with
+// one descriptor.
+func holdLinks(links []int) (*os.File, error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("socketpair: %w", err)
+	}
+	defer unix.Close(pair[0])
+	f := os.NewFile(uintptr(pair[1]), "links")
+	if err := unix.Sendmsg(pair[0], []byte{0}, unix.UnixRights(links...), nil, 0); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("hold the links: %w", err)
+	}
+	return f, nil
+}

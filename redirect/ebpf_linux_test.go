@@ -1,0 +1,106 @@
+package redirect
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"runtime"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// isolate puts the test's goroutine, and what it starts, in a network namespace
+// with nothing but lo: what is not diverted has nowhere to go. Sockets of other
+// goroutines stay outside, so Start must be called from this one. The thread
+// dies with the test.
+func isolate(t *testing.T) {
+	t.Helper()
+	requireRoot(t)
+	runtime.LockOSThread() // never unlocked
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
+		t.Fatalf("ip link set lo up: %v: %s", err, out)
+	}
+}
+
+// diverted starts a diversion that ends with the test.
+func diverted(t *testing.T, target Target) *Diversion {
+	t.Helper()
+	target.Init = []string{asInit}
+	d, err := Start(t.Context(), target)
+	if err != nil {
+		t.Fatalf("Start(%+v): %v", target, err)
+	}
+	t.Cleanup(func() {
+		if err := d.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return d
+}
+
+// echo answers every connection with its destination and its caller's command,
+// a line, until d is closed.
+func echo(t *testing.T, d *Diversion) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			c, err := d.Accept()
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			if err != nil {
+				t.Errorf("Accept: %v", err)
+				continue
+			}
+			io.WriteString(c, c.Dst.String()+" "+c.Caller.Command+"\n")
+			c.Close()
+		}
+	}()
+	t.Cleanup(func() { d.Close(); <-done })
+}
+
+// output runs argv to its end and returns what it wrote and how it ended.
+func output(t *testing.T, d *Diversion, argv ...string) (string, ExitStatus) {
+	t.Helper()
+	r, w, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	p, err := d.Run(t.Context(), Command{Argv: argv, Stdout: w, Stderr: w})
+	w.Close()
+	if err != nil {
+		t.Fatalf("Run(%q): %v", argv, err)
+	}
+	var b bytes.Buffer
+	io.Copy(&b, r)
+	s, err := p.Wait()
+	if err != nil {
+		t.Errorf("Wait: %v", err)
+	}
+	return b.String(), s
+}
+
+func TestRunDivertsTCP(t *testing.T) {
+	isolate(t)
+	d := diverted(t, Target{})
+	echo(t, d)
+	out, s := output(t, d, "bash", "-c", "cat </dev/tcp/203.0.113.7/443; cat </dev/tcp/2001:db8::7/80")
+	if want := "203.0.113.7:443 bash\n[2001:db8::7]:80 bash\n"; out != want || s.Code != 0 {
+		t.Errorf("out %q, code %d; want %q, 0", out, s.Code, want)
+	}
+	if !d.Private() {
+		t.Error("no private mount namespace as root")
+	}
+	_ = strings.TrimSpace
+}

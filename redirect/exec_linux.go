@@ -1,0 +1,137 @@
+package redirect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// heldAbove is the least number for the descriptor by which the command holds
+// the hooks: above those that shells and scripts use by number.
+const heldAbove = 1000
+
+// begin starts the command that files describe: a wireCommand, standard input,
+// output and error. It returns the command's pid, or why it did not start.
+func (h *helper) begin(files []*os.File) (int, *wireStatus) {
+	if len(files) != 4 {
+		return 0, &wireStatus{Code: 126, Err: fmt.Sprintf("run: %d files; want 4", len(files))}
+	}
+	var c wireCommand
+	if err := unseal(files[0], &c); err != nil {
+		return 0, &wireStatus{Code: 126, Err: err.Error()}
+	}
+	pid, err := h.fork(c, files[1:])
+	for _, f := range files[1:] {
+		f.Close()
+	}
+	if err != nil {
+		return 0, notStarted(err)
+	}
+	h.letGo()
+	return pid, nil
+}
+
+// notStarted is the status of a command that could not be started, with the
+// codes that shells use (POSIX, 2.8.2).
+func notStarted(err error) *wireStatus {
+	if errors.Is(err, fs.ErrNotExist) {
+		return &wireStatus{Code: 127, NotFound: true, Err: err.Error()}
+	}
+	return &wireStatus{Code: 126, NotExecutable: true, Err: err.Error()}
+}
+
+// fork starts c, born in its cgroup and without the capabilities that this
+// thread loses for it.
+func (h *helper) fork(c wireCommand, stdio []*os.File) (int, error) {
+	path, err := lookPath(c.Argv[0], c.Dir, c.Env)
+	if err != nil {
+		return 0, err
+	}
+	dir, err := os.Open(h.dir)
+	if err != nil {
+		return 0, err
+	}
+	defer dir.Close()
+	// Not close-on-exec: the command has it, so that with both of us killed the
+	// hooks stay, and refuse.
+	if _, err := unix.FcntlInt(linksFD, unix.F_DUPFD, heldAbove); err != nil {
+		return 0, fmt.Errorf("keep the links: %w", err)
+	}
+	if err := dropCaps(h.plan.User); err != nil {
+		return 0, err
+	}
+	attr := &syscall.ProcAttr{
+		Dir:   c.Dir,
+		Env:   c.Env,
+		Files: []uintptr{stdio[0].Fd(), stdio[1].Fd(), stdio[2].Fd()},
+		Sys:   &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd()), PidFD: &h.pidfd},
+	}
+	pid, err := syscall.ForkExec(path, c.Argv, attr)
+	if errors.Is(err, unix.ENOEXEC) { // a script without "#!", as execvp(3) has it
+		pid, err = syscall.ForkExec("/bin/sh", append([]string{"sh", path}, c.Argv[1:]...), attr)
+	}
+	if err != nil {
+		return 0, &fs.PathError{Op: "exec", Path: path, Err: err}
+	}
+	return pid, nil
+}
+
+// letGo closes init's own copies of the standard files, so that who reads the
+// command's output sees its end when the command closes it.
+func (h *helper) letGo() {
+	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
+	if err != nil {
+		return // a system without /dev/null: then they stay open
+	}
+	defer null.Close()
+	for fd := range 3 {
+		unix.Dup3(int(null.Fd()), fd, 0)
+	}
+}
+
+// lookPath finds name as execvp(3) does: with a slash it is a path, from dir;
+// else the first executable in env's PATH.
+func lookPath(name, dir string, env []string) (string, error) {
+	if strings.Contains(name, "/") {
+		return name, nil
+	}
+	path := "/usr/local/bin:/usr/bin:/bin" // confstr(_CS_PATH), and where admins install
+	for _, v := range env {
+		if p, ok := strings.CutPrefix(v, "PATH="); ok {
+			path = p
+		}
+	}
+	found := &fs.PathError{Op: "find", Path: name, Err: fs.ErrNotExist}
+	for _, d := range filepath.SplitList(path) {
+		if d == "" {
+			d = "."
+		}
+		// A relative directory of PATH is the command's, not ours.
+		candidate, seen := filepath.Join(d, name), filepath.Join(d, name)
+		if !filepath.IsAbs(d) {
+			candidate, seen = "./"+candidate, filepath.Join(dir, candidate)
+		}
+		info, err := os.Stat(seen)
+		if err != nil || info.IsDir() {
+			continue
+		}
+		if unix.Faccessat(unix.AT_FDCWD, seen, unix.X_OK, unix.AT_EACCESS) == nil {
+			return candidate, nil
+		}
+		found.Err = fs.ErrPermission
+	}
+	return "", found
+}
+
+// clear kills what is left of the command. What cannot be killed stays for the
+// parent, which removes the cgroup above, and reports.
+func (h *helper) clear() {
+	removeCgroup(context.Background(), h.dir)
+}

@@ -1,0 +1,229 @@
+package redirect
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// helper is init: the process between us and the command.
+type helper struct {
+	plan   plan
+	ctl    *net.UnixConn
+	parent *os.File // pidfd
+	dir    string   // the command's cgroup
+
+	pid    int // the command, 0 before and after
+	pidfd  int
+	caught map[os.Signal]time.Time // what our process group got
+
+	messages chan incoming
+	orphaned chan struct{} // the parent is gone
+	reaped   chan unix.WaitStatus
+	forward  chan message // group signals, groupWindow later
+}
+
+// incoming is one message with its files.
+type incoming struct {
+	message
+	files []*os.File
+}
+
+// Init is the process that Start starts between us and the command; a program
+// that calls Start calls Init, and exits with what it returns, when it is
+// started with the arguments Target.Init. It mounts what the command is to
+// see, probes, starts the command when told, and kills it when its parent dies.
+func Init() int {
+	// Capabilities are a thread's own: the command is forked from this one.
+	runtime.LockOSThread()
+	h, err := newHelper()
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "serge-net: error: init is started by run, not by hand:", err)
+		return 1
+	}
+	if err := h.prepare(); err != nil {
+		return 1 // the parent was told
+	}
+	return h.serve()
+}
+
+// newHelper takes over what init is born with.
+func newHelper() (*helper, error) {
+	for fd := controlFD; fd <= linksFD; fd++ {
+		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
+			return nil, fmt.Errorf("descriptor %d: %w", fd, err)
+		}
+	}
+	h := &helper{
+		parent:   os.NewFile(parentFD, "parent"),
+		pidfd:    -1,
+		caught:   make(map[os.Signal]time.Time),
+		messages: make(chan incoming),
+		orphaned: make(chan struct{}),
+		reaped:   make(chan unix.WaitStatus, 1),
+		forward:  make(chan message, 16),
+	}
+	if err := unseal(os.NewFile(planFD, "plan"), &h.plan); err != nil {
+		return nil, fmt.Errorf("read the plan: %w", err)
+	}
+	ctl, err := unixConn(os.NewFile(controlFD, "control"))
+	if err != nil {
+		return nil, err
+	}
+	h.ctl = ctl
+	h.dir = filepath.Join(h.plan.Cgroup, commandCgroup)
+	return h, nil
+}
+
+// prepare does what comes before the command, and tells the parent of it.
+func (h *helper) prepare() error {
+	// So that what the command leaves behind becomes ours to reap.
+	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
+		return err
+	}
+	if h.plan.Private {
+		err := mountAll(h.plan.Mounts)
+		m := message{Kind: msgMounted, Denied: errors.Is(err, errDenied)}
+		if err != nil {
+			m.Err = err.Error()
+		}
+		if err := errors.Join(err, send(h.ctl, m)); err != nil {
+			return err
+		}
+	}
+	m := message{Kind: msgProbed}
+	c, err := net.DialTimeout("tcp4", h.plan.Probe, birthPatience)
+	if err != nil {
+		m.Err = err.Error()
+	} else {
+		c.Close()
+	}
+	return errors.Join(err, send(h.ctl, m))
+}
+
+// serve does as the parent says until the command ends or the parent does.
+func (h *helper) serve() int {
+	signals, _ := catch() // until exit: whatever ends us ends the command
+	go h.listen()
+	go h.watchParent()
+	for {
+		select {
+		case m := <-h.messages:
+			if h.obey(m) {
+				h.clear()
+				return 0
+			}
+		case <-h.orphaned:
+			h.clear()
+			h.vanish()
+			return 1
+		case s := <-signals:
+			h.caught[s] = time.Now()
+		case m := <-h.forward:
+			if time.Since(h.caught[syscall.Signal(m.Signal)]) > 2*groupWindow {
+				h.signal(m.Signal)
+			}
+		case s := <-h.reaped:
+			h.pid = 0
+			h.clear()
+			send(h.ctl, message{Kind: msgEnded, Status: statusOf(s)})
+			return 0
+		}
+	}
+}
+
+// listen reads messages; it ends with the process.
+func (h *helper) listen() {
+	for {
+		m, files, err := receive(h.ctl)
+		if err != nil {
+			h.orphan()
+			return
+		}
+		h.messages <- incoming{m, files}
+	}
+}
+
+// watchParent waits for the parent's end; it ends with the process.
+func (h *helper) watchParent() {
+	fds := []unix.PollFd{{Fd: int32(h.parent.Fd()), Events: unix.POLLIN}}
+	for {
+		if n, err := unix.Poll(fds, -1); n > 0 || err != nil && !errors.Is(err, unix.EINTR) {
+			h.orphan()
+			return
+		}
+	}
+}
+
+// orphan tells serve that the parent is gone.
+func (h *helper) orphan() { h.orphaned <- struct{}{} }
+
+// obey does what one message says, and returns true if init is to end.
+func (h *helper) obey(m incoming) bool {
+	switch m.Kind {
+	case msgStop:
+		return true
+	case msgRun:
+		pid, status := h.begin(m.files)
+		if status != nil {
+			send(h.ctl, message{Kind: msgEnded, Status: status})
+			return true
+		}
+		h.pid = pid
+		send(h.ctl, message{Kind: msgStarted, PID: pid})
+		go h.reap(pid)
+	case msgSignal:
+		if !m.Group {
+			h.signal(m.Signal)
+			break
+		}
+		time.AfterFunc(groupWindow, func() { h.forward <- m.message })
+	}
+	return false
+}
+
+// signal sends the signal n to the command, if it runs.
+func (h *helper) signal(n int) {
+	if h.pid != 0 {
+		unix.PidfdSendSignal(h.pidfd, unix.Signal(n), nil, 0)
+	}
+}
+
+// reap waits for every child, the command and those it leaves behind; it ends
+// with init, or when there is none.
+func (h *helper) reap(command int) {
+	for {
+		var s unix.WaitStatus
+		pid, err := unix.Wait4(-1, &s, 0, nil)
+		if errors.Is(err, unix.EINTR) {
+			continue
+		}
+		if err != nil {
+			return
+		}
+		if pid == command {
+			h.reaped <- s
+		}
+	}
+}
+
+// vanish removes our own cgroup: nobody else is left to do it.
+func (h *helper) vanish() {
+	os.WriteFile(filepath.Join(h.plan.Outside, "cgroup.procs"), []byte("0"), 0)
+	removeDirs(h.plan.Cgroup)
+}
+
+// statusOf is how the command ended.
+func statusOf(s unix.WaitStatus) *wireStatus {
+	if s.Signaled() {
+		return &wireStatus{Code: 128 + int(s.Signal()), Signal: int(s.Signal())}
+	}
+	return &wireStatus{Code: s.ExitStatus()}
+}

@@ -1,0 +1,202 @@
+package redirect
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+)
+
+// masks are the directories with sockets by which libc resolves names without
+// a packet of its own: nscd's, and systemd-resolved's (nss-resolve).
+func masks() []Mount {
+	var m []Mount
+	for _, run := range []string{"/run", "/var/run"} {
+		m = append(m, Mount{Path: run + "/nscd", Dir: true}, Mount{Path: run + "/systemd/resolve", Dir: true})
+	}
+	return m
+}
+
+// A cover is a directory to be covered, and what is made in its place.
+type cover struct {
+	path  string // without symlinks
+	given string // Mount.Path
+	files []Mount
+}
+
+// arrange sorts mounts: the directories to cover with what goes below them,
+// and the files to bind. resolve is filepath.EvalSymlinks; a directory it
+// does not find is left out, with what is below it.
+func arrange(mounts []Mount, resolve func(string) (string, error)) (covers []*cover, binds []Mount, err error) {
+	missing := []*cover{}
+	for _, m := range mounts {
+		if !m.Dir || within(append(covers, missing...), m.Path) != nil {
+			continue
+		}
+		path, err := resolve(m.Path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			missing = append(missing, &cover{given: m.Path})
+		case err != nil:
+			return nil, nil, fmt.Errorf("cover %s: %w", m.Path, err)
+		default:
+			covers = append(covers, &cover{path: path, given: m.Path})
+		}
+	}
+	for _, m := range mounts {
+		c := within(append(covers, missing...), m.Path)
+		switch {
+		case c == nil && m.Link != "":
+			return nil, nil, fmt.Errorf("link %s: it is in no covered directory", m.Path)
+		case c == nil:
+			binds = append(binds, m)
+		case c.given != m.Path:
+			c.files = append(c.files, m)
+		}
+	}
+	return covers, binds, nil
+}
+
+// within returns the cover that path is, or is below of.
+func within(covers []*cover, path string) *cover {
+	for _, c := range covers {
+		if path == c.given || strings.HasPrefix(path, c.given+"/") {
+			return c
+		}
+	}
+	return nil
+}
+
+// mountAll makes mounts, and the masks, in this process's mount namespace,
+// which must be its own. An errDenied says that nothing can be mounted.
+func mountAll(mounts []Mount) error {
+	// What the host mounts later is seen; what we mount stays here.
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
+		return fmt.Errorf("%w: make / a slave: %w", errDenied, err)
+	}
+	all := append(masks(), mounts...)
+	if m, ok := resolvConf(); ok {
+		all = append(all, m)
+	}
+	covers, binds, err := arrange(all, filepath.EvalSymlinks)
+	if err != nil {
+		return err
+	}
+	// Files first: a cover may hide the way to them.
+	if err := bindAll(binds); err != nil {
+		return err
+	}
+	done := make(map[string]bool)
+	for _, c := range covers {
+		if done[c.path] {
+			continue // /run and /var/run are one
+		}
+		done[c.path] = true
+		if err := c.mount(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// resolvConf returns what /etc/resolv.conf links to in systemd-resolved's
+// directory, which is to stay when that is covered.
+func resolvConf() (Mount, bool) {
+	path, err := filepath.EvalSymlinks("/etc/resolv.conf")
+	if err != nil || !strings.HasPrefix(path, "/run/systemd/resolve/") {
+		return Mount{}, false
+	}
+	b, err := os.ReadFile(path)
+	return Mount{Path: path, Data: b}, err == nil
+}
+
+// mountEmpty mounts an empty file system in memory over path.
+func mountEmpty(path string) error {
+	err := unix.Mount("serge-net", path, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0755")
+	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
+		return fmt.Errorf("%w: cover %s: %w", errDenied, path, err)
+	}
+	if err != nil {
+		return fmt.Errorf("cover %s: %w", path, err)
+	}
+	return nil
+}
+
+// seal makes the file system that mountEmpty mounted over path read-only.
+func seal(path string) error {
+	if err := unix.Mount("", path, "", unix.MS_REMOUNT|unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV, ""); err != nil {
+		return fmt.Errorf("make %s read-only: %w", path, err)
+	}
+	return nil
+}
+
+// mount covers c.path and fills it.
+func (c *cover) mount() error {
+	if err := mountEmpty(c.path); err != nil {
+		return err
+	}
+	for _, m := range c.files {
+		if err := m.create(filepath.Join(c.path, strings.TrimPrefix(m.Path, c.given))); err != nil {
+			return fmt.Errorf("fill %s: %w", c.given, err)
+		}
+	}
+	return seal(c.path)
+}
+
+// create makes m at path.
+func (m Mount) create(path string) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	switch {
+	case m.Dir:
+		return os.MkdirAll(path, 0o755)
+	case m.Link != "":
+		return os.Symlink(m.Link, path)
+	}
+	return os.WriteFile(path, m.Data, 0o444)
+}
+
+// bindAll has each of binds seen in the place of an existing file. The new
+// files lie in a file system in memory that is mounted over a directory just
+// long enough to bind them; the binds keep it.
+func bindAll(binds []Mount) error {
+	if len(binds) == 0 {
+		return nil
+	}
+	// Opened before a directory above them is covered.
+	targets := make([]*os.File, len(binds))
+	for i, m := range binds {
+		fd, err := unix.Open(m.Path, unix.O_PATH|unix.O_CLOEXEC, 0)
+		if err != nil {
+			return fmt.Errorf("bind over %s: %w", m.Path, err)
+		}
+		targets[i] = os.NewFile(uintptr(fd), m.Path)
+		defer targets[i].Close()
+	}
+	const stage = "/tmp"
+	if err := mountEmpty(stage); err != nil {
+		return err
+	}
+	defer unix.Unmount(stage, unix.MNT_DETACH)
+	for i, m := range binds {
+		if err := m.create(filepath.Join(stage, strconv.Itoa(i))); err != nil {
+			return fmt.Errorf("write %s: %w", m.Path, err)
+		}
+	}
+	if err := seal(stage); err != nil {
+		return err
+	}
+	for i, m := range binds {
+		over := fmt.Sprintf("/proc/self/fd/%d", targets[i].Fd())
+		if err := unix.Mount(filepath.Join(stage, strconv.Itoa(i)), over, "", unix.MS_BIND, ""); err != nil {
+			return fmt.Errorf("bind over %s: %w", m.Path, err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,24 @@
+//go:build !linux
+
+package redirect
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"runtime"
+)
+
+// start has no lane to offer: they are Linux's.
+func start(context.Context, Target, Lane) (*Diversion, error) {
+	return nil, &HintError{
+		Err:  fmt.Errorf("%w: diversion needs Linux, this is %s", ErrUnsupported, runtime.GOOS),
+		Hint: "use serge-net proxy, or run in a Linux virtual machine",
+	}
+}
+
+// Init is not called but on Linux.
+func Init() int {
+	fmt.Fprintln(os.Stderr, "serge-net: error: init needs Linux")
+	return 1
+}

@@ -1,0 +1,168 @@
+package redirect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/serge-net/serge-net/bpf"
+)
+
+// maxQuestion is the longest DNS question over UDP that we take, in bytes.
+// RFC 6891, 6.2.5 has requestors announce 4096 for answers; questions are shorter.
+const maxQuestion = 8192
+
+// packetSockets are the UDP sockets that diverted datagrams arrive at. IPv4
+// has one for all name servers: each has an address of its own in
+// 127.128.0.0/9. IPv6 has one per name server, as ::1 is its only loopback address.
+type packetSockets struct {
+	v4 *net.UDPConn
+	v6 []*net.UDPConn // empty where the host has no ::1
+
+	mu      sync.Mutex
+	aliases map[netip.AddrPort]alias // by name server
+}
+
+// alias is where answers for a name server are sent from.
+type alias struct {
+	conn *net.UDPConn
+	from netip.Addr // IPv4 only
+}
+
+// openPackets opens the sockets.
+func openPackets(ctx context.Context) (*packetSockets, error) {
+	s := &packetSockets{aliases: make(map[netip.AddrPort]alias)}
+	// The wildcard address takes all of 127/8; bound to lo, nothing else.
+	c := net.ListenConfig{Control: loopbackOnly}
+	p, err := c.ListenPacket(ctx, "udp4", "0.0.0.0:0")
+	if err != nil {
+		return nil, fmt.Errorf("listen for datagrams: %w", err)
+	}
+	s.v4 = p.(*net.UDPConn)
+	for range bpf.Slots {
+		p, err := net.ListenPacket("udp6", "[::1]:0")
+		if noLoopback6(err) {
+			return s, nil
+		}
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("listen for datagrams: %w", err), s.close())
+		}
+		s.v6 = append(s.v6, p.(*net.UDPConn))
+	}
+	return s, nil
+}
+
+// loopbackOnly binds a socket to lo and asks for the address of each datagram.
+func loopbackOnly(_, _ string, c syscall.RawConn) error {
+	var err error
+	if e := c.Control(func(fd uintptr) {
+		err = errors.Join(
+			unix.BindToDevice(int(fd), "lo"), // unprivileged since Linux 5.7
+			unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_PKTINFO, 1))
+	}); e != nil {
+		return e
+	}
+	return err
+}
+
+// conns are all sockets.
+func (s *packetSockets) conns() []*net.UDPConn {
+	return append([]*net.UDPConn{s.v4}, s.v6...)
+}
+
+// close closes all sockets, which ends their readers.
+func (s *packetSockets) close() error {
+	var errs []error
+	for _, c := range s.conns() {
+		errs = append(errs, c.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// servePackets reads what c gets until it is closed.
+func (e *ebpfLane) servePackets(c *net.UDPConn) {
+	b, oob := make([]byte, maxQuestion), make([]byte, 128)
+	local := c.LocalAddr().(*net.UDPAddr).AddrPort()
+	for {
+		n, oobn, flags, client, err := c.ReadMsgUDPAddrPort(b, oob)
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		// An ICMP error for an earlier answer, or a question longer than any.
+		if err != nil || flags&unix.MSG_TRUNC != 0 {
+			continue
+		}
+		at := local
+		if c == e.sockets.v4 {
+			a, ok := arrivedAt(oob[:oobn])
+			if !ok {
+				continue
+			}
+			at = netip.AddrPortFrom(a, 0)
+		}
+		// A datagram that was not diverted has no name server; it is dropped.
+		queried, ok, err := e.hooks.Queried(at)
+		if err != nil || !ok {
+			continue
+		}
+		client = netip.AddrPortFrom(client.Addr().Unmap(), client.Port())
+		e.sockets.pin(queried, alias{conn: c, from: at.Addr()})
+		q := datagram{b: append([]byte(nil), b[:n]...), client: client, queried: queried}
+		select {
+		case e.d.packets.in <- q:
+		case <-e.d.closed:
+			return
+		}
+	}
+}
+
+// pin keeps where answers for queried go out.
+func (s *packetSockets) pin(queried netip.AddrPort, a alias) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.aliases[queried] = a
+}
+
+// write answers client in queried's name.
+func (s *packetSockets) write(b []byte, client, queried netip.AddrPort) error {
+	s.mu.Lock()
+	a, ok := s.aliases[queried]
+	s.mu.Unlock()
+	if !ok {
+		return fmt.Errorf("redirect: answer %s for %s: it was not asked", client, queried)
+	}
+	var oob []byte
+	if a.conn == s.v4 {
+		oob = sendFrom(a.from)
+	}
+	if _, _, err := a.conn.WriteMsgUDPAddrPort(b, oob, client); err != nil {
+		return fmt.Errorf("redirect: answer %s for %s: %w", client, queried, err)
+	}
+	return nil
+}
+
+// arrivedAt returns the address that a datagram was sent to, from its
+// IP_PKTINFO: struct in_pktinfo of ip(7).
+func arrivedAt(oob []byte) (netip.Addr, bool) {
+	messages, err := unix.ParseSocketControlMessage(oob)
+	if err != nil {
+		return netip.Addr{}, false
+	}
+	for _, m := range messages {
+		if m.Header.Level == unix.IPPROTO_IP && m.Header.Type == unix.IP_PKTINFO && len(m.Data) >= unix.SizeofInet4Pktinfo {
+			return netip.AddrFrom4([4]byte(m.Data[8:12])), true
+		}
+	}
+	return netip.Addr{}, false
+}
+
+// sendFrom is the control message that gives a datagram the source address a.
+func sendFrom(a netip.Addr) []byte {
+	return unix.PktInfo4(&unix.Inet4Pktinfo{Spec_dst: a.As4()})
+}

@@ -1,0 +1,191 @@
+// Package redirect has the kernel send us a target's connections: the one
+// command that [Diversion.Run] starts, or a cgroup that exists. It is the last
+// place that knows the kernel: what it hands out are connections with the
+// destination their client asked for.
+//
+// A [Diversion] is made by a lane. The ebpf lane hooks the sockets of a cgroup
+// v2 (package bpf). The command is born inside that cgroup by a process of
+// ours, init, which [Start] starts as this same executable (see [Init]); init
+// holds the hooks, reaps what the command leaves behind, and kills the target
+// when we are killed. Everything ends with [Diversion.Close], or with us.
+package redirect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+
+	"github.com/serge-net/serge-net/exchange"
+)
+
+// ErrUnsupported is wrapped by errors of Start that say what this machine or
+// this user lacks. A [HintError] around them has the remedy.
+var ErrUnsupported = errors.New("redirect: not supported here")
+
+// A HintError is an error that the user can do something about.
+type HintError struct {
+	Err  error
+	Hint string // one line, lower case: what to do
+}
+
+// Error returns Err's text; the hint is printed apart.
+func (e *HintError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *HintError) Unwrap() error { return e.Err }
+
+// A Lane is a way to divert a target.
+type Lane uint8
+
+// EBPF hooks the sockets of a cgroup v2. It needs CAP_BPF, CAP_NET_ADMIN and a
+// cgroup that we may write to.
+const EBPF Lane = 1
+
+// String returns the lane's name on the command line.
+func (l Lane) String() string {
+	if l == EBPF {
+		return "ebpf"
+	}
+	return fmt.Sprintf("Lane(%d)", uint8(l))
+}
+
+// A Target is whose traffic is diverted, which of it, and what the command
+// sees of the file system. The zero Target is a cgroup of its own, all
+// destinations but the host's loopback.
+type Target struct {
+	// Cgroup is the directory of a cgroup v2 whose sockets are diverted, those
+	// that are created from now on. Empty makes one, below our own.
+	Cgroup string
+	// Except are destinations left alone. Loopback, link-local, multicast and
+	// broadcast ones are anyway, but for Loopback and Resolvers.
+	Except []netip.Prefix
+	// Loopback are TCP ports diverted on loopback addresses too.
+	Loopback []uint16
+	// Resolvers are the host's name servers, diverted on port 53 whatever
+	// their address.
+	Resolvers []netip.Addr
+	// Hermetic lets packets leave by lo only.
+	Hermetic bool
+	// Mounts are made in the command's private mount namespace, if it can have
+	// one (see Diversion.Private).
+	Mounts []Mount
+	// Init are the arguments with which this executable calls Init. Nil means
+	// the one argument "init".
+	Init []string
+}
+
+// A Mount is one change to the files that the command sees. Three kinds:
+//   - Dir covers the directory Path with an empty read-only one; if there is no
+//     such directory nothing is done.
+//   - A Path below a covered one is created there: a symlink to Link, or a file
+//     that holds Data. Missing directories are made.
+//   - Any other Path is an existing file, in whose place a read-only file that
+//     holds Data is seen.
+type Mount struct {
+	Path string // absolute
+	Dir  bool
+	Link string
+	Data []byte
+}
+
+// A Diversion is in force until Close. Its methods are safe for concurrent use.
+type Diversion struct {
+	lane    Lane
+	private bool
+	conns   chan accepted
+	packets *Packets
+	closed  chan struct{} // closed first of all by Close
+
+	escapes func() ([]Escape, error)
+	run     func(context.Context, Command) (*Process, error)
+	undo    func() error
+	once    sync.Once
+	err     error // of undo
+}
+
+// accepted is what a listener has for Accept.
+type accepted struct {
+	conn *Conn
+	err  error
+}
+
+// Start diverts t by the first of lanes that works here, or returns the joined
+// reasons why none does; without lanes it tries all there are. It returns when
+// a probe from inside the target has arrived. On error the kernel is as Start
+// found it. A context that ends later does not end the Diversion.
+func Start(ctx context.Context, t Target, lanes ...Lane) (*Diversion, error) {
+	if len(lanes) == 0 {
+		lanes = []Lane{EBPF}
+	}
+	var errs []error
+	for _, l := range lanes {
+		d, err := start(ctx, t, l)
+		if err == nil {
+			return d, nil
+		}
+		errs = append(errs, fmt.Errorf("redirect: %s: %w", l, err))
+	}
+	if len(errs) == 1 {
+		return nil, errs[0]
+	}
+	return nil, errors.Join(errs...)
+}
+
+// Lane returns the lane that diverts.
+func (d *Diversion) Lane() Lane { return d.lane }
+
+// Private says whether the command has a mount namespace of its own, in which
+// Target.Mounts were made. If not, the sockets of nscd and systemd-resolved
+// are in its reach: names may leave by them.
+func (d *Diversion) Private() bool { return d.private }
+
+// A Conn is a diverted TCP connection, the target's end of it. The embedded
+// Conn is a *net.TCPConn.
+type Conn struct {
+	net.Conn
+	Dst    netip.AddrPort  // what the client connected to
+	Caller exchange.Caller // PID is zero where it cannot be told: in a pid namespace
+}
+
+// Unwrap returns the TCP connection, for CloseWrite and splice.
+func (c *Conn) Unwrap() *net.TCPConn { return c.Conn.(*net.TCPConn) }
+
+// CloseWrite sends the client our FIN.
+func (c *Conn) CloseWrite() error { return c.Unwrap().CloseWrite() }
+
+// Accept waits for the next diverted connection. The caller owns it. An error
+// other than net.ErrClosed, which follows Close, concerns one connection only.
+func (d *Diversion) Accept() (*Conn, error) {
+	select {
+	case a := <-d.conns:
+		return a.conn, a.err
+	case <-d.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+// An Escape is what the target tried that is not diverted, and was refused.
+type Escape struct {
+	Protocol string         // "udp", "tcp", "icmp", … or the number
+	Dst      netip.AddrPort // port 0 where the protocol has none
+	Why      string         // "quic" or "hermetic"
+	Count    uint64         // packets, or connects
+}
+
+// Escapes returns what the target tried so far that was not diverted, ordered
+// by destination. After Close it returns what was known then.
+func (d *Diversion) Escapes() ([]Escape, error) { return d.escapes() }
+
+// Close ends the command if it runs, and restores what Start found. Accept and
+// ReadFrom return net.ErrClosed; connections already accepted are the caller's.
+// Twice is no error: it returns what the first call did.
+func (d *Diversion) Close() error {
+	d.once.Do(func() {
+		close(d.closed)
+		d.err = d.undo()
+	})
+	return d.err
+}

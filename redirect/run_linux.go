@@ -1,0 +1,113 @@
+package redirect
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"syscall"
+)
+
+// errLost is what Wait returns when init did not live to tell.
+var errLost = errors.New("redirect: init was killed; the command was killed with it")
+
+// run has init start c.
+func (e *ebpfLane) run(ctx context.Context, c Command) (*Process, error) {
+	select {
+	case <-e.d.closed:
+		return nil, fmt.Errorf("redirect: run %s: %w", c.Argv, os.ErrClosed)
+	default:
+	}
+	if len(c.Argv) == 0 {
+		return nil, errors.New("redirect: run: no command")
+	}
+	if !e.init.used.CompareAndSwap(false, true) {
+		return nil, errors.New("redirect: run: a diversion runs one command")
+	}
+	if c.Env == nil {
+		c.Env = os.Environ()
+	}
+	p := &Process{done: make(chan struct{})}
+	p.signal = func(s os.Signal) error { return e.init.signal(s, false) }
+	started := make(chan struct{})
+	e.init.wait.Go(func() { e.init.supervise(p, started) })
+	if c.Signals {
+		e.init.wait.Go(func() { e.init.relay(p.done) })
+	}
+	if err := e.init.begin(c); err != nil {
+		return nil, fmt.Errorf("redirect: run %s: %w", c.Argv[0], err)
+	}
+	select {
+	case <-started:
+	case <-p.done:
+	case <-ctx.Done():
+		return nil, fmt.Errorf("redirect: run %s: %w", c.Argv[0], ctx.Err())
+	}
+	return p, nil
+}
+
+// begin hands c to init.
+func (i *initProcess) begin(c Command) error {
+	in, out, err := own(c.Stdin, os.Stdin), own(c.Stdout, os.Stdout), own(c.Stderr, os.Stderr)
+	c.Stdin, c.Stdout, c.Stderr = nil, nil, nil
+	told, e := sealed(wireCommand{Argv: c.Argv, Env: c.Env, Dir: c.Dir})
+	if e != nil {
+		return e
+	}
+	defer told.Close()
+	return send(i.ctl, message{Kind: msgRun}, told, in, out, err)
+}
+
+// signal has init send s to the command; unless its group got it too, if group is set.
+func (i *initProcess) signal(s os.Signal, group bool) error {
+	n, ok := s.(syscall.Signal)
+	if !ok {
+		return fmt.Errorf("redirect: signal %v: not one of this system", s)
+	}
+	return send(i.ctl, message{Kind: msgSignal, Signal: int(n), Group: group})
+}
+
+// relay passes on the signals that this process gets, until done.
+func (i *initProcess) relay(done <-chan struct{}) {
+	signals, stop := catch()
+	defer stop()
+	for {
+		select {
+		case s := <-signals:
+			i.signal(s, true) // init gone: then so is the command
+		case <-done:
+			return
+		}
+	}
+}
+
+// supervise reads what init tells until init is gone, and then kills what is
+// left of the target: nothing, if all went well.
+func (i *initProcess) supervise(p *Process, started chan<- struct{}) {
+	defer close(p.done)
+	p.err = errLost
+	for {
+		m, _, err := receive(i.ctl)
+		if err != nil {
+			break
+		}
+		switch m.Kind {
+		case msgStarted:
+			p.pid = m.PID
+			close(started)
+		case msgEnded:
+			p.status, p.err = m.Status.exitStatus(), nil
+		}
+	}
+	i.kill()
+	i.proc.Wait()
+}
+
+// exitStatus is w as Wait returns it.
+func (w *wireStatus) exitStatus() ExitStatus {
+	s := ExitStatus{Code: w.Code, Signal: w.Signal, NotFound: w.NotFound, NotExecutable: w.NotExecutable}
+	if w.Err != "" {
+		s.Err = errors.New(w.Err)
+	}
+	return s
+}
