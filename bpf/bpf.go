@@ -1,6 +1,6 @@
 // Package bpf holds the kernel programs of the ebpf lane and loads them. They
 // hook the sockets of one cgroup v2: connect, sendmsg, recvmsg, getpeername,
-// sockops and egress. The C is beside the Go, one file per hook family, and
+// setsockopt, sockops and egress. The C is beside the Go, one file per hook family, and
 // divert.h says what is decided and which maps pass it on.
 //
 // [Load] needs CAP_BPF and CAP_NET_ADMIN, [Hooks.Attach] Linux 5.7 (bpf_link

@@ -12,6 +12,7 @@
 #include "datagram.c"
 #include "peername.c"
 #include "established.c"
+#include "device.c"
 #include "egress.c"
 
 char __license[] SEC("license") = "GPL";

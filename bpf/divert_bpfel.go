@@ -70,6 +70,7 @@ const (
 	divertProgDivertRecvmsg6     = "divert_recvmsg6"
 	divertProgDivertSendmsg4     = "divert_sendmsg4"
 	divertProgDivertSendmsg6     = "divert_sendmsg6"
+	divertProgDivertSetsockopt   = "divert_setsockopt"
 	divertProgDivertSockops      = "divert_sockops"
 	divertVarHermetic            = "hermetic"
 	divertVarListener4           = "listener4"
@@ -130,6 +131,7 @@ type divertProgramSpecs struct {
 	DivertRecvmsg6     *ebpf.ProgramSpec `ebpf:"divert_recvmsg6"`
 	DivertSendmsg4     *ebpf.ProgramSpec `ebpf:"divert_sendmsg4"`
 	DivertSendmsg6     *ebpf.ProgramSpec `ebpf:"divert_sendmsg6"`
+	DivertSetsockopt   *ebpf.ProgramSpec `ebpf:"divert_setsockopt"`
 	DivertSockops      *ebpf.ProgramSpec `ebpf:"divert_sockops"`
 }
 
@@ -224,6 +226,7 @@ type divertPrograms struct {
 	DivertRecvmsg6     *ebpf.Program `ebpf:"divert_recvmsg6"`
 	DivertSendmsg4     *ebpf.Program `ebpf:"divert_sendmsg4"`
 	DivertSendmsg6     *ebpf.Program `ebpf:"divert_sendmsg6"`
+	DivertSetsockopt   *ebpf.Program `ebpf:"divert_setsockopt"`
 	DivertSockops      *ebpf.Program `ebpf:"divert_sockops"`
 }
 
@@ -238,6 +241,7 @@ func (p *divertPrograms) Close() error {
 		p.DivertRecvmsg6,
 		p.DivertSendmsg4,
 		p.DivertSendmsg6,
+		p.DivertSetsockopt,
 		p.DivertSockops,
 	)
 }

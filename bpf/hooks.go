@@ -45,6 +45,7 @@ func (h *Hooks) Attach(cgroup *os.File) error {
 	}{
 		{divertProgDivertSockops, h.objects.DivertSockops},
 		{divertProgDivertEgress, h.objects.DivertEgress},
+		{divertProgDivertSetsockopt, h.objects.DivertSetsockopt},
 		{divertProgDivertGetpeername4, h.objects.DivertGetpeername4},
 		{divertProgDivertGetpeername6, h.objects.DivertGetpeername6},
 		{divertProgDivertRecvmsg4, h.objects.DivertRecvmsg4},

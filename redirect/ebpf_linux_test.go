@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
-	"strings"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -91,16 +90,3 @@ func output(t *testing.T, d *Diversion, argv ...string) (string, ExitStatus) {
 	return b.String(), s
 }
 
-func TestRunDivertsTCP(t *testing.T) {
-	isolate(t)
-	d := diverted(t, Target{})
-	echo(t, d)
-	out, s := output(t, d, "bash", "-c", "cat </dev/tcp/203.0.113.7/443; cat </dev/tcp/2001:db8::7/80")
-	if want := "203.0.113.7:443 bash\n[2001:db8::7]:80 bash\n"; out != want || s.Code != 0 {
-		t.Errorf("out %q, code %d; want %q, 0", out, s.Code, want)
-	}
-	if !d.Private() {
-		t.Error("no private mount namespace as root")
-	}
-	_ = strings.TrimSpace
-}

@@ -16,7 +16,10 @@ const asInit = "serge-test-init"
 
 // roles are what the test binary is besides, when started with the name as its
 // first argument: targets, and parents to be killed.
-var roles = map[string]func(args []string) int{}
+var roles = map[string]func(args []string) int{
+	"dial":      dialRole,
+	"dial-many": dialManyRole,
+}
 
 func TestMain(m *testing.M) {
 	if len(os.Args) > 1 {
