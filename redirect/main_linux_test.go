@@ -17,7 +17,9 @@ const asInit = "serge-test-init"
 // roles are what the test binary is besides, when started with the name as its
 // first argument: targets, and parents to be killed.
 var roles = map[string]func(args []string) int{
+	"ask":       askRole,
 	"dial":      dialRole,
+	"packets":   packetsRole,
 	"dial-many": dialManyRole,
 }
 

@@ -8,7 +8,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
 	"strings"
 	"sync"
 	"testing"
@@ -132,9 +131,7 @@ func self(t *testing.T, role string, args ...string) []string {
 
 func TestSocketKinds(t *testing.T) {
 	isolate(t)
-	if out, err := exec.Command("sh", "-c", "ip link add dev0 type veth peer name dev1; ip link set dev0 up; ip link set dev1 up").CombinedOutput(); err != nil {
-		t.Fatalf("add a device: %v: %s", err, out)
-	}
+	run(t, "ip link add dev0 type veth peer name dev1; ip link set dev0 up; ip link set dev1 up")
 	local, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
