@@ -95,4 +95,3 @@ func output(t *testing.T, d *Diversion, argv ...string) (string, ExitStatus) {
 	}
 	return b.String(), s
 }
-

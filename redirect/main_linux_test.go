@@ -17,10 +17,13 @@ const asInit = "serge-test-init"
 // roles are what the test binary is besides, when started with the name as its
 // first argument: targets, and parents to be killed.
 var roles = map[string]func(args []string) int{
-	"ask":       askRole,
-	"dial":      dialRole,
-	"packets":   packetsRole,
-	"dial-many": dialManyRole,
+	"ask":        askRole,
+	"dial":       dialRole,
+	"interrupts": interruptsRole,
+	"linger":     lingerRole,
+	"packets":    packetsRole,
+	"parent":     parentRole,
+	"dial-many":  dialManyRole,
 }
 
 func TestMain(m *testing.M) {

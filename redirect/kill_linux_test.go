@@ -1,0 +1,136 @@
+package redirect
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// deathOf returns what waits for the end of pid, or fails the test if it does
+// not end.
+func deathOf(t *testing.T, name string, pid int) func() {
+	t.Helper()
+	fd, err := unix.PidfdOpen(pid, 0)
+	if err != nil {
+		t.Fatalf("%s, %d: %v", name, pid, err)
+	}
+	return func() {
+		t.Helper()
+		defer unix.Close(fd)
+		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
+		deadline := time.Now().Add(10 * time.Second)
+		for time.Now().Before(deadline) {
+			if n, _ := unix.Poll(fds, 1000); n > 0 {
+				return
+			}
+		}
+		t.Errorf("%s, %d, is alive", name, pid)
+	}
+}
+
+// cgroupOf is the directory of the serge cgroup that pid is in.
+func cgroupOf(t *testing.T, pid int) string {
+	t.Helper()
+	own, err := ownCgroup()
+	if err != nil {
+		t.Fatal(err)
+	}
+	found, _ := filepath.Glob(own + "/" + cgroupPrefix + "*")
+	for _, dir := range found {
+		for _, p := range processes(dir) {
+			if p == pid {
+				return dir
+			}
+		}
+	}
+	t.Fatalf("process %d is in none of %q", pid, found)
+	return ""
+}
+
+func TestKill(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		who  func(p *parentProcess) []int
+	}{
+		{"parent", func(p *parentProcess) []int { return []int{p.Process.Pid} }},
+		{"init", func(p *parentProcess) []int { return []int{p.init} }},
+		{"command", func(p *parentProcess) []int { return []int{p.command} }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			isolate(t)
+			p := startParent(t, self(t, "linger")...)
+			dir := cgroupOf(t, p.command)
+			waits := []func(){deathOf(t, "init", p.init), deathOf(t, "command", p.command), deathOf(t, "daemon", p.daemon)}
+			for _, pid := range c.who(p) {
+				unix.Kill(pid, unix.SIGKILL)
+			}
+			for _, wait := range waits {
+				wait()
+			}
+			p.Wait()
+			if _, err := os.Stat(dir); err == nil {
+				t.Errorf("%s is left", dir)
+			}
+		})
+	}
+}
+
+func TestKillBoth(t *testing.T) {
+	isolate(t)
+	p := startParent(t, self(t, "linger")...)
+	dir := cgroupOf(t, p.command)
+	p.in.Write([]byte("\n"))
+	if got := p.line(t); !strings.HasPrefix(got, "refused false <nil>") {
+		t.Fatalf("dial before the kill: %q; want success", got)
+	}
+	parentDeath := deathOf(t, "parent", p.Process.Pid)
+	initDeath, commandDeath := deathOf(t, "init", p.init), deathOf(t, "command", p.command)
+	// Stopped first, neither can see the other die.
+	for _, s := range []unix.Signal{unix.SIGSTOP, unix.SIGKILL} {
+		unix.Kill(p.Process.Pid, s)
+		unix.Kill(p.init, s)
+	}
+	parentDeath()
+	initDeath()
+	p.in.Write([]byte("\n"))
+	if got := p.line(t); !strings.HasPrefix(got, "refused true") {
+		t.Errorf("dial with both dead: %q; want a refusal", got)
+	}
+	p.Wait() // its standard files are pipes of the command still
+	diverted(t, Target{})
+	commandDeath()
+	if _, err := os.Stat(dir); err == nil {
+		t.Errorf("%s is left after the next start", dir)
+	}
+}
+
+func TestCloseKills(t *testing.T) {
+	isolate(t)
+	d := diverted(t, Target{})
+	p, err := d.Run(t.Context(), Command{Argv: []string{"sleep", "1000"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	death := deathOf(t, "command", p.PID())
+	if err := d.Close(); err != nil {
+		t.Errorf("Close: %v", err)
+	}
+	death()
+	if err := d.Close(); err != nil {
+		t.Errorf("second Close: %v", err)
+	}
+}
+
+func TestLeftoversAreKilled(t *testing.T) {
+	isolate(t)
+	d := diverted(t, Target{})
+	out, _ := output(t, d, "sh", "-c", "setsid sleep 1000 >/dev/null 2>&1 & echo $!")
+	if err := exec.Command("kill", "-0", strings.TrimSpace(out)).Run(); err == nil {
+		t.Errorf("process %s outlived the command", out)
+	}
+}
