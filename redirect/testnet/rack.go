@@ -28,7 +28,7 @@ type rack struct {
 
 // serveAll starts every server. After an error the caller still closes r.
 func (r *rack) serveAll() error {
-	for _, start := range []func() error{r.startWeb, r.startTCP, r.startUDP, r.startDNS} {
+	for _, start := range []func() error{r.startWeb, r.startOdd, r.startTCP, r.startUDP, r.startDNS} {
 		if err := start(); err != nil {
 			return err
 		}
