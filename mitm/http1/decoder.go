@@ -172,7 +172,8 @@ func (d *Decoder) pop() {
 
 // Close implements exchange.Decoder. Requests that a closing server leaves
 // without an answer get an End each. A client's head that is cut has no stream
-// yet, so it is an error: io.ErrUnexpectedEOF, wrapped, with the bytes in Rest.
+// yet, nor has what it sent behind a CONNECT that was never answered: they are
+// an error, io.ErrUnexpectedEOF wrapped, with the bytes in Rest.
 func (d *Decoder) Close(from exchange.Side, at time.Duration, end exchange.End, emit func(exchange.Event)) error {
 	if d.err != nil {
 		return d.err
@@ -191,7 +192,7 @@ func (d *Decoder) Close(from exchange.Side, at time.Duration, end exchange.End, 
 		h.end(o, end, nil)
 	case h.state != inHead && h.state != inHold:
 		h.end(o, cut, rest)
-	case h.state == inHold:
+	case h.state == inHold && d.halves[exchange.Server].state != inShut:
 		h.shut, h.last = true, end // settle comes back to it
 		return nil
 	case from == exchange.Client && !blank(rest):
@@ -205,21 +206,25 @@ func (d *Decoder) Close(from exchange.Side, at time.Duration, end exchange.End, 
 		return nil
 	}
 	h.state = inShut
-	d.abandon(h, o, cut)
+	if from == exchange.Server {
+		return d.abandon(h, o, cut)
+	}
 	return nil
 }
 
 // abandon ends, for a server that has closed, the requests it did not answer
-// but for the oldest, whose End was told.
-func (d *Decoder) abandon(h *half, o out, cut exchange.End) {
-	if h.from == exchange.Client {
-		return
-	}
+// but for the oldest, whose End was told. What a client sent behind a CONNECT
+// that nobody answers stays unread.
+func (d *Decoder) abandon(h *half, o out, cut exchange.End) error {
 	for range len(d.pending) - 1 {
 		h.stream++
 		h.end(o, cut, nil)
 	}
 	d.pending = nil
+	if c := &d.halves[exchange.Client]; c.state == inHold && c.shut {
+		return d.Close(exchange.Client, o.at, c.last, o.emit)
+	}
+	return nil
 }
 
 // blank reports whether b is empty lines only.

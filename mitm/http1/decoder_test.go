@@ -336,6 +336,7 @@ func TestRefused(t *testing.T) {
 		{"much behind CONNECT", []says{c("CONNECT a:1 HTTP/1.1\r\n\r\n" + strings.Repeat("x", MaxHead+1))}, ErrTooLong},
 		{"too many requests", []says{c(strings.Repeat(get, MaxPending+1))}, ErrTooLong},
 		{"cut request head", []says{c("GET / HTT")}, io.ErrUnexpectedEOF},
+		{"behind a CONNECT without an answer", []says{c("CONNECT a:1 HTTP/1.1\r\n\r\nhello")}, io.ErrUnexpectedEOF},
 		{"tunnel data that is no request", []says{c("CONNECT a:1 HTTP/1.1\r\n\r\n\x16\x03\n\n"), s("HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n")}, errSyntax},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -433,6 +434,19 @@ func TestAnswer(t *testing.T) {
 	e := exchange.Event{Stream: 9, Kind: exchange.KindHead, Head: &exchange.Head{Status: 200}}
 	if err := NewDecoder("http").Answer(e, emit); !errors.Is(err, ErrUnsolicited) {
 		t.Errorf("Answer without a request = %v; want %v", err, ErrUnsolicited)
+	}
+}
+
+// TestHeldUnanswered closes the client, then the server that never answered.
+func TestHeldUnanswered(t *testing.T) {
+	for _, behind := range []string{"", "hello"} {
+		d, l := NewDecoder("http"), &listener{}
+		d.Feed(exchange.Client, 0, []byte("CONNECT a:1 HTTP/1.1\r\n\r\n"+behind), l.emit)
+		d.Close(exchange.Client, 0, exchange.End{}, l.emit)
+		err := d.Close(exchange.Server, 0, exchange.End{}, l.emit)
+		if rest := string(d.Rest(exchange.Client)); rest != behind || errors.Is(err, io.ErrUnexpectedEOF) != (behind != "") {
+			t.Errorf("Close with %q held = %v, Rest %q", behind, err, rest)
+		}
 	}
 }
 
