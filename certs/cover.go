@@ -1,0 +1,241 @@
+package certs
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// findCovered decides which directories to cover: those from which programs
+// read roots, whatever the distribution, each once and none below another.
+func (p *planner) findCovered() {
+	var dirs []string
+	for _, path := range []string{
+		"/etc/ssl/certs",                            // Debian, Alpine, Arch; a link on Fedora and SUSE
+		"/etc/pki/tls/certs",                        // Fedora, RHEL
+		"/etc/pki/ca-trust/extracted",               // Fedora, RHEL
+		"/var/lib/ca-certificates",                  // SUSE
+		"/etc/ca-certificates/extracted",            // Arch
+		"/etc/pki/ca-trust/source/anchors",          // what p11-kit reads for GnuTLS: Fedora,
+		"/etc/pki/trust/anchors",                    // SUSE,
+		"/etc/ca-certificates/trust-source/anchors", // Arch
+	} {
+		if real, err := p.tree.resolve(path); err == nil && p.tree.isDir(real) {
+			dirs = append(dirs, real)
+		}
+	}
+	for i, dir := range dirs {
+		inside := func(other string) bool { return other != dir && within(dir, other) }
+		if !slices.Contains(dirs[:i], dir) && !slices.ContainsFunc(dirs, inside) {
+			p.covered = append(p.covered, dir)
+		}
+	}
+	p.covered = slices.DeleteFunc(p.covered, func(dir string) bool { return !p.cover(dir) })
+	for _, dir := range dirs {
+		if p.store == "" && p.isCovered(dir) {
+			p.store = dir
+		}
+	}
+}
+
+// isCovered reports whether path, which has no links, is below a covered directory.
+func (p *planner) isCovered(path string) bool {
+	return slices.ContainsFunc(p.covered, func(dir string) bool { return within(path, dir) })
+}
+
+// cover plans a tmpfs over dir that has all that dir has, and our CA. It
+// reports whether it could.
+func (p *planner) cover(dir string) bool {
+	c := coverer{planner: p}
+	before := len(p.mounts)
+	p.mounts = append(p.mounts, Mount{Path: dir, Dir: true})
+	if err := c.copyDir(dir); err != nil {
+		p.note("%s: %v: left as it is", dir, cause(err))
+		p.mounts = p.mounts[:before]
+		return false
+	}
+	return true
+}
+
+// coverer copies one directory to be covered.
+type coverer struct {
+	*planner
+	entries int
+}
+
+var errTooMany = fmt.Errorf("has more than %d entries", maxEntries)
+
+// isHashName reports whether name is one that OpenSSL looks for in a directory:
+// the hash of a subject, and a number that tells equal ones apart.
+func isHashName(name string) bool {
+	hash, number, _ := strings.Cut(name, ".")
+	_, err := strconv.ParseUint(hash, 16, 32)
+	_, err2 := strconv.ParseUint(number, 10, 8)
+	return len(hash) == 8 && err == nil && err2 == nil
+}
+
+// copyDir plans what dir has: links as links, files with their content.
+func (c *coverer) copyDir(dir string) error {
+	entries, err := os.ReadDir(c.tree.host(dir))
+	if err != nil {
+		return err
+	}
+	if c.entries += len(entries); c.entries > maxEntries {
+		return errTooMany
+	}
+	hashed, names := false, make(map[string]bool, len(entries))
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		names[e.Name()] = true
+		hashed = hashed || isHashName(e.Name())
+		switch {
+		case e.IsDir():
+			err = c.copyDir(path)
+		case e.Type()&os.ModeSymlink != 0:
+			err = c.copyLink(path)
+		case e.Type().IsRegular():
+			c.copyFile(path)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if hashed || c.isHashed(dir) {
+		c.addHashed(dir, names)
+	} else if filepath.Base(dir) == "anchors" {
+		c.mounts = append(c.mounts, Mount{Path: filepath.Join(dir, caFile), Data: c.CA})
+	}
+	return nil
+}
+
+// caFile is our CA alone, where programs read a whole directory.
+const caFile = "serge-net-ca.pem"
+
+// isHashed reports whether dir is one in which OpenSSL looks for hashes, were
+// it empty.
+func (p *planner) isHashed(dir string) bool {
+	for _, path := range []string{"/etc/ssl/certs", "/etc/pki/tls/certs"} {
+		if real, err := p.tree.resolve(path); err == nil && real == dir {
+			return true
+		}
+	}
+	return false
+}
+
+// addHashed adds our CA to dir, which has names, under the hash of its
+// subject, and a bundle where programs would look for one in vain.
+func (c *coverer) addHashed(dir string, names map[string]bool) {
+	c.mounts = append(c.mounts, Mount{Path: filepath.Join(dir, caFile), Data: c.CA})
+	n := 0
+	for names[fmt.Sprintf("%s.%d", c.hash, n)] {
+		n++
+	}
+	link := filepath.Join(dir, fmt.Sprintf("%s.%d", c.hash, n))
+	c.mounts = append(c.mounts, Mount{Path: link, Link: caFile})
+	const usual = "ca-certificates.crt"
+	if c.isHashed(dir) && !names[usual] {
+		c.mounts = append(c.mounts, Mount{Path: filepath.Join(dir, usual), Data: c.merged()})
+	}
+}
+
+// copyLink plans the link at path as it is, unless it leads a program out of
+// what is covered to a bundle without our CA.
+func (c *coverer) copyLink(path string) error {
+	target, err := os.Readlink(c.tree.host(path))
+	if err != nil {
+		return err
+	}
+	if isBundle(path) || isTruststore(path) {
+		if real, err := c.tree.resolve(path); err == nil && !c.isCovered(real) {
+			c.copyFile(path)
+			return nil
+		}
+	}
+	c.mounts = append(c.mounts, Mount{Path: path, Link: target})
+	return nil
+}
+
+// copyFile plans the file at path, with our CA if it is a collection of roots.
+// One that we may not read the command may not read either, as a rule.
+func (c *coverer) copyFile(path string) {
+	data, err := c.tree.read(path)
+	if err != nil {
+		c.note("%s: %v", path, cause(err))
+		return
+	}
+	c.mounts = append(c.mounts, Mount{Path: path, Data: c.withOurs(path, data)})
+}
+
+// isBundle reports whether path is named as a file of many roots.
+func isBundle(path string) bool {
+	switch filepath.Base(path) {
+	case "ca-certificates.crt", "ca-bundle.crt", "ca-bundle.pem", "tls-ca-bundle.pem", "ca-bundle.trust.crt", "cert.pem":
+		return true
+	}
+	return false
+}
+
+// isTruststore reports whether path is named as a Java truststore.
+func isTruststore(path string) bool {
+	switch filepath.Base(path) {
+	case "cacerts", "jssecacerts", "java-cacerts":
+		return true
+	}
+	return false
+}
+
+// withOurs is data, the content of path, with our CA added if path is a
+// collection of roots.
+func (p *planner) withOurs(path string, data []byte) []byte {
+	switch {
+	case isJKS(data) || isTruststore(path):
+		out, err := withTrusted(data, p.cert.Raw)
+		if err != nil {
+			p.note("%s: %v: the command finds the system's roots in it", path, err)
+			return p.truststore()
+		}
+		return out
+	case isBundle(path):
+		return joined(data, p.CA)
+	}
+	return data
+}
+
+// truststore is all merged roots as a Java truststore.
+func (p *planner) truststore() []byte {
+	ks := newJKS(p.roots.ders)
+	ks.trust(alias, p.cert.Raw)
+	return ks.encode(jksPassword)
+}
+
+// bindLoose plans a file over each collection of roots that is in no covered
+// directory.
+func (p *planner) bindLoose() {
+	for _, path := range []string{
+		"/etc/ssl/cert.pem", "/etc/ssl/ca-bundle.pem", "/etc/pki/tls/cert.pem", "/etc/pki/java/cacerts",
+	} {
+		p.bind(path, p.withOurs)
+	}
+	for _, path := range p.truststores() {
+		p.bind(path, p.withOurs)
+	}
+}
+
+// bind plans a file over the one that path leads to, once, unless it is
+// covered: its content as with gives it.
+func (p *planner) bind(path string, with func(path string, data []byte) []byte) {
+	real, err := p.tree.resolve(path)
+	if err != nil || p.bound[real] || p.isCovered(real) {
+		return
+	}
+	p.bound[real] = true
+	data, err := p.tree.read(real)
+	if err != nil {
+		p.note("%s: %v", path, cause(err))
+		return
+	}
+	p.mounts = append(p.mounts, Mount{Path: real, Data: with(path, data)})
+}

@@ -1,0 +1,90 @@
+package certs
+
+import (
+	"encoding/asn1"
+	"errors"
+	"fmt"
+)
+
+// The object identifiers of RFC 5652, section 4 and 8, and RFC 7292, section 4.2.3.
+const (
+	oidData      = "1.2.840.113549.1.7.1"
+	oidEncrypted = "1.2.840.113549.1.7.6"
+	oidCertBag   = "1.2.840.113549.1.12.10.1.3"
+	oidX509      = "1.2.840.113549.1.9.22.1"
+)
+
+var errPassword = errors.New("is protected by a password")
+
+// content is a ContentInfo, RFC 7292, section 4; a SafeBag and a CertBag have
+// the same form. Attributes are a SafeBag's alone.
+type content struct {
+	Type       asn1.ObjectIdentifier
+	Value      asn1.RawValue `asn1:"explicit,tag:0"`
+	Attributes asn1.RawValue `asn1:"optional"`
+}
+
+// parsePKCS12 is the certificates in a PKCS #12 file that has no password,
+// such as a JDK's own cacerts since version 18.
+func parsePKCS12(data []byte) ([][]byte, error) {
+	var file struct {
+		Version int
+		Safe    content
+		Mac     asn1.RawValue `asn1:"optional"`
+	}
+	if err := parse(data, &file); err != nil {
+		return nil, fmt.Errorf("is no truststore: %w", err)
+	}
+	var safes []content
+	if err := parseData(file.Safe, &safes); err != nil {
+		return nil, err
+	}
+	var ders [][]byte
+	for _, safe := range safes {
+		var bags []content
+		if err := parseData(safe, &bags); err != nil {
+			return nil, err
+		}
+		for _, bag := range bags {
+			if bag.Type.String() != oidCertBag {
+				continue
+			}
+			var cert content
+			if err := parse(bag.Value.FullBytes, &cert); err != nil {
+				return nil, fmt.Errorf("has a bad certificate: %w", err)
+			}
+			if cert.Type.String() == oidX509 && cert.Value.Tag == asn1.TagOctetString {
+				ders = append(ders, cert.Value.Bytes)
+			}
+		}
+	}
+	return ders, nil
+}
+
+// parseData reads into v what the plain data c holds.
+func parseData(c content, v any) error {
+	switch c.Type.String() {
+	case oidEncrypted:
+		return errPassword
+	case oidData:
+	default:
+		return fmt.Errorf("holds %v, not plain data", c.Type)
+	}
+	var octets []byte
+	if err := parse(c.Value.FullBytes, &octets); err != nil {
+		return fmt.Errorf("has bad contents: %w", err)
+	}
+	if err := parse(octets, v); err != nil {
+		return fmt.Errorf("has bad contents: %w", err)
+	}
+	return nil
+}
+
+// parse reads the one DER value in data into v.
+func parse(data []byte, v any) error {
+	rest, err := asn1.Unmarshal(data, v)
+	if err == nil && len(rest) > 0 {
+		err = fmt.Errorf("%d bytes too many", len(rest))
+	}
+	return err
+}

@@ -1,0 +1,111 @@
+package certs
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Bounds on what is read. A host's certificates are far below them; what is
+// above is not certificates.
+const (
+	maxFile    = 64 << 20 // bytes
+	maxEntries = 20_000   // below one covered directory; a root is a file and two links
+	maxLinks   = 40       // as Linux follows, path_resolution(7)
+)
+
+// tree is a file system as the command sees it. Paths in it are absolute;
+// links are followed inside it, as chroot would.
+type tree struct{ root string }
+
+// host is where path is for us.
+func (t tree) host(path string) string {
+	if t.root == string(filepath.Separator) {
+		return path
+	}
+	return filepath.Join(t.root, path)
+}
+
+// resolve is path without links. Every part of it must exist.
+func (t tree) resolve(path string) (string, error) {
+	done, links := string(filepath.Separator), 0
+	todo := strings.Split(filepath.Clean(path), string(filepath.Separator))
+	for len(todo) > 0 {
+		next := filepath.Join(done, todo[0]) // ".." too: done has no links
+		todo = todo[1:]
+		target, err := os.Readlink(t.host(next))
+		if err != nil {
+			if _, err := os.Lstat(t.host(next)); err != nil {
+				return "", err
+			}
+			done = next // no link
+			continue
+		}
+		if links++; links > maxLinks {
+			return "", fmt.Errorf("resolve %s: too many links", path)
+		}
+		if filepath.IsAbs(target) {
+			done = string(filepath.Separator)
+		}
+		todo = append(strings.Split(filepath.Clean(target), string(filepath.Separator)), todo...)
+	}
+	return done, nil
+}
+
+// read is the content of the regular file that path leads to.
+func (t tree) read(path string) ([]byte, error) {
+	real, err := t.resolve(path)
+	if err != nil {
+		return nil, err
+	}
+	// A FIFO or a device must not hold us up: look before opening.
+	fi, err := os.Lstat(t.host(real))
+	switch {
+	case err != nil:
+		return nil, err
+	case !fi.Mode().IsRegular():
+		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("is not a regular file")}
+	case fi.Size() > maxFile:
+		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("is larger than 64 MiB")}
+	}
+	return os.ReadFile(t.host(real))
+}
+
+// isDir reports whether path leads to a directory.
+func (t tree) isDir(path string) bool {
+	real, err := t.resolve(path)
+	if err != nil {
+		return false
+	}
+	fi, err := os.Lstat(t.host(real))
+	return err == nil && fi.IsDir()
+}
+
+// glob is the paths in the tree that match pattern.
+func (t tree) glob(pattern string) []string {
+	found, _ := filepath.Glob(t.host(pattern)) // the patterns are ours and well formed
+	if t.root != string(filepath.Separator) {
+		for i, f := range found {
+			found[i] = strings.TrimPrefix(f, t.root)
+		}
+	}
+	return found
+}
+
+// within reports whether path is dir or below it.
+func within(path, dir string) bool {
+	return path == dir || strings.HasPrefix(path, dir+string(filepath.Separator))
+}
+
+// cause is err without the path that *fs.PathError names: the caller names
+// the one that the user knows.
+func cause(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
