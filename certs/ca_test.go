@@ -179,9 +179,26 @@ func TestLeafConcurrent(t *testing.T) {
 // loopback, and returns what the client and the server say.
 func handshake(t *testing.T, conf *tls.Config, cert *tls.Certificate) (tls.ConnectionState, error, error) {
 	t.Helper()
-	a, b := net.Pipe()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	a, err := net.Dial("tcp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer a.Close()
+	b, err := ln.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
 	defer b.Close()
+	for _, c := range []net.Conn{a, b} {
+		if err := c.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+	}
 	server := tls.Server(b, &tls.Config{Certificates: []tls.Certificate{*cert}})
 	done := make(chan error, 1)
 	go func() {
@@ -192,7 +209,7 @@ func handshake(t *testing.T, conf *tls.Config, cert *tls.Certificate) (tls.Conne
 		done <- err
 	}()
 	client := tls.Client(a, conf)
-	err := client.Handshake()
+	err = client.Handshake()
 	if err == nil {
 		_, err = io.ReadFull(client, make([]byte, 1))
 	}
@@ -276,4 +293,14 @@ func BenchmarkLeaf(b *testing.B) {
 			}
 		}
 	})
+}
+
+// subjectOf is the subject of the certificate in der, as encoded.
+func subjectOf(t *testing.T, der []byte) []byte {
+	t.Helper()
+	c, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c.RawSubject
 }

@@ -17,10 +17,11 @@ const (
 var errPassword = errors.New("is protected by a password")
 
 // content is a ContentInfo, RFC 7292, section 4; a SafeBag and a CertBag have
-// the same form. Attributes are a SafeBag's alone.
+// the same form. Value.Bytes is the DER within the explicit tag 0. Attributes
+// are a SafeBag's alone.
 type content struct {
 	Type       asn1.ObjectIdentifier
-	Value      asn1.RawValue `asn1:"explicit,tag:0"`
+	Value      asn1.RawValue
 	Attributes asn1.RawValue `asn1:"optional"`
 }
 
@@ -50,11 +51,15 @@ func parsePKCS12(data []byte) ([][]byte, error) {
 				continue
 			}
 			var cert content
-			if err := parse(bag.Value.FullBytes, &cert); err != nil {
+			if err := parse(bag.Value.Bytes, &cert); err != nil {
 				return nil, fmt.Errorf("has a bad certificate: %w", err)
 			}
-			if cert.Type.String() == oidX509 && cert.Value.Tag == asn1.TagOctetString {
-				ders = append(ders, cert.Value.Bytes)
+			var der []byte
+			if err := parse(cert.Value.Bytes, &der); err != nil {
+				return nil, fmt.Errorf("has a bad certificate: %w", err)
+			}
+			if cert.Type.String() == oidX509 {
+				ders = append(ders, der)
 			}
 		}
 	}
@@ -71,7 +76,7 @@ func parseData(c content, v any) error {
 		return fmt.Errorf("holds %v, not plain data", c.Type)
 	}
 	var octets []byte
-	if err := parse(c.Value.FullBytes, &octets); err != nil {
+	if err := parse(c.Value.Bytes, &octets); err != nil {
 		return fmt.Errorf("has bad contents: %w", err)
 	}
 	if err := parse(octets, v); err != nil {

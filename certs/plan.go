@@ -1,7 +1,6 @@
 package certs
 
 import (
-	"bytes"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -74,6 +73,7 @@ type planner struct {
 	covered []string        // the directories to cover, without links
 	store   string          // where our own files go; in covered, or Dir
 	bound   map[string]bool // the files that have a Mount of their own
+	read    map[string]bool // the files and directories that roots is from
 	roots   bundle          // the system's, then Extra
 	extra   int             // where Extra begins in roots.text
 	notes   []string
@@ -145,8 +145,8 @@ func newPlanner(cfg PlanConfig) (*planner, error) {
 		return nil, fmt.Errorf("our CA: %w", err)
 	}
 	return &planner{
-		PlanConfig: cfg, tree: tree{filepath.Clean(cfg.Root)}, env: newEnviron(cfg.Env),
-		cert: cert, hash: hash, bound: make(map[string]bool),
+		PlanConfig: cfg, tree: tree{filepath.Clean(cfg.Root), make(map[string]bool)}, env: newEnviron(cfg.Env),
+		cert: cert, hash: hash, read: make(map[string]bool), bound: make(map[string]bool),
 	}, nil
 }
 
@@ -194,7 +194,6 @@ func (p *planner) note(format string, args ...any) {
 // readSystem reads the roots of the system: what the well-known bundles have.
 // The list is that of Go's crypto/x509/root_linux.go, and SUSE's own.
 func (p *planner) readSystem() {
-	read := make(map[string]bool)
 	for _, path := range []string{
 		"/etc/ssl/certs/ca-certificates.crt",                // Debian, Alpine, Arch
 		"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", // Fedora, RHEL 7
@@ -204,14 +203,16 @@ func (p *planner) readSystem() {
 		"/etc/pki/tls/cacert.pem",                           // OpenELEC
 		"/etc/ssl/cert.pem",                                 // Alpine, macOS
 	} {
-		real, err := p.tree.resolve(path)
-		if err == nil && !read[real] {
-			read[real] = true
+		if _, err := p.tree.resolve(path); err == nil {
 			p.readRoots(path, path)
 		}
 	}
-	if len(p.roots.ders) == 0 && p.tree.isDir("/etc/ssl/certs") {
-		p.readRoots("/etc/ssl/certs", "/etc/ssl/certs")
+	const dir = "/etc/ssl/certs"
+	if real, err := p.tree.resolve(dir); err == nil {
+		if len(p.roots.ders) == 0 {
+			p.readRoots(dir, dir)
+		}
+		p.read[real] = true // a bundle has all that is in it: update-ca-certificates(8)
 	}
 	if len(p.roots.ders) == 0 {
 		p.note("no root certificates found on this system: what passes us untouched may not be trusted")
@@ -219,30 +220,48 @@ func (p *planner) readSystem() {
 	p.extra = len(p.roots.text)
 }
 
-// readRoots adds what path has, a file or a directory of them. As is how the
-// user knows it.
+// readRoots adds what path has, a file or a directory of them, once. As is how
+// the user knows it.
 func (p *planner) readRoots(as, path string) {
 	if !filepath.IsAbs(path) {
 		path = filepath.Join(p.Workdir, path)
 	}
-	if p.tree.isDir(path) {
-		for _, pattern := range []string{"*.pem", "*.crt", "*.cer", "*.[0-9]"} {
-			for _, file := range p.tree.glob(filepath.Join(path, pattern)) {
-				data, err := p.tree.read(file)
-				if err == nil && bytes.Contains(data, []byte(begin)) {
-					p.addRoots(file, data)
-				}
-			}
-		}
+	real, err := p.tree.resolve(path)
+	if err != nil {
+		p.note("%s: %v", as, cause(err))
 		return
 	}
-	data, err := p.tree.read(path)
+	if p.read[real] {
+		return
+	}
+	p.read[real] = true
+	if p.tree.isDir(real) {
+		p.readRootsIn(real)
+		return
+	}
+	data, err := p.tree.read(real)
 	if err != nil {
 		p.note("%s: %v", as, cause(err))
 		return
 	}
 	if p.addRoots(as, data) == 0 {
 		p.note("%s: holds no certificate", as)
+	}
+}
+
+// readRootsIn adds what the files in dir have that programs would read there.
+func (p *planner) readRootsIn(dir string) {
+	for _, pattern := range []string{"*.pem", "*.crt", "*.cer", "*.[0-9]"} {
+		for _, file := range p.tree.glob(filepath.Join(dir, pattern)) {
+			real, err := p.tree.resolve(file)
+			if err != nil || p.read[real] {
+				continue
+			}
+			p.read[real] = true
+			if data, err := p.tree.read(real); err == nil {
+				p.addRoots(file, data)
+			}
+		}
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // Bounds on what is read. A host's certificates are far below them; what is
@@ -18,8 +19,12 @@ const (
 )
 
 // tree is a file system as the command sees it. Paths in it are absolute;
-// links are followed inside it, as chroot would.
-type tree struct{ root string }
+// links are followed inside it, as chroot would. It remembers which paths are
+// no links: lookups share most of theirs.
+type tree struct {
+	root  string
+	plain map[string]bool
+}
 
 // host is where path is for us.
 func (t tree) host(path string) string {
@@ -32,16 +37,25 @@ func (t tree) host(path string) string {
 // resolve is path without links. Every part of it must exist.
 func (t tree) resolve(path string) (string, error) {
 	done, links := string(filepath.Separator), 0
-	todo := strings.Split(filepath.Clean(path), string(filepath.Separator))
+	todo := strings.Split(path, string(filepath.Separator))
 	for len(todo) > 0 {
-		next := filepath.Join(done, todo[0]) // ".." too: done has no links
+		// ".." is right too: done has no links. Nothing may be cleaned before
+		// it is here.
+		next := filepath.Join(done, todo[0])
 		todo = todo[1:]
+		if t.plain[next] {
+			done = next
+			continue
+		}
 		target, err := os.Readlink(t.host(next))
 		if err != nil {
-			if _, err := os.Lstat(t.host(next)); err != nil {
-				return "", err
+			if !errors.Is(err, syscall.EINVAL) { // readlink(2): no link
+				if _, err := os.Lstat(t.host(next)); err != nil {
+					return "", err
+				}
 			}
-			done = next // no link
+			t.plain[next] = true
+			done = next
 			continue
 		}
 		if links++; links > maxLinks {
@@ -50,7 +64,7 @@ func (t tree) resolve(path string) (string, error) {
 		if filepath.IsAbs(target) {
 			done = string(filepath.Separator)
 		}
-		todo = append(strings.Split(filepath.Clean(target), string(filepath.Separator)), todo...)
+		todo = append(strings.Split(target, string(filepath.Separator)), todo...)
 	}
 	return done, nil
 }
