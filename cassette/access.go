@@ -1,0 +1,156 @@
+package cassette
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/base64"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/serge-net/serge-net/exchange"
+)
+
+// The readers of nodes are total: what is absent or of another kind is empty.
+
+func (n *node) members() []member {
+	if n == nil {
+		return nil
+	}
+	return n.mem
+}
+
+func (n *node) elements() []*node {
+	if n == nil {
+		return nil
+	}
+	return n.kids
+}
+
+// text is the scalar at key as a string.
+func (n *node) text(key string) string {
+	switch v := n.get(key); {
+	case v.isString():
+		return unquote(v.tok)
+	case v.isNull() || v.kind != 's':
+		return ""
+	default:
+		return v.tok
+	}
+}
+
+// texts are the strings of a list.
+func (n *node) texts() []string {
+	var out []string
+	for _, k := range n.elements() {
+		out = append(out, unquote(k.tok))
+	}
+	return out
+}
+
+// bytes is what bytesNode wrote.
+func (n *node) bytes() string {
+	switch {
+	case n.isNull():
+		return ""
+	case n.kind == '{':
+		b, _ := base64.StdEncoding.DecodeString(n.text("base64"))
+		return string(b)
+	}
+	return unquote(n.tok)
+}
+
+func (n *node) number(key string) int64 { return numberOf(n.get(key)) }
+
+func numberOf(n *node) int64 {
+	if n == nil {
+		return 0
+	}
+	v, _ := strconv.ParseInt(n.tok, 10, 64)
+	return v
+}
+
+// with is a copy of n whose member key is v, in its place or at the end.
+func (n *node) with(key string, v *node) *node {
+	c := &node{kind: n.kind, mem: append([]member(nil), n.mem...)}
+	for i := range c.mem {
+		if c.mem[i].key == key {
+			c.mem[i].val = v
+			return c
+		}
+	}
+	return c.add(key, v)
+}
+
+// compact is n as the shortest JSON.
+func (n *node) compact() string {
+	var b bytes.Buffer
+	style{comma: ",", colon: ":"}.print(&b, n, 0)
+	return b.String()
+}
+
+// valid is s as UTF-8, for where bytes that are none have no meaning.
+func valid(s string) string {
+	if utf8.ValidString(s) {
+		return s
+	}
+	return strings.ToValidUTF8(s, "\uFFFD")
+}
+
+// comparePlaceholders orders by class, then by number.
+func comparePlaceholders(a, b string) int {
+	number := func(s string) int {
+		_, n, _ := strings.Cut(strings.TrimSuffix(s, secretClose), "#")
+		v, _ := strconv.Atoi(n)
+		return v
+	}
+	return cmp.Or(strings.Compare(classOf(a), classOf(b)), number(a)-number(b))
+}
+
+// coding is the content coding that fields name, "" for none.
+func coding(fields []exchange.Field) string {
+	v, _ := exchange.Get(fields, "content-encoding")
+	if v = strings.ToLower(strings.TrimSpace(v)); v == "identity" {
+		return ""
+	}
+	return v
+}
+
+// hostOf is the host of an absolute URL, with its port if it has one.
+func hostOf(url string) string {
+	_, rest, _ := strings.Cut(url, "://")
+	if i := strings.IndexAny(rest, "/?#"); i >= 0 {
+		rest = rest[:i]
+	}
+	return rest
+}
+
+// bodies are those of i.
+func (i *Interaction) bodies() []Body {
+	out := []Body{i.Request.Body}
+	if i.Response != nil {
+		out = append(out, i.Response.Body)
+	}
+	for _, m := range i.Upgraded {
+		out = append(out, m.Body)
+	}
+	return out
+}
+
+// verify reads b and says whether it is what the cassette says it is.
+func (b Body) verify() error {
+	if b.file == "" {
+		return nil
+	}
+	want := b.sum
+	b.sum = ""
+	got, err := b.Sum()
+	if err != nil {
+		return fmt.Errorf("body file %s: %w", b.file, err)
+	}
+	if want != "" && got != want {
+		return fmt.Errorf("body file %s has sha256 %s, want %s", b.file, got, want)
+	}
+	return nil
+}

@@ -1,0 +1,181 @@
+// Package cassette keeps what passed between a target and its origins, and
+// speaks it again.
+//
+// A Store is a directory of cassettes. While a command runs, a Recorder writes
+// what happens to a journal, append-only and redacted; on Close it compacts the
+// journal into one JSON file that is made to be read and diffed. A Player
+// matches live requests against a Cassette and answers them.
+//
+// Text in the model is in the cassette's own form: a secret is a placeholder
+// like {{secret:auth#1}}, and a literal "{{secret:" is escaped. Bodies are the
+// bytes that passed.
+package cassette
+
+import (
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/serge-net/serge-net/exchange"
+)
+
+// Version is the format that this package writes. A file of another major
+// version is refused; unknown keys of a later minor one are kept.
+const Version = "1.0"
+
+// A Cassette is the record of a run. It is read-only once loaded.
+type Cassette struct {
+	Name         string
+	RecordedAt   time.Time // UTC, to the millisecond; zero if the file has none
+	RecordedWith string    // the program that wrote it, like "serge-net 0.1.0"
+	Incomplete   bool      // the recording was cut off or its command failed
+	Interactions []*Interaction
+	DNS          []DNS
+	Pins         []Pin
+
+	shapes map[string]string // placeholder → what its secret looked like
+	others []*node           // interactions of kinds that this version does not play
+	extra  []member          // top-level members that this version does not know
+}
+
+// A Connection is the profile of connections to one origin, not a TCP connection.
+type Connection struct {
+	Scheme  string // "http" or "https"
+	Host    string
+	Port    uint16
+	Version string // of HTTP
+	ALPN    string
+	SNI     string
+	Names   []string // DNS names and addresses in the origin's certificate
+}
+
+// An Interaction is the record of one exchange.
+type Interaction struct {
+	ID         string
+	Seq        int // place in the file, from 1
+	Connection Connection
+	Request    Request
+	Response   *Response // nil if none came: then Failure says why
+	Upgraded   []Message // what passed after a 101 or a CONNECT
+	Failure    *Failure
+	Timing     Timing
+
+	src *node // as read, for members that this version does not know
+	key form
+	when
+}
+
+// Request is the client's half of an interaction.
+type Request struct {
+	Method  string
+	URL     string // absolute, default port left out
+	Target  string // the request-target where URL does not give it back: "*", absolute-form
+	Version string
+	Fields  []exchange.Field
+	RawHead []byte // where printing Fields would not give the bytes back
+	Message
+	Trailers []exchange.Field
+}
+
+// Response is the origin's half of an interaction.
+type Response struct {
+	Informational []Interim
+	Status        int
+	Reason        string
+	Version       string // where it differs from the request's
+	Fields        []exchange.Field
+	RawHead       []byte
+	Message
+	Trailers []exchange.Field
+	End      exchange.How // Complete, Truncated or Reset
+}
+
+// Interim is a 1xx answer.
+type Interim struct {
+	Status int
+	Reason string
+	Fields []exchange.Field
+	At     time.Duration // since the request began
+}
+
+// Message is one side's payload and how HTTP/1 chunked it.
+type Message struct {
+	From   exchange.Side // of a piece of an upgraded stream
+	Body   Body
+	Chunks []Run          // sizes of the chunks in order; empty if it was not chunked
+	Lines  map[int][]byte // chunk-size lines that are not lower-case hex, by chunk
+	RawEnd []byte         // the last chunk through the empty line, where odd
+	times  []time.Duration
+}
+
+// Run is Count chunks of the same Size in bytes.
+type Run struct{ Size, Count int64 }
+
+// Failure says why a request got no response.
+type Failure struct {
+	Kind  string // "refused", "reset", "timeout", "tls", "truncated"
+	Cause string
+	After time.Duration // since the request began
+}
+
+// Timing is when things happened. Only Start counts from the start of the
+// recording; the others are lengths.
+type Timing struct {
+	Start, Send, Wait, Receive time.Duration
+	Chunks                     []time.Duration // arrival since the response head, by chunk
+}
+
+// DNS is an answer that is replayed as it came. Addresses of pinned names are
+// not among them.
+type DNS struct {
+	Name, Type, Rcode              string
+	Answers, Authority, Additional []string // records in zone-file form
+}
+
+// Pin is a name and the addresses that stand for it, so that a replay hands
+// out the same ones. An invalid address was not handed out.
+type Pin struct {
+	Name   string
+	V4, V6 netip.Addr
+}
+
+// when is where an exchange lay in time, since the start of the recording.
+type when struct{ start, end time.Duration }
+
+// Route is the request's method and URL without its query.
+func (i *Interaction) Route() string {
+	u, _, _ := strings.Cut(i.Request.URL, "?")
+	return i.Request.Method + " " + u
+}
+
+// Line is the interaction in one line: method, URL and outcome.
+func (i *Interaction) Line() string {
+	s := i.Request.Method + " " + i.Request.URL + " -> " + i.outcome()
+	switch {
+	case i.Response == nil:
+	case i.Response.End != exchange.Complete:
+		s += " (" + i.Response.End.String() + ")"
+	}
+	return s
+}
+
+// Hosts are the recorded hosts, with the port where it is not the default, sorted.
+func (c *Cassette) Hosts() []string {
+	seen := map[string]bool{}
+	for _, i := range c.Interactions {
+		seen[hostOf(i.Request.URL)] = true
+	}
+	return slices.Sorted(maps.Keys(seen))
+}
+
+// Interaction returns the interaction called id, or nil.
+func (c *Cassette) Interaction(id string) *Interaction {
+	for _, i := range c.Interactions {
+		if i.ID == id {
+			return i
+		}
+	}
+	return nil
+}

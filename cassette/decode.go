@@ -1,0 +1,253 @@
+package cassette
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/serge-net/serge-net/exchange"
+)
+
+// ErrVersion is wrapped when a cassette was written in a format that this
+// program does not know.
+var ErrVersion = errors.New("cassette: written by a newer version")
+
+// opener opens a file of the cassette's bodies folder.
+type opener func(name string) (io.ReadCloser, error)
+
+// parse reads a cassette in its JSON form, or in one of the older shapes.
+func parse(b []byte, files opener) (*Cassette, error) {
+	top, err := parseTree(b)
+	if err != nil {
+		return nil, err
+	}
+	if top.kind != '{' {
+		return nil, errors.New("a cassette is a JSON object")
+	}
+	if err := checkVersion(top); err != nil {
+		return nil, err
+	}
+	c := &Cassette{Name: top.text("name"), RecordedWith: top.text("recorded_with"), shapes: map[string]string{}}
+	c.RecordedAt, _ = time.Parse(time.RFC3339, top.text("recorded_at"))
+	c.Incomplete = top.text("incomplete") == "true"
+	c.readRest(top)
+	profiles := map[string]Connection{}
+	for _, m := range top.get("connections").members() {
+		profiles[m.key] = readConnection(m.val)
+	}
+	for i, n := range top.get("interactions").elements() {
+		if err := c.readElement(n, profiles, files); err != nil {
+			return nil, fmt.Errorf("/interactions/%d%w", i, err)
+		}
+	}
+	for i, it := range c.Interactions {
+		if it.Seq == 0 {
+			it.Seq = i + 1
+		}
+	}
+	slices.SortStableFunc(c.Interactions, func(a, b *Interaction) int { return a.Seq - b.Seq })
+	return c, nil
+}
+
+// checkVersion refuses a major version that is not ours.
+func checkVersion(top *node) error {
+	v := top.text("version")
+	major, _, _ := strings.Cut(strings.TrimPrefix(v, "v"), ".")
+	n, err := strconv.Atoi(major)
+	switch {
+	case v == "":
+		return nil // older programs write none
+	case err != nil:
+		return fmt.Errorf("/version: %q is not a version", v)
+	case n > 1:
+		return fmt.Errorf("%w: format %s needs a serge-net that reads %d.x; this one reads up to %s", ErrVersion, v, n, Version)
+	}
+	return nil
+}
+
+// readRest reads the smaller members and keeps those that are unknown.
+func (c *Cassette) readRest(top *node) {
+	for _, m := range top.mem {
+		switch m.key {
+		case "version", "name", "summary", "recorded_at", "recorded_with", "incomplete", "connections", "interactions":
+		case "secrets":
+			for _, s := range m.val.members() {
+				c.shapes[secretOpen+s.key+secretClose] = unquote(s.val.tok)
+			}
+		case "dns":
+			for _, p := range m.val.get("pins").elements() {
+				pin := Pin{Name: p.text("name")}
+				pin.V4, _ = netip.ParseAddr(p.text("v4"))
+				pin.V6, _ = netip.ParseAddr(p.text("v6"))
+				c.Pins = append(c.Pins, pin)
+			}
+		default:
+			c.extra = append(c.extra, m)
+		}
+	}
+}
+
+func readConnection(n *node) Connection {
+	t := n.get("tls")
+	c := Connection{Scheme: n.text("scheme"), Host: n.text("host"), Port: uint16(n.number("port")), Version: n.text("http_version")}
+	c.ALPN, c.SNI, c.Names = t.text("alpn"), t.text("sni"), t.get("sans").texts()
+	return c
+}
+
+// readElement reads one interaction, of any kind.
+func (c *Cassette) readElement(n *node, profiles map[string]Connection, files opener) error {
+	switch kind := n.text("kind"); {
+	case kind == "dns":
+		d := n.get("dns")
+		c.DNS = append(c.DNS, DNS{d.text("name"), d.text("type"), d.text("rcode"), d.get("answers").texts(), d.get("authority").texts(), d.get("additional").texts()})
+		return nil
+	case kind != "" && kind != "http":
+		c.others = append(c.others, n)
+		return nil
+	}
+	i := &Interaction{ID: n.text("id"), Seq: int(n.number("seq")), Connection: profiles[n.text("connection")], src: n}
+	if err := i.Request.read(n.get("request"), files); err != nil {
+		return fmt.Errorf("/request%w", err)
+	}
+	if r := n.get("response"); !r.isNull() {
+		i.Response = &Response{}
+		if err := i.Response.read(r, files); err != nil {
+			return fmt.Errorf("/response%w", err)
+		}
+	}
+	for k, m := range n.get("upgraded").get("messages").elements() {
+		msg, err := readPiece(m, files)
+		if err != nil {
+			return fmt.Errorf("/upgraded/messages/%d: %w", k, err)
+		}
+		i.Upgraded = append(i.Upgraded, msg)
+	}
+	i.Timing = readTiming(n.get("timing"))
+	if e := n.get("error"); !e.isNull() {
+		i.Failure = &Failure{e.text("kind"), e.text("cause"), i.Timing.Wait}
+	}
+	if i.Response == nil && i.Failure == nil {
+		return errors.New(": neither response nor error is there")
+	}
+	c.Interactions = append(c.Interactions, i)
+	return i.rekey(rules{})
+}
+
+func (r *Request) read(n *node, files opener) error {
+	if n == nil || n.kind != '{' {
+		return errors.New(": is not an object")
+	}
+	r.Method, r.URL, r.Version = n.text("method"), n.text("url"), n.text("http_version")
+	if r.Method == "" || !strings.Contains(r.URL, "://") {
+		return fmt.Errorf(": method %q and url %q do not name a request", r.Method, r.URL)
+	}
+	r.Target = n.get("target").bytes()
+	return r.Message.read(n, files, &r.Fields, &r.Trailers, &r.RawHead)
+}
+
+func (r *Response) read(n *node, files opener) error {
+	r.Status, r.Reason, r.Version = int(n.number("status")), n.get("reason").bytes(), n.text("http_version")
+	if r.Status < 100 || r.Status > 999 {
+		return fmt.Errorf("/status: %d is not a status", r.Status)
+	}
+	for _, i := range n.get("informational").elements() {
+		r.Informational = append(r.Informational, Interim{Status: int(i.number("status")), Reason: i.get("reason").bytes(), Fields: readFields(i.get("headers"))})
+	}
+	switch n.text("end") {
+	case "truncated":
+		r.End = exchange.Truncated
+	case "reset":
+		r.End = exchange.Reset
+	}
+	return r.Message.read(n, files, &r.Fields, &r.Trailers, &r.RawHead)
+}
+
+// read reads what requests and responses have in common.
+func (m *Message) read(n *node, files opener, fields, trailers *[]exchange.Field, raw *[]byte) error {
+	*fields, *trailers = readFields(n.get("headers")), readFields(n.get("trailers"))
+	var err error
+	if *raw, err = base64.StdEncoding.DecodeString(n.text("raw_head")); err != nil {
+		return fmt.Errorf("/raw_head: %w", err)
+	}
+	if len(*raw) == 0 {
+		*raw = nil
+	}
+	b := n.get("body")
+	if m.Body, err = readBody(b, files); err != nil {
+		return fmt.Errorf("/body: %w", err)
+	}
+	for _, k := range b.get("chunks").elements() {
+		run := Run{numberOf(k), 1}
+		if k.kind == '[' && len(k.kids) == 2 {
+			run = Run{numberOf(k.kids[0]), numberOf(k.kids[1])}
+		}
+		if run.Size <= 0 || run.Count <= 0 {
+			return fmt.Errorf("/body/chunks: %s is not a size", k.compact())
+		}
+		m.Chunks = append(m.Chunks, run)
+	}
+	for _, k := range b.get("chunk_ext").elements() {
+		if len(k.kids) != 2 {
+			continue
+		}
+		if m.Lines == nil {
+			m.Lines = map[int][]byte{}
+		}
+		m.Lines[int(numberOf(k.kids[0]))] = []byte(k.kids[1].bytes())
+	}
+	if e := n.get("raw_end").bytes(); e != "" {
+		m.RawEnd = []byte(e)
+	}
+	return nil
+}
+
+// readPiece reads one message of an upgraded stream.
+func readPiece(n *node, files opener) (Message, error) {
+	var m Message
+	if d := strings.ToLower(n.text("direction")); d == "received" || d == "server" || d == "receive" {
+		m.From = exchange.Server
+	}
+	p := n.get("payload")
+	if b := p.get("binary"); b != nil {
+		data, err := base64.StdEncoding.DecodeString(unquote(b.tok))
+		m.Body = bodyOf(data)
+		return m, err
+	}
+	var err error
+	m.Body, err = readBody(p, files)
+	return m, err
+}
+
+func readTiming(n *node) Timing {
+	ms := func(key string) time.Duration { return time.Duration(n.number(key)) * time.Millisecond }
+	t := Timing{ms("start_ms"), ms("send_ms"), ms("wait_ms"), ms("receive_ms"), nil}
+	for _, k := range n.get("chunk_ms").elements() {
+		t.Chunks = append(t.Chunks, time.Duration(numberOf(k))*time.Millisecond)
+	}
+	return t
+}
+
+// readFields reads [[name, value]…], and the older {name: value} and {name: [values]}.
+func readFields(n *node) []exchange.Field {
+	var fs []exchange.Field
+	for _, k := range n.elements() {
+		if len(k.kids) == 2 {
+			fs = append(fs, exchange.Field{Name: unquote(k.kids[0].tok), Value: k.kids[1].bytes()})
+		}
+	}
+	for _, m := range n.members() {
+		if m.val.kind != '[' {
+			fs = append(fs, exchange.Field{Name: m.key, Value: m.val.bytes()})
+		}
+		for _, v := range m.val.elements() {
+			fs = append(fs, exchange.Field{Name: m.key, Value: v.bytes()})
+		}
+	}
+	return fs
+}

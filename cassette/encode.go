@@ -1,0 +1,317 @@
+package cassette
+
+import (
+	"bufio"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"github.com/serge-net/serge-net/exchange"
+)
+
+// timeForm is how recorded_at is written.
+const timeForm = "2006-01-02T15:04:05.000Z"
+
+// write prints c in its canonical form. Interactions are made text one at a time.
+func (c *Cassette) write(out io.Writer) error {
+	top, profiles := c.head()
+	w := bufio.NewWriterSize(out, 64<<10)
+	for i, m := range top.mem {
+		w.WriteString([...]string{"{\n  ", ",\n  "}[min(i, 1)] + m.ktok + ": ")
+		c.layout(w).print(m.val, m.key, 1)
+	}
+	w.WriteString(",\n  \"interactions\": [")
+	for i, it := range c.Interactions {
+		n, err := it.node(profiles)
+		if err != nil {
+			return fmt.Errorf("interaction %s: %w", it.ID, err)
+		}
+		c.element(w, i, n)
+	}
+	for i, n := range append(c.dnsNodes(), c.others...) {
+		c.element(w, len(c.Interactions)+i, n)
+	}
+	if len(c.Interactions)+len(c.DNS)+len(c.others) > 0 {
+		w.WriteString("\n  ")
+	}
+	w.WriteString("]\n}\n")
+	return w.Flush()
+}
+
+func (c *Cassette) layout(w *bufio.Writer) *layout { return &layout{w, map[*node]int{}} }
+
+// element writes the i-th interaction.
+func (c *Cassette) element(w *bufio.Writer, i int, n *node) {
+	if i > 0 {
+		w.WriteByte(',')
+	}
+	w.WriteString("\n    ")
+	c.layout(w).print(n, elementKey("interactions"), 2)
+}
+
+// head is everything but the interactions, and the labels of the connections.
+func (c *Cassette) head() (*node, map[string]string) {
+	n := (&node{}).add("version", strNode(Version)).add("name", strNode(c.Name))
+	if lines := c.lines(); len(lines) > 0 {
+		n.add("summary", stringList(lines))
+	}
+	if !c.RecordedAt.IsZero() {
+		n.add("recorded_at", strNode(c.RecordedAt.UTC().Format(timeForm)))
+	}
+	n.addString("recorded_with", c.RecordedWith)
+	if c.Incomplete {
+		n.add("incomplete", &node{kind: 's', tok: "true"})
+	}
+	if len(c.shapes) > 0 {
+		shapes := &node{}
+		for _, m := range slices.SortedFunc(maps.Keys(c.shapes), comparePlaceholders) {
+			shapes.add(m[len(secretOpen):len(m)-len(secretClose)], strNode(c.shapes[m]))
+		}
+		n.add("secrets", shapes)
+	}
+	if len(c.Pins) > 0 {
+		pins := list()
+		for _, p := range c.Pins {
+			pins.kids = append(pins.kids, (&node{}).add("name", strNode(p.Name)).addString("v4", addrText(p.V4)).addString("v6", addrText(p.V6)))
+		}
+		n.add("dns", (&node{}).add("pins", pins))
+	}
+	n.mem = append(n.mem, c.extra...)
+	profiles, labels := &node{kind: '{'}, map[string]string{}
+	for _, i := range c.Interactions {
+		v := i.Connection.node()
+		id := v.compact()
+		if _, ok := labels[id]; !ok {
+			labels[id] = "c" + strconv.Itoa(len(labels)+1)
+			profiles.add(labels[id], v)
+		}
+	}
+	if len(profiles.mem) > 0 {
+		n.add("connections", profiles)
+	}
+	return n, labels
+}
+
+// lines are the summary: one per interaction.
+func (c *Cassette) lines() []string {
+	var out []string
+	for n, i := range c.Interactions {
+		out = append(out, fmt.Sprintf("%d  %s", n+1, i.Line()))
+	}
+	return out
+}
+
+func (c Connection) node() *node {
+	n := (&node{}).add("scheme", strNode(c.Scheme)).add("host", strNode(c.Host)).add("port", intNode(c.Port)).addString("http_version", c.Version)
+	if c.Scheme == "https" {
+		t := (&node{kind: '{'}).addString("alpn", c.ALPN).addString("sni", c.SNI)
+		if len(c.Names) > 0 {
+			t.add("sans", stringList(c.Names))
+		}
+		n.add("tls", t)
+	}
+	return n
+}
+
+// outcome is the answer in a word.
+func (i *Interaction) outcome() string {
+	switch {
+	case i.Response != nil:
+		return strconv.Itoa(i.Response.Status)
+	case i.Failure != nil:
+		return i.Failure.Kind
+	}
+	return "no response"
+}
+
+// node is i as it stands in the file. What was read and not changed keeps the
+// members that this version does not know.
+func (i *Interaction) node(profiles map[string]string) (*node, error) {
+	label := profiles[i.Connection.node().compact()]
+	if i.src != nil {
+		return i.src.with("id", strNode(i.ID)).with("seq", intNode(i.Seq)).with("connection", strNode(label)), nil
+	}
+	n := (&node{}).add("id", strNode(i.ID)).add("kind", strNode("http")).add("seq", intNode(i.Seq)).add("connection", strNode(label))
+	req, err := i.Request.node()
+	if err != nil {
+		return nil, fmt.Errorf("request: %w", err)
+	}
+	n.add("request", req)
+	if i.Response != nil {
+		res, err := i.Response.node()
+		if err != nil {
+			return nil, fmt.Errorf("response: %w", err)
+		}
+		n.add("response", res)
+	}
+	if len(i.Upgraded) > 0 {
+		talk, err := talkNode(i.Upgraded)
+		if err != nil {
+			return nil, fmt.Errorf("upgraded: %w", err)
+		}
+		n.add("upgraded", talk)
+	}
+	if f := i.Failure; f != nil {
+		n.add("error", (&node{}).add("kind", strNode(f.Kind)).addString("cause", valid(f.Cause)))
+		i.Timing.Wait = f.After
+	}
+	return n.add("timing", i.Timing.node()), nil
+}
+
+func (r *Request) node() (*node, error) {
+	n := (&node{}).add("method", strNode(valid(r.Method))).add("url", strNode(r.URL))
+	if r.Target != "" {
+		n.add("target", bytesNode(r.Target))
+	}
+	n.addString("http_version", r.Version).add("headers", fieldsNode(r.Fields))
+	return r.Message.finish(n, r.RawHead, r.Fields, r.Trailers)
+}
+
+func (r *Response) node() (*node, error) {
+	n := &node{}
+	if len(r.Informational) > 0 {
+		l := list()
+		for _, i := range r.Informational {
+			m := (&node{}).add("status", intNode(i.Status))
+			if i.Reason != "" {
+				m.add("reason", bytesNode(i.Reason))
+			}
+			l.kids = append(l.kids, m.add("headers", fieldsNode(i.Fields)))
+		}
+		n.add("informational", l)
+	}
+	n.add("status", intNode(r.Status))
+	if r.Reason != "" {
+		n.add("reason", bytesNode(r.Reason))
+	}
+	n.addString("http_version", r.Version).add("headers", fieldsNode(r.Fields))
+	n, err := r.Message.finish(n, r.RawHead, r.Fields, r.Trailers)
+	if err == nil && r.End != exchange.Complete {
+		n.add("end", strNode(r.End.String()))
+	}
+	return n, err
+}
+
+// finish adds what a request and a response have in common after the headers.
+func (m *Message) finish(n *node, rawHead []byte, fields, trailers []exchange.Field) (*node, error) {
+	if len(rawHead) > 0 {
+		n.add("raw_head", strNode(base64.StdEncoding.EncodeToString(rawHead)))
+	}
+	body, err := bodyNode(m.Body, coding(fields))
+	if err != nil {
+		return nil, err
+	}
+	if body != null {
+		m.chunkNodes(body)
+	}
+	n.add("body", body)
+	if len(trailers) > 0 {
+		n.add("trailers", fieldsNode(trailers))
+	}
+	if len(m.RawEnd) > 0 {
+		n.add("raw_end", bytesNode(string(m.RawEnd)))
+	}
+	return n, nil
+}
+
+// chunkNodes adds how the body was chunked.
+func (m *Message) chunkNodes(n *node) {
+	if len(m.Chunks) > 0 {
+		l := list()
+		for _, r := range m.Chunks {
+			if r.Count == 1 {
+				l.kids = append(l.kids, intNode(r.Size))
+			} else {
+				l.kids = append(l.kids, list(intNode(r.Size), intNode(r.Count)))
+			}
+		}
+		n.add("chunks", l)
+	}
+	if len(m.Lines) > 0 {
+		l := list()
+		for _, at := range slices.Sorted(maps.Keys(m.Lines)) {
+			l.kids = append(l.kids, list(intNode(at), bytesNode(string(m.Lines[at]))))
+		}
+		n.add("chunk_ext", l)
+	}
+}
+
+// talkNode is an upgraded stream.
+func talkNode(ms []Message) (*node, error) {
+	l := list()
+	for _, m := range ms {
+		v := &node{}
+		data, ok, err := m.Body.Whole()
+		switch {
+		case err != nil:
+			return nil, err
+		case m.Body.file != "":
+			if v, err = bodyNode(m.Body, ""); err != nil {
+				return nil, err
+			}
+		case ok && utf8.Valid(data):
+			v.add("text", strNode(escape(string(data))))
+		default:
+			v.add("binary", strNode(base64.StdEncoding.EncodeToString(data)))
+		}
+		way := "sent"
+		if m.From == exchange.Server {
+			way = "received"
+		}
+		l.kids = append(l.kids, (&node{}).add("direction", strNode(way)).add("payload", v))
+	}
+	return (&node{}).add("messages", l), nil
+}
+
+func (t Timing) node() *node {
+	n := (&node{}).add("start_ms", ms(t.Start)).add("send_ms", ms(t.Send)).add("wait_ms", ms(t.Wait)).add("receive_ms", ms(t.Receive))
+	if len(t.Chunks) > 0 {
+		l := list()
+		for _, d := range t.Chunks {
+			l.kids = append(l.kids, ms(d))
+		}
+		n.add("chunk_ms", l)
+	}
+	return n
+}
+
+func ms(d time.Duration) *node { return intNode(d.Milliseconds()) }
+
+// dnsNodes are the DNS answers as interactions.
+func (c *Cassette) dnsNodes() []*node {
+	var out []*node
+	for i, d := range c.DNS {
+		v := (&node{}).add("name", strNode(valid(d.Name))).add("type", strNode(d.Type)).add("rcode", strNode(d.Rcode)).add("answers", stringList(d.Answers))
+		if len(d.Authority) > 0 {
+			v.add("authority", stringList(d.Authority))
+		}
+		if len(d.Additional) > 0 {
+			v.add("additional", stringList(d.Additional))
+		}
+		n := (&node{}).add("id", strNode("dns-"+sumOf([]byte(d.Name + " " + d.Type))[:4]+"."+strconv.Itoa(i+1))).add("kind", strNode("dns"))
+		out = append(out, n.add("seq", intNode(len(c.Interactions)+i+1)).add("dns", v))
+	}
+	return out
+}
+
+// fieldsNode is one pair a line.
+func fieldsNode(fs []exchange.Field) *node {
+	n := list()
+	for _, f := range fs {
+		n.kids = append(n.kids, list(strNode(valid(f.Name)), bytesNode(f.Value)))
+	}
+	return n
+}
+
+// bytesNode is s as a string, or {"base64": …} if it is not UTF-8.
+func bytesNode(s string) *node {
+	if utf8.ValidString(s) {
+		return strNode(s)
+	}
+	return (&node{}).add("base64", strNode(base64.StdEncoding.EncodeToString([]byte(s))))
+}

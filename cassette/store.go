@@ -1,0 +1,235 @@
+package cassette
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+	"unicode"
+	"unicode/utf8"
+)
+
+// ErrName is wrapped by what a name that is none is refused with.
+var ErrName = errors.New("cassette: not a cassette's name")
+
+// A Store is a directory of cassettes. No name leads out of it. It is safe for
+// concurrent use.
+type Store struct {
+	dir string
+
+	mu   sync.Mutex
+	root *os.Root // nil while the directory does not exist
+}
+
+// Open opens the directory of cassettes dir. It need not exist: the first
+// recording makes it.
+func Open(dir string) (*Store, error) {
+	s := &Store{dir: dir}
+	if _, err := s.opened(); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return s, nil
+}
+
+// opened is the directory, fs.ErrNotExist if there is none yet.
+func (s *Store) opened() (*os.Root, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.root != nil {
+		return s.root, nil
+	}
+	root, err := os.OpenRoot(s.dir)
+	if err != nil {
+		return nil, fmt.Errorf("open cassette directory: %w", err)
+	}
+	s.root = root
+	return root, nil
+}
+
+// made is the directory, made if there is none.
+func (s *Store) made() (*os.Root, error) {
+	if err := os.MkdirAll(s.dir, 0o755); err != nil {
+		return nil, fmt.Errorf("make cassette directory: %w", err)
+	}
+	return s.opened()
+}
+
+// Close lets go of the directory.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.root == nil {
+		return nil
+	}
+	return s.root.Close()
+}
+
+// An Entry is a cassette of a Store, unread.
+type Entry struct {
+	Name    string
+	Size    int64 // of the cassette without its bodies folder, in bytes
+	Changed time.Time
+	// Recording says that a journal lies beside it: a recorder is at work, or
+	// was cut off.
+	Recording bool
+}
+
+// List returns the cassettes by name. One that was never finished has size zero.
+func (s *Store) List() ([]Entry, error) {
+	root, err := s.opened()
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	found := map[string]Entry{}
+	err = fs.WalkDir(root.FS(), ".", func(p string, d fs.DirEntry, err error) error {
+		base := path.Base(p)
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && p != "." && (strings.HasPrefix(base, ".") || strings.HasSuffix(base, bodiesEnd)):
+			return fs.SkipDir
+		case d.IsDir():
+			return nil
+		case strings.HasPrefix(base, ".") && strings.HasSuffix(base, journalEnd):
+			name := path.Join(path.Dir(p), strings.TrimSuffix(base[1:], journalEnd))
+			e := found[name]
+			e.Name, e.Recording = name, true
+			found[name] = e
+		case !strings.HasPrefix(base, ".") && strings.HasSuffix(base, fileEnd):
+			info, err := d.Info()
+			if err != nil {
+				return err
+			}
+			name := strings.TrimSuffix(p, fileEnd)
+			found[name] = Entry{name, info.Size(), info.ModTime(), found[name].Recording}
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("list cassettes in %s: %w", s.dir, err)
+	}
+	out := make([]Entry, 0, len(found))
+	for _, name := range slices.Sorted(maps.Keys(found)) {
+		out = append(out, found[name])
+	}
+	return out, nil
+}
+
+const (
+	fileEnd    = ".json"
+	bodiesEnd  = ".bodies"
+	journalEnd = ".journal"
+	failedDir  = ".failed"
+)
+
+// Path is where the cassette called name is, for messages.
+func (s *Store) Path(name string) string { return path.Join(s.dir, name+fileEnd) }
+
+// Load reads the cassette called name. If there is none, the error is
+// fs.ErrNotExist. A leftover journal is not looked at: see Recover.
+func (s *Store) Load(name string) (*Cassette, error) {
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	return s.load(name)
+}
+
+// load is Load of a checked name, which may lie among the failed ones.
+func (s *Store) load(name string) (*Cassette, error) {
+	root, err := s.opened()
+	if err != nil {
+		return nil, fmt.Errorf("load cassette %s: %w", s.Path(name), err)
+	}
+	b, err := root.ReadFile(name + fileEnd)
+	if err != nil {
+		return nil, fmt.Errorf("load cassette %s: %w", s.Path(name), err)
+	}
+	c, err := parse(b, func(file string) (io.ReadCloser, error) {
+		return root.Open(name + bodiesEnd + "/" + file)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("load cassette: %w", inFile(s.Path(name), b, err))
+	}
+	if c.Name == "" {
+		c.Name = name
+	}
+	return c, nil
+}
+
+// inFile adds to err where in the file at path it is and what to do.
+func inFile(path string, b []byte, err error) error {
+	const remedy = "mend it, or restore it from version control, or record again"
+	var bad *syntaxError
+	if errors.As(err, &bad) {
+		line, col := position(b, bad.off)
+		return fmt.Errorf("%s:%d:%d: %w; %s", path, line, col, err, remedy)
+	}
+	if errors.Is(err, ErrVersion) {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return fmt.Errorf("%s: %w; %s", path, err, remedy)
+}
+
+// Validate loads the cassette called name and reads every body it refers to:
+// each must be there with the size and the hash that the cassette says.
+func (s *Store) Validate(name string) error {
+	c, err := s.Load(name)
+	if err != nil {
+		return err
+	}
+	var errs []error
+	for _, i := range c.Interactions {
+		for _, b := range i.bodies() {
+			if err := b.verify(); err != nil {
+				errs = append(errs, fmt.Errorf("%s: interaction %s: %w", s.Path(name), i.ID, err))
+			}
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// checkName says why name cannot be a cassette's.
+func checkName(name string) error {
+	refuse := func(why string) error { return fmt.Errorf("%w: %q %s", ErrName, name, why) }
+	switch {
+	case name == "":
+		return refuse("is empty")
+	case !utf8.ValidString(name):
+		return refuse("is not UTF-8")
+	case strings.HasPrefix(name, "/"):
+		return refuse("is absolute; names are relative to the cassette directory")
+	case strings.ContainsAny(name, `\:`) || strings.ContainsFunc(name, unicode.IsControl):
+		return refuse("has a backslash, a colon or a control character")
+	case strings.HasSuffix(name, fileEnd):
+		return refuse("ends in .json; leave that out")
+	}
+	for part := range strings.SplitSeq(name, "/") {
+		switch {
+		case part == "..":
+			return refuse("leads out of the cassette directory")
+		case part == "":
+			return refuse("has an empty part")
+		case strings.HasPrefix(part, "."):
+			return refuse("has a part that begins with a dot")
+		case strings.HasSuffix(part, bodiesEnd):
+			return refuse("has a part that ends in .bodies, where bodies are kept")
+		}
+	}
+	return nil
+}
+
+// journalName is where the journal of the cassette called name is.
+func journalName(name string) string {
+	dir, base := path.Split(name)
+	return dir + "." + base + journalEnd
+}
