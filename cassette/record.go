@@ -1,0 +1,212 @@
+package cassette
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"time"
+)
+
+// ErrBusy is wrapped when another recorder is at work on a cassette.
+var ErrBusy = errors.New("cassette: is being recorded")
+
+// Record starts to record the cassette called name. The old one, if there is
+// one, stays until the Recorder is closed. A journal that a recorder left
+// behind when it died is compacted first, as Recover does.
+func (s *Store) Record(name string, opt RecordOptions) (*Recorder, error) {
+	if err := checkName(name); err != nil {
+		return nil, err
+	}
+	if _, err := s.made(); err != nil {
+		return nil, err
+	}
+	if _, _, err := s.old(name); err != nil {
+		return nil, err
+	}
+	f, err := s.acquire(name, os.O_CREATE)
+	if err != nil {
+		return nil, err
+	}
+	if _, _, err := s.recover(name, f); err != nil {
+		f.Close()
+		return nil, fmt.Errorf("recover the recording of %s that was cut off: %w", name, err)
+	}
+	r := &Recorder{store: s, name: name, opt: opt, start: time.Now(), file: f, write: f.Write, secrets: newSecrets()}
+	if err := r.begin(); err != nil {
+		s.release(name, f)
+		return nil, fmt.Errorf("record %s: write journal: %w", name, err)
+	}
+	return r, nil
+}
+
+// begin makes the journal one of r.
+func (r *Recorder) begin() error {
+	if err := r.file.Truncate(0); err != nil {
+		return err
+	}
+	m := meta{pid: uint64(os.Getpid()), name: r.name, with: r.opt.With, start: r.start.UTC().Truncate(time.Millisecond), append: r.opt.Append}
+	if m.append {
+		m.base = r.store.base(r.name)
+	}
+	p := pen{b: []byte(journalMagic)}
+	p.meta(m)
+	_, err := r.file.Write(p.b)
+	return err
+}
+
+// acquire opens and locks the journal of the cassette called name.
+func (s *Store) acquire(name string, flag int) (*os.File, error) {
+	root, err := s.opened()
+	if err != nil {
+		return nil, err
+	}
+	journal := journalName(name)
+	if dir := path.Dir(journal); flag&os.O_CREATE != 0 && dir != "." {
+		if err := root.MkdirAll(dir, 0o755); err != nil {
+			return nil, fmt.Errorf("make cassette directory: %w", err)
+		}
+	}
+	for {
+		f, err := root.OpenFile(journal, os.O_RDWR|os.O_APPEND|flag, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("open journal of %s: %w", name, err)
+		}
+		ours, err := lock(f)
+		switch {
+		case err != nil:
+			f.Close()
+			return nil, fmt.Errorf("lock journal of %s: %w", name, err)
+		case !ours:
+			defer f.Close()
+			return nil, fmt.Errorf("%w: %s by process %s; wait for it, or choose another name with --cassette", ErrBusy, name, holder(f))
+		}
+		// The one before us may have removed the file between open and lock.
+		if here, err := root.Stat(journal); err == nil {
+			if info, err := f.Stat(); err == nil && os.SameFile(here, info) {
+				return f, nil
+			}
+		}
+		f.Close()
+	}
+}
+
+// holder is the process that a journal says it is written by.
+func holder(f *os.File) string {
+	pid := "(unknown)"
+	_, _ = scanJournal(io.NewSectionReader(f, 0, recordMost), func(typ byte, payload []byte, _ int64) error {
+		if typ == recMeta {
+			pid = fmt.Sprint((&eye{b: payload}).meta().pid)
+		}
+		return io.EOF
+	})
+	return pid
+}
+
+// release removes the journal and lets go of it.
+func (s *Store) release(name string, f *os.File) {
+	root, err := s.opened()
+	if err == nil {
+		err = root.Remove(journalName(name))
+	}
+	f.Close()
+	if err != nil && root != nil {
+		_ = root.Remove(journalName(name)) // where open files cannot be removed
+	}
+}
+
+// Recover makes the journal that a recorder of name left behind when it died a
+// cassette, marked incomplete unless the recorder had come to its end. The
+// result is false if there was none.
+func (s *Store) Recover(name string) (Summary, bool, error) {
+	if err := checkName(name); err != nil {
+		return Summary{}, false, err
+	}
+	f, err := s.acquire(name, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Summary{}, false, nil
+	}
+	if err != nil {
+		return Summary{}, false, err
+	}
+	sum, was, err := s.recover(name, f)
+	if err != nil {
+		f.Close()
+		return sum, was, fmt.Errorf("recover the recording of %s that was cut off: %w", name, err)
+	}
+	s.release(name, f)
+	return sum, was, nil
+}
+
+// recover compacts what is in f, which is locked.
+func (s *Store) recover(name string, f *os.File) (Summary, bool, error) {
+	info, err := f.Stat()
+	if err != nil || info.Size() <= int64(len(journalMagic)) {
+		return Summary{}, false, err
+	}
+	t, err := readTape(f, info.Size())
+	if err != nil {
+		return Summary{}, true, err
+	}
+	if t.meta.name == "" {
+		t.meta.name = name
+	}
+	sum, err := s.compact(t, name, false, t.failed || !t.clean)
+	return sum, true, err
+}
+
+// Close ends the recording and makes the journal a cassette. failed says that
+// the command failed. If something that happened is missing, because the disk
+// was full or because failed is set, an old complete cassette stays as it is
+// and the new one goes to the directory .failed beside it; a first one is kept
+// and marked incomplete. In the former case the error wraps ErrIncomplete. An
+// empty recording is not written. If it cannot be written, the journal stays
+// for Recover. A second Close returns ErrClosed.
+func (r *Recorder) Close(failed bool) (Summary, error) {
+	cause, err := r.finish(failed)
+	if err != nil {
+		return Summary{}, err
+	}
+	info, err := r.file.Stat()
+	if err != nil {
+		r.file.Close()
+		return Summary{}, fmt.Errorf("record %s: %w", r.name, err)
+	}
+	t, err := readTape(r.file, info.Size())
+	var sum Summary
+	if err == nil {
+		sum, err = r.store.compact(t, r.name, r.opt.Exact, failed || cause != nil)
+	}
+	if err != nil {
+		r.file.Close()
+		return sum, fmt.Errorf("%w: %w; what was recorded is kept in %s and recovered by the next run",
+			ErrIncomplete, errors.Join(err, cause), path.Join(r.store.dir, journalName(r.name)))
+	}
+	r.store.release(r.name, r.file)
+	if cause != nil {
+		return sum, fmt.Errorf("%w: %w", ErrIncomplete, cause)
+	}
+	return sum, nil
+}
+
+// finish stops the recording and returns why it is incomplete, if it is.
+func (r *Recorder) finish(failed bool) (cause, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.closed {
+		return nil, ErrClosed
+	}
+	r.own.b = r.own.b[:0]
+	r.own.begin(recClosed)
+	r.own.flag(failed)
+	r.own.end()
+	cause = r.err
+	if err := r.append(bytes.Clone(r.own.b)); cause == nil && err != nil {
+		cause = err
+	}
+	r.closed = true
+	return cause, nil
+}

@@ -1,0 +1,260 @@
+package cassette
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/serge-net/serge-net/exchange"
+)
+
+// ErrClosed is returned for what comes after a Recorder was closed.
+var ErrClosed = errors.New("cassette: recorder is closed")
+
+// ErrIncomplete is wrapped by Close when part of what happened is not in the
+// recording.
+var ErrIncomplete = errors.New("cassette: recording is incomplete")
+
+// RecordOptions says how a recording is made.
+type RecordOptions struct {
+	With   string // the program and its version, for recorded_with
+	Append bool   // keep the old interactions and add to them
+	// Exact turns quiet re-recording off: every interaction is written as it
+	// came, though only timing and volatile headers differ.
+	Exact bool
+}
+
+// A Recorder writes what it is told to a journal, and makes it a cassette on
+// Close. It is safe for concurrent use. It implements exchange.Watcher.
+type Recorder struct {
+	store *Store
+	name  string
+	opt   RecordOptions
+	start time.Time
+	file  *os.File
+	write func([]byte) (int, error) // file.Write, but for tests
+
+	mu      sync.Mutex
+	err     error // the first failed write; no write follows it
+	closed  bool
+	conns   uint64
+	secrets secrets
+	own     pen // records of no connection
+}
+
+// Open starts to watch one connection. The Watch is used by one goroutine at a time.
+func (r *Recorder) Open(o exchange.Origin) (exchange.Watch, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.stopped(); err != nil {
+		return nil, err
+	}
+	r.conns++
+	w := &watch{r: r, id: r.conns}
+	w.pen.begin(recConn)
+	w.pen.num(w.id)
+	w.pen.dur(time.Since(r.start))
+	w.pen.str(o.Addr.String())
+	w.pen.str(o.Name)
+	w.pen.str(o.SNI)
+	w.pen.flag(o.TLS)
+	w.pen.str(o.ALPN)
+	w.pen.strs(o.Names)
+	w.pen.end()
+	return w, nil
+}
+
+// origin reads what Open wrote after the id and the time.
+func (e *eye) origin() exchange.Origin {
+	var o exchange.Origin
+	o.Addr, _ = netip.ParseAddrPort(e.str())
+	o.Name, o.SNI, o.TLS = e.str(), e.str(), e.num() == 1
+	o.ALPN, o.Names = e.str(), e.strs()
+	return o
+}
+
+// DNS records an answer that a replay gives again.
+func (r *Recorder) DNS(d DNS) error {
+	return r.note(func(p *pen) {
+		p.begin(recDNS)
+		for _, s := range []string{d.Name, d.Type, d.Rcode} {
+			p.str(s)
+		}
+		for _, ss := range [][]string{d.Answers, d.Authority, d.Additional} {
+			p.strs(ss)
+		}
+		p.end()
+	})
+}
+
+func (e *eye) dns() DNS {
+	return DNS{e.str(), e.str(), e.str(), e.strs(), e.strs(), e.strs()}
+}
+
+// Pin records the addresses that a name was given.
+func (r *Recorder) Pin(n Pin) error {
+	return r.note(func(p *pen) {
+		p.begin(recPin)
+		p.str(n.Name)
+		p.str(addrText(n.V4))
+		p.str(addrText(n.V6))
+		p.end()
+	})
+}
+
+func (e *eye) pin() Pin {
+	p := Pin{Name: e.str()}
+	p.V4, _ = netip.ParseAddr(e.str())
+	p.V6, _ = netip.ParseAddr(e.str())
+	return p
+}
+
+// addrText is a's text, "" if it is not valid.
+func addrText(a netip.Addr) string {
+	if !a.IsValid() {
+		return ""
+	}
+	return a.String()
+}
+
+// note writes records that belong to no connection.
+func (r *Recorder) note(f func(*pen)) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.stopped(); err != nil {
+		return err
+	}
+	r.own.b = r.own.b[:0]
+	f(&r.own)
+	return r.append(r.own.b)
+}
+
+// stopped is why nothing more is recorded, or nil. The caller holds mu.
+func (r *Recorder) stopped() error {
+	if r.closed {
+		return ErrClosed
+	}
+	return r.err
+}
+
+// append hands b to the kernel. The caller holds mu: records of different
+// connections do not mix, and a torn one is the last.
+func (r *Recorder) append(b []byte) error {
+	if err := r.stopped(); err != nil {
+		return err
+	}
+	n, err := r.write(b)
+	if err == nil && n < len(b) {
+		err = io.ErrShortWrite
+	}
+	if err != nil {
+		r.err = fmt.Errorf("record %s: write journal: %w", r.name, err)
+	}
+	return r.err
+}
+
+// substitute gives the placeholder of a secret.
+func (r *Recorder) substitute(class, secret string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	mark, fresh := r.secrets.mark(class, unescape(secret))
+	if fresh {
+		r.own.b = r.own.b[:0]
+		r.own.begin(recSecret)
+		r.own.str(mark)
+		r.own.str(shapeOf(unescape(secret)))
+		r.own.end()
+		_ = r.append(r.own.b) // kept in r.err: the event that brought it reports it
+	}
+	return mark
+}
+
+// flushAt is how many bytes a watch holds before it writes without being told.
+const flushAt = 128 << 10
+
+// watch is one connection's part of the journal.
+type watch struct {
+	r   *Recorder
+	id  uint64
+	pen pen
+}
+
+// Event records e. It reaches the kernel with the next Flush, or earlier.
+func (w *watch) Event(e exchange.Event) error {
+	p := &w.pen
+	switch e.Kind {
+	case exchange.KindHead:
+		h := *e.Head
+		h.Fields = redactFields(h.Fields, w.r.substitute)
+		if len(h.Raw) > 0 {
+			h.Raw = redactRaw(h.Raw, w.r.substitute)
+		}
+		w.begin(recHead, e)
+		p.head(&h)
+		p.end()
+	case exchange.KindData:
+		w.data(e)
+	case exchange.KindTrailers:
+		fields := redactFields(e.Fields, w.r.substitute)
+		w.begin(recTrails, e)
+		p.fields(fields)
+		p.bytes(e.Raw)
+		p.end()
+	case exchange.KindEnd:
+		w.begin(recEnd, e)
+		p.num(uint64(e.End.How))
+		p.num(uint64(e.End.Code))
+		p.str(e.End.Err)
+		p.end()
+	}
+	if len(p.b) >= flushAt {
+		return w.Flush()
+	}
+	w.r.mu.Lock()
+	defer w.r.mu.Unlock()
+	return w.r.stopped()
+}
+
+// data records a piece of body, cut where it is larger than a record may be.
+func (w *watch) data(e exchange.Event) {
+	for first := true; first || len(e.Data) > 0; first = false {
+		n := min(len(e.Data), recordMost)
+		w.begin(recData, e)
+		w.pen.num(uint64(e.Chunk))
+		w.pen.bytes(e.Raw)
+		w.pen.b = append(w.pen.b, e.Data[:n]...)
+		w.pen.end()
+		e.Data, e.Chunk, e.Raw = e.Data[n:], 0, nil
+	}
+}
+
+// begin starts a record of an event.
+func (w *watch) begin(typ byte, e exchange.Event) {
+	w.pen.begin(typ)
+	w.pen.num(w.id)
+	w.pen.num(e.Stream)
+	w.pen.num(uint64(e.From))
+	w.pen.dur(e.At)
+}
+
+// Flush hands what was told so far to the kernel.
+func (w *watch) Flush() error {
+	w.r.mu.Lock()
+	defer w.r.mu.Unlock()
+	if len(w.pen.b) == 0 {
+		return w.r.stopped()
+	}
+	err := w.r.append(w.pen.b)
+	w.pen.b = w.pen.b[:0]
+	if cap(w.pen.b) > 2*recordMost {
+		w.pen.b = nil
+	}
+	return err
+}
+
+// Close flushes.
+func (w *watch) Close() error { return w.Flush() }

@@ -1,0 +1,113 @@
+package cassette
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/serge-net/serge-net/exchange"
+)
+
+// interactions makes the tape's takes interactions, in order of their start.
+func (t *tape) interactions() ([]*Interaction, error) {
+	var out []*Interaction
+	for _, k := range t.takes {
+		i, err := t.interaction(k)
+		if err != nil {
+			return nil, fmt.Errorf("%s %s: %w", k.req.Method, k.req.Target, err)
+		}
+		out = append(out, i)
+	}
+	return out, nil
+}
+
+// interaction is one take as it will stand in the file, but for its bodies of
+// over wholeMost bytes, which are still in the journal.
+func (t *tape) interaction(k *take) (*Interaction, error) {
+	client, server := &k.sides[exchange.Client], &k.sides[exchange.Server]
+	o, h := k.reel.origin, k.req
+	i := &Interaction{when: when{k.start, k.end}, Failure: k.failure()}
+	i.Connection = profile(o, h)
+	i.Request = Request{Method: h.Method, URL: printable(o.URL(h)), Version: h.Version, Fields: h.Fields, RawHead: h.Raw, Trailers: client.trailers}
+	if !strings.HasSuffix(i.Request.URL, h.Target) || !strings.HasPrefix(h.Target, "/") {
+		i.Request.Target = h.Target
+	}
+	var err error
+	if i.Request.Message, err = t.message(client); err != nil {
+		return nil, err
+	}
+	sent := max(client.endAt, k.start)
+	i.Timing = Timing{Start: k.start, Send: sent - k.start}
+	if k.res == nil {
+		return i, i.rekey(rules{})
+	}
+	if i.Response, err = t.response(k, server); err != nil {
+		return nil, err
+	}
+	i.Timing.Wait, i.Timing.Receive = max(k.headAt-sent, 0), max(k.end-k.headAt, 0)
+	if len(server.msg.times) > 1 {
+		i.Timing.Chunks = server.msg.times
+	}
+	for n := range k.talk {
+		p := &k.talk[n]
+		m, err := t.message(&p.side)
+		if err != nil {
+			return nil, err
+		}
+		m.From = p.from
+		i.Upgraded = append(i.Upgraded, m)
+	}
+	return i, i.rekey(rules{})
+}
+
+// response is the origin's half of k.
+func (t *tape) response(k *take, s *side) (*Response, error) {
+	r := &Response{Informational: k.interim, Status: k.res.Status, Reason: k.res.Reason, Fields: k.res.Fields, RawHead: k.res.Raw, Trailers: s.trailers}
+	if k.res.Version != k.req.Version {
+		r.Version = k.res.Version
+	}
+	switch {
+	case s.end == nil:
+		r.End = exchange.Truncated // we were cut off before the answer was
+	case s.end.How == exchange.Complete:
+	case s.end.How == exchange.Reset:
+		r.End = exchange.Reset
+	default:
+		r.End = exchange.Truncated
+	}
+	if s.end == nil && k.upgraded() {
+		r.End = exchange.Complete
+	}
+	var err error
+	r.Message, err = t.message(s)
+	return r, err
+}
+
+// message is what s sent.
+func (t *tape) message(s *side) (Message, error) {
+	m := s.msg
+	var err error
+	m.Body, err = t.whole(s)
+	return m, err
+}
+
+// profile is the connection that a request went over.
+func profile(o exchange.Origin, h *exchange.Head) Connection {
+	c := Connection{Scheme: "http", Host: strings.ToLower(o.Host()), Port: o.Addr.Port(), Version: h.Version}
+	if o.TLS {
+		c.Scheme, c.ALPN, c.SNI, c.Names = "https", o.ALPN, o.SNI, o.Names
+	}
+	return c
+}
+
+// printable is url with what is not printable ASCII percent-encoded.
+func printable(url string) string {
+	var b strings.Builder
+	for i := 0; i < len(url); i++ {
+		if c := url[i]; c <= 0x20 || c >= 0x7f {
+			fmt.Fprintf(&b, "%%%02X", c)
+		} else {
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}

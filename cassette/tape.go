@@ -1,0 +1,256 @@
+package cassette
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"github.com/serge-net/serge-net/exchange"
+)
+
+// A tape is a journal put in order: the exchanges that it tells of.
+type tape struct {
+	meta    meta
+	clean   bool // the recorder came to its end
+	failed  bool // and said that the command failed
+	takes   []*take
+	dns     []DNS
+	pins    []Pin
+	shapes  map[string]string
+	skipped int // exchanges of which too little is known
+
+	file  io.ReaderAt
+	conns map[uint64]*reel
+	open  map[takeKey]*take
+}
+
+// A reel is one connection of a tape.
+type reel struct {
+	origin exchange.Origin
+	start  time.Duration
+}
+
+type takeKey struct{ conn, stream uint64 }
+
+// A take is one exchange while it is put together.
+type take struct {
+	reel       *reel
+	req, res   *exchange.Head
+	interim    []Interim
+	sides      [2]side
+	start, end time.Duration
+	headAt     time.Duration // of the final response head
+	talk       []piece       // of an upgraded stream, coalesced by direction
+}
+
+// A piece is what one end of an upgraded stream sent until the other spoke.
+type piece struct {
+	from exchange.Side
+	side side
+}
+
+// A side is what one end of a take sent.
+type side struct {
+	segments []segment
+	size     int64
+	msg      Message
+	trailers []exchange.Field
+	end      *exchange.End
+	endAt    time.Duration
+}
+
+// A segment is a piece of body in the journal, in bytes.
+type segment struct{ at, n int64 }
+
+// readTape reads the journal in file. What is torn or unknown is left out.
+func readTape(file io.ReaderAt, size int64) (*tape, error) {
+	t := &tape{file: file, shapes: map[string]string{}, conns: map[uint64]*reel{}, open: map[takeKey]*take{}}
+	if _, err := scanJournal(io.NewSectionReader(file, 0, size), t.record); err != nil {
+		return nil, err
+	}
+	for _, k := range t.takes {
+		if k.res == nil && k.failure() == nil {
+			t.skipped++
+		}
+	}
+	t.takes = slices.DeleteFunc(t.takes, func(k *take) bool { return k.req == nil || k.res == nil && k.failure() == nil })
+	slices.SortStableFunc(t.takes, func(a, b *take) int { return cmp.Compare(a.start, b.start) })
+	return t, nil
+}
+
+// record takes one record in.
+func (t *tape) record(typ byte, payload []byte, at int64) error {
+	e := &eye{b: payload}
+	switch typ {
+	case recMeta:
+		t.meta = e.meta()
+	case recConn:
+		id, start := e.num(), e.dur()
+		t.conns[id] = &reel{e.origin(), start}
+	case recSecret:
+		mark := e.str()
+		t.shapes[mark] = e.str()
+	case recDNS:
+		t.dns = append(t.dns, e.dns())
+	case recPin:
+		t.pins = append(t.pins, e.pin())
+	case recClosed:
+		t.clean, t.failed = true, e.num() == 1
+	case recHead, recData, recTrails, recEnd:
+		t.event(typ, e, len(payload), at)
+	}
+	return nil
+}
+
+// event takes a record of an exchange in.
+func (t *tape) event(typ byte, e *eye, size int, at int64) {
+	k := takeKey{e.num(), e.num()}
+	from, when := exchange.Side(e.num()), e.dur()
+	reel := t.conns[k.conn]
+	if e.bad || reel == nil || from > exchange.Server {
+		return
+	}
+	when += reel.start
+	take := t.open[k]
+	if take == nil {
+		if typ != recHead || from != exchange.Client {
+			return // bytes of a stream that had no request
+		}
+		take = t.start(k, reel, when)
+	}
+	take.end = max(take.end, when)
+	s := &take.sides[from]
+	switch typ {
+	case recHead:
+		take.head(e.head(), when)
+	case recData:
+		chunk, raw := int64(e.num()), e.bytes()
+		seg := segment{at + int64(size-len(e.b)), int64(len(e.b))}
+		if from == exchange.Server && take.res == nil {
+			return
+		}
+		take.data(s, from, chunk, raw, seg, when)
+	case recTrails:
+		s.trailers = e.fields()
+		s.msg.RawEnd = bytes.Clone(e.bytes())
+	case recEnd:
+		s.end = &exchange.End{How: exchange.How(min(e.num(), uint64(exchange.TLSAlert))), Code: uint32(e.num()), Err: e.str()}
+		s.endAt = when
+	}
+}
+
+// start begins a take.
+func (t *tape) start(k takeKey, r *reel, when time.Duration) *take {
+	take := &take{reel: r, start: when}
+	t.takes = append(t.takes, take)
+	t.open[k] = take
+	return take
+}
+
+// head takes in the request's head, an interim answer or the final one.
+func (k *take) head(h *exchange.Head, when time.Duration) {
+	switch {
+	case h.Status == 0:
+		k.req = h
+	case h.Status < 200 && h.Status != 101:
+		k.interim = append(k.interim, Interim{h.Status, h.Reason, h.Fields, when - k.start})
+	default:
+		k.res, k.headAt = h, when
+	}
+}
+
+// upgraded says whether what follows the heads is a stream of both sides.
+func (k *take) upgraded() bool {
+	return k.res != nil && upgrades(k.req, k.res.Status)
+}
+
+// upgrades says whether status turns the connection of req into a stream.
+func upgrades(req *exchange.Head, status int) bool {
+	return status == 101 || req != nil && req.Method == "CONNECT" && status/100 == 2
+}
+
+// speaker is where the next bytes of from go in an upgraded stream.
+func (k *take) speaker(from exchange.Side) *side {
+	if n := len(k.talk); n == 0 || k.talk[n-1].from != from {
+		k.talk = append(k.talk, piece{from: from})
+	}
+	return &k.talk[len(k.talk)-1].side
+}
+
+// data takes a piece of body, or of an upgraded stream, in.
+func (k *take) data(s *side, from exchange.Side, chunk int64, raw []byte, seg segment, when time.Duration) {
+	if k.upgraded() {
+		s = k.speaker(from)
+	}
+	s.segments = append(s.segments, seg)
+	s.size += seg.n
+	if chunk == 0 {
+		return
+	}
+	m := &s.msg
+	n := chunkCount(m.Chunks)
+	if len(raw) > 0 {
+		if m.Lines == nil {
+			m.Lines = map[int][]byte{}
+		}
+		m.Lines[n] = bytes.Clone(raw)
+	}
+	if last := len(m.Chunks) - 1; last >= 0 && m.Chunks[last].Size == chunk {
+		m.Chunks[last].Count++
+	} else {
+		m.Chunks = append(m.Chunks, Run{chunk, 1})
+	}
+	if n < timesMost && from == exchange.Server {
+		m.times = append(m.times, when-k.headAt)
+	}
+}
+
+// timesMost is of how many chunks the arrival is kept.
+const timesMost = 1000
+
+// chunkCount is how many chunks runs are.
+func chunkCount(runs []Run) int {
+	n := int64(0)
+	for _, r := range runs {
+		n += r.Count
+	}
+	return int(n)
+}
+
+// failure is why the take has no response, or nil.
+func (k *take) failure() *Failure {
+	end := k.sides[exchange.Server].end
+	if k.res != nil || end == nil || end.How == exchange.Complete {
+		return nil
+	}
+	return &Failure{end.How.String(), end.Err, k.sides[exchange.Server].endAt - k.start}
+}
+
+// body is what s sent, read from the journal when it is needed.
+func (t *tape) body(s *side) Body {
+	segs := s.segments
+	open := func() (io.ReadCloser, error) {
+		var rs []io.Reader
+		for _, g := range segs {
+			rs = append(rs, io.NewSectionReader(t.file, g.at, g.n))
+		}
+		return io.NopCloser(io.MultiReader(rs...)), nil
+	}
+	return Body{Size: s.size, open: open}
+}
+
+// whole is body, in memory if it is small enough to stand there.
+func (t *tape) whole(s *side) (Body, error) {
+	b := t.body(s)
+	data, ok, err := b.Whole()
+	if err != nil {
+		return b, fmt.Errorf("read body from journal: %w", err)
+	}
+	if ok {
+		return bodyOf(data), nil
+	}
+	return b, nil
+}
