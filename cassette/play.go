@@ -1,0 +1,249 @@
+package cassette
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"hash"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/serge-net/serge-net/exchange"
+)
+
+// play answers one connection.
+type play struct {
+	p *Player
+	o exchange.Origin
+
+	mu      sync.Mutex
+	streams map[uint64]*live
+}
+
+// live is one exchange that is going on.
+type live struct {
+	stream   uint64
+	version  string
+	req      Request
+	body     []byte    // up to wholeMost
+	sum      hash.Hash // of a larger body
+	size     int64
+	interim  bool // a 100 was sent
+	answered bool
+	talk     *talk // after an upgrade
+	ends     int
+}
+
+// Close forgets what was going on.
+func (y *play) Close() {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	for id, l := range y.streams {
+		l.talk.close()
+		delete(y.streams, id)
+	}
+}
+
+// Event takes what the client did, and answers when it has asked.
+func (y *play) Event(e exchange.Event, answer func(exchange.Event) error) error {
+	if e.From != exchange.Client {
+		return nil
+	}
+	if e.Kind == exchange.KindHead {
+		l := y.begin(e)
+		return y.early(l, answer)
+	}
+	y.mu.Lock()
+	l := y.streams[e.Stream]
+	y.mu.Unlock()
+	if l == nil {
+		return nil
+	}
+	switch e.Kind {
+	case exchange.KindData:
+		if l.talk != nil {
+			return y.hear(l, e.Data, answer)
+		}
+		l.add(e.Data)
+	case exchange.KindEnd:
+		return y.end(l, e.End, answer)
+	}
+	return nil
+}
+
+// begin starts an exchange.
+func (y *play) begin(e exchange.Event) *live {
+	h := e.Head
+	l := &live{stream: e.Stream, version: h.Version}
+	l.req = Request{Method: h.Method, URL: printable(y.o.URL(h)), Version: h.Version}
+	if !strings.HasSuffix(l.req.URL, h.Target) || !strings.HasPrefix(h.Target, "/") {
+		l.req.Target = h.Target
+	}
+	for _, f := range h.Fields {
+		l.req.Fields = append(l.req.Fields, exchange.Field{Name: strings.Clone(f.Name), Value: escape(strings.Clone(f.Value))})
+	}
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	y.streams[e.Stream] = l
+	return l
+}
+
+// add takes a piece of the request's body in.
+func (l *live) add(b []byte) {
+	l.size += int64(len(b))
+	switch {
+	case l.sum != nil:
+		l.sum.Write(b)
+	case l.size > wholeMost:
+		l.sum = sha256.New()
+		l.sum.Write(l.body)
+		l.sum.Write(b)
+		l.body = nil
+	default:
+		l.body = append(l.body, b...)
+	}
+}
+
+// form is the canonical form of the request, all of which is there.
+func (y *play) form(l *live) (form, error) {
+	l.req.Body = Body{Size: l.size, data: l.body}
+	if l.sum != nil {
+		l.req.Body.sum = hex.EncodeToString(l.sum.Sum(nil))
+	}
+	body, err := bodySum(&l.req)
+	if err != nil {
+		return form{}, err
+	}
+	return y.p.rules.formOf(&l.req, body), nil
+}
+
+// early answers what cannot wait for the request's end: a client that waits
+// for leave to send its body, or offers to upgrade.
+func (y *play) early(l *live, answer func(exchange.Event) error) error {
+	expect, _ := exchange.Get(l.req.Fields, "expect")
+	_, upgrade := exchange.Get(l.req.Fields, "upgrade")
+	f := y.p.rules.formOf(&l.req, [32]byte{})
+	same := y.p.routes[f.route]
+	switch {
+	case strings.EqualFold(expect, "100-continue"):
+		if leave, ok := y.p.leave(same); ok {
+			l.interim = true
+			return answer(leave.event(l))
+		}
+		// Its origin refused before the body came: so do we, if none was recorded.
+		bare := slices.ContainsFunc(same, func(s *slot) bool { return s.it.Request.Body.Size == 0 })
+		return y.tryNow(l, bare, answer)
+	case upgrade || l.req.Method == "CONNECT":
+		turns := slices.ContainsFunc(same, func(s *slot) bool {
+			r := s.it.Response
+			return r != nil && upgrades(&exchange.Head{Method: l.req.Method}, r.Status)
+		})
+		_, length := exchange.Get(l.req.Fields, "content-length")
+		return y.tryNow(l, turns && !length, answer)
+	}
+	return nil
+}
+
+// tryNow answers by the head alone, if worth and if something matches.
+func (y *play) tryNow(l *live, worth bool, answer func(exchange.Event) error) error {
+	if !worth {
+		return nil
+	}
+	f, err := y.form(l)
+	if err != nil {
+		return err
+	}
+	k := y.p.claim(f)
+	if k == nil {
+		return nil
+	}
+	return y.serve(l, k, answer)
+}
+
+// leave is the 100 that one of same was recorded with, or one in its place if
+// the answer came after the body.
+func (p *Player) leave(same []*slot) (Interim, bool) {
+	plain := false
+	for _, s := range same {
+		r := s.it.Response
+		if r == nil {
+			continue
+		}
+		if i := slices.IndexFunc(r.Informational, func(i Interim) bool { return i.Status == 100 }); i >= 0 {
+			return r.Informational[i], true
+		}
+		plain = plain || r.Status < 400
+	}
+	return Interim{Status: 100, Reason: "Continue"}, plain
+}
+
+// event is i for l.
+func (i Interim) event(l *live) exchange.Event {
+	h := &exchange.Head{Status: i.Status, Reason: i.Reason, Version: l.version, Fields: i.Fields}
+	return exchange.Event{Stream: l.stream, From: exchange.Server, Kind: exchange.KindHead, Head: translated(h, l.version)}
+}
+
+// end is the end of a request, or of the client's half of an upgraded stream.
+func (y *play) end(l *live, e *exchange.End, answer func(exchange.Event) error) error {
+	l.ends++
+	switch {
+	case e.How != exchange.Complete:
+		y.drop(l)
+		return nil
+	case l.talk != nil && l.ends > 1:
+		defer y.drop(l)
+		return l.talk.finish(l, answer)
+	case l.answered:
+		if l.talk == nil {
+			y.drop(l)
+		}
+		return nil
+	}
+	f, err := y.form(l)
+	if err != nil {
+		return err
+	}
+	k := y.p.claim(f)
+	if k == nil {
+		y.drop(l)
+		return y.p.miss(y.o, l, f)
+	}
+	err = y.serve(l, k, answer)
+	if err != nil || l.talk == nil {
+		y.drop(l)
+	}
+	return err
+}
+
+// drop forgets l.
+func (y *play) drop(l *live) {
+	y.mu.Lock()
+	defer y.mu.Unlock()
+	l.talk.close()
+	delete(y.streams, l.stream)
+}
+
+// hear compares what the client says in an upgraded stream with what was
+// recorded, and says what follows.
+func (y *play) hear(l *live, b []byte, answer func(exchange.Event) error) error {
+	same, err := l.talk.hear(bytes.Clone(b))
+	if err != nil {
+		return err
+	}
+	if !same {
+		m := y.p.newMiss(y.o, l)
+		m.Reason = l.talk.difference(b)
+		y.drop(l)
+		if err := answer(l.event(exchange.End{How: exchange.Reset, Err: m.Reason})); err != nil {
+			return err
+		}
+		return m
+	}
+	return l.talk.speak(l, answer)
+}
+
+// event is the end of the server's half of l.
+func (l *live) event(e exchange.End) exchange.Event {
+	return exchange.Event{Stream: l.stream, From: exchange.Server, Kind: exchange.KindEnd, End: &e}
+}

@@ -1,0 +1,258 @@
+package cassette
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/serge-net/serge-net/exchange"
+)
+
+// serve gives l the answer that k claimed. The claim counts once the client
+// has the first of it.
+func (y *play) serve(l *live, k *pick, answer func(exchange.Event) error) error {
+	delivered := false
+	tell := func(e exchange.Event) error {
+		e.Stream, e.From = l.stream, exchange.Server
+		if err := answer(e); err != nil {
+			return err
+		}
+		if !delivered {
+			delivered = true
+			y.p.commit(k)
+		}
+		return nil
+	}
+	l.answered = true
+	err := y.p.perform(l, k.slot.it, tell)
+	if !delivered {
+		y.p.giveBack(k)
+	}
+	return err
+}
+
+// perform tells l the answer of i.
+func (p *Player) perform(l *live, i *Interaction, tell func(exchange.Event) error) error {
+	r := i.Response
+	if r == nil {
+		return tell(exchange.Event{Kind: exchange.KindEnd, End: &exchange.End{How: howOf(i.Failure.Kind), Err: i.Failure.Cause}})
+	}
+	for _, m := range r.Informational {
+		if m.Status == 100 && (l.interim || !expects(l)) {
+			continue
+		}
+		m.Fields = p.fill(m.Fields)
+		if err := tell(m.event(l)); err != nil {
+			return err
+		}
+	}
+	head, chunked := p.head(l, i)
+	if err := tell(exchange.Event{Kind: exchange.KindHead, Head: head}); err != nil {
+		return err
+	}
+	if upgrades(&exchange.Head{Method: i.Request.Method}, r.Status) {
+		l.talk = newTalk(i)
+		return l.talk.speak(l, tell)
+	}
+	if err := sendBody(r, chunked, tell); err != nil {
+		return fmt.Errorf("serve body of %s: %w", i.ID, err)
+	}
+	if r.End == exchange.Complete && (chunked || len(r.Trailers) > 0 && !strings.HasPrefix(l.version, "1")) {
+		e := exchange.Event{Kind: exchange.KindTrailers, Fields: p.fill(r.Trailers)}
+		if chunked {
+			e.Raw = r.RawEnd
+		}
+		if err := tell(e); err != nil {
+			return err
+		}
+	}
+	return tell(exchange.Event{Kind: exchange.KindEnd, End: &exchange.End{How: r.End}})
+}
+
+func expects(l *live) bool {
+	_, ok := exchange.Get(l.req.Fields, "expect")
+	return ok
+}
+
+// howOf is the way to end that a cassette calls kind.
+func howOf(kind string) exchange.How {
+	switch kind {
+	case "refused", "connection_refused":
+		return exchange.Refused
+	case "timeout", "connect_timeout", "read_timeout":
+		return exchange.Timeout
+	case "tls":
+		return exchange.TLSAlert
+	case "truncated":
+		return exchange.Truncated
+	}
+	return exchange.Reset
+}
+
+// fill is fields with their placeholders filled in.
+func (p *Player) fill(fields []exchange.Field) []exchange.Field {
+	out := make([]exchange.Field, len(fields))
+	for i, f := range fields {
+		out[i] = exchange.Field{Name: f.Name, Value: expand(f.Value, p.value)}
+	}
+	return out
+}
+
+// head is i's response head for l, and whether its body is chunked.
+func (p *Player) head(l *live, i *Interaction) (*exchange.Head, bool) {
+	r := i.Response
+	h := &exchange.Head{Status: r.Status, Reason: r.Reason, Version: r.Version, Fields: p.fill(r.Fields)}
+	if h.Version == "" {
+		h.Version = i.Request.Version
+	}
+	if len(r.RawHead) > 0 {
+		h.Raw = []byte(expand(string(r.RawHead), p.value))
+	}
+	if !p.opt.KeepDates {
+		shiftDates(h, p.c.RecordedAt, time.Now())
+	}
+	bodied := l.req.Method != "HEAD" && r.Status >= 200 && r.Status != 204 && r.Status != 304 && r.End == exchange.Complete &&
+		!(l.req.Method == "CONNECT" && r.Status/100 == 2)
+	if n, ok := exchange.Get(h.Fields, "content-length"); ok && bodied && n != strconv.FormatInt(r.Body.Size, 10) {
+		setField(h, "content-length", strconv.FormatInt(r.Body.Size, 10)) // the body was edited
+	}
+	recorded := h.Version
+	h = translated(h, l.version)
+	te, _ := exchange.Get(h.Fields, "transfer-encoding")
+	_, length := exchange.Get(h.Fields, "content-length")
+	if bodied && !length && te == "" && strings.HasPrefix(l.version, "1") && !strings.HasPrefix(recorded, "1") {
+		if l.version == "1.0" {
+			h.Fields = append(h.Fields, exchange.Field{Name: "connection", Value: "close"})
+		} else {
+			te = "chunked"
+			h.Fields = append(h.Fields, exchange.Field{Name: "transfer-encoding", Value: te})
+		}
+	}
+	none := l.req.Method == "HEAD" || r.Status == 204 || r.Status == 304 || r.Status == 101
+	return h, !none && strings.HasSuffix(strings.ToLower(te), "chunked")
+}
+
+// setField changes the field called name, for good: its raw form is gone.
+func setField(h *exchange.Head, name, value string) {
+	for i := range h.Fields {
+		if strings.EqualFold(h.Fields[i].Name, name) {
+			h.Fields[i].Value = value
+		}
+	}
+	h.Raw = nil
+}
+
+// translated is h, recorded over its version of HTTP, as it is said over
+// another. Between 1.0 and 1.1 nothing changes, but that a client of 1.0 gets
+// no chunks.
+func translated(h *exchange.Head, version string) *exchange.Head {
+	from, to := strings.HasPrefix(h.Version, "1"), strings.HasPrefix(version, "1")
+	te, _ := exchange.Get(h.Fields, "transfer-encoding")
+	switch {
+	case h.Version == version, from && to && (version != "1.0" || te == ""):
+		return h
+	case from && to:
+		fields := without(h.Fields, "transfer-encoding", "connection", "trailer")
+		return &exchange.Head{Status: h.Status, Reason: h.Reason, Version: h.Version, Fields: append(fields, exchange.Field{Name: "Connection", Value: "close"})}
+	case to:
+		return &exchange.Head{Status: h.Status, Reason: http.StatusText(h.Status), Version: "1.1", Fields: h.Fields}
+	}
+	named := []string{"connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"}
+	for _, f := range h.Fields {
+		if strings.EqualFold(f.Name, "connection") {
+			for t := range strings.SplitSeq(f.Value, ",") {
+				named = append(named, strings.ToLower(strings.TrimSpace(t)))
+			}
+		}
+	}
+	out := &exchange.Head{Status: h.Status, Version: version, Fields: without(h.Fields, named...)}
+	for i := range out.Fields {
+		out.Fields[i].Name = strings.ToLower(out.Fields[i].Name)
+	}
+	return out
+}
+
+// without is fields but for those named, in lower case.
+func without(fields []exchange.Field, names ...string) []exchange.Field {
+	return slices.DeleteFunc(slices.Clone(fields), func(f exchange.Field) bool {
+		return slices.Contains(names, strings.ToLower(f.Name))
+	})
+}
+
+// pieceSize is how much of a body is held in memory while it is served, in bytes.
+const pieceSize = 32 << 10
+
+// sendBody tells r's body, in the chunks that it was recorded in.
+func sendBody(r *Response, chunked bool, tell func(exchange.Event) error) error {
+	body, err := r.Body.Open()
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	s := sender{from: io.LimitReader(body, r.Body.Size), left: r.Body.Size, buf: make([]byte, min(pieceSize, max(r.Body.Size, 1))), tell: tell}
+	if !chunked {
+		return s.send(s.left, 0, nil)
+	}
+	n := 0
+	if r.chunksFit() {
+		for _, run := range r.Chunks {
+			for range run.Count {
+				if err := s.send(run.Size, run.Size, r.Lines[n]); err != nil {
+					return err
+				}
+				n++
+			}
+		}
+	}
+	for s.left > 0 { // edited, or recorded where there are no chunks
+		size := min(s.left, pieceSize)
+		if err := s.send(size, size, nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// chunksFit says whether the recorded chunks add up to the body; the last of a
+// truncated one may not be all there.
+func (m *Response) chunksFit() bool {
+	total := int64(0)
+	for _, r := range m.Chunks {
+		total += r.Size * r.Count
+	}
+	return total == m.Body.Size || m.End != exchange.Complete && total > m.Body.Size
+}
+
+// A sender tells a body in pieces.
+type sender struct {
+	from io.Reader
+	left int64
+	buf  []byte
+	tell func(exchange.Event) error
+}
+
+// send tells the next n bytes, of a chunk of the given size if it is not zero.
+func (s *sender) send(n, chunk int64, line []byte) error {
+	for n = min(n, s.left); n > 0; {
+		k, err := s.from.Read(s.buf[:min(n, int64(len(s.buf)))])
+		if k > 0 {
+			if err := s.tell(exchange.Event{Kind: exchange.KindData, Data: s.buf[:k], Chunk: chunk, Raw: bytes.Clone(line)}); err != nil {
+				return err
+			}
+			n, s.left, chunk, line = n-int64(k), s.left-int64(k), 0, nil
+		}
+		switch {
+		case errors.Is(err, io.EOF) && n > 0:
+			return io.ErrUnexpectedEOF
+		case err != nil && !errors.Is(err, io.EOF):
+			return err
+		}
+	}
+	return nil
+}
