@@ -205,6 +205,7 @@ func TestParseConf(t *testing.T) {
 
 func FuzzParseConf(f *testing.F) {
 	f.Add([]byte("nameserver 192.0.2.1\nsearch a b\noptions timeout:3 attempts:2 rotate\n"))
+	f.Add([]byte("options timeout:9227000000"))
 	f.Add([]byte("nameserver ::1%\x00\noptions timeout:99999999999999999999"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c := ParseConf(b)
@@ -216,7 +217,7 @@ func FuzzParseConf(f *testing.F) {
 				t.Errorf("ParseConf(%q) has server %v", b, s)
 			}
 		}
-		if c.Timeout < 0 || c.Timeout > maxTimeout || c.Attempts < 0 || c.Attempts > maxAttempts || slices.Contains(c.Search, "") {
+		if c.Timeout < 0 || c.Timeout > maxTimeout*time.Second || c.Attempts < 0 || c.Attempts > maxAttempts || slices.Contains(c.Search, "") {
 			t.Errorf("ParseConf(%q) = %+v", b, c)
 		}
 	})

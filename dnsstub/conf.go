@@ -14,7 +14,7 @@ import (
 const (
 	maxServers      = 3 // MAXNS
 	defaultTimeout  = 5 * time.Second
-	maxTimeout      = 30 * time.Second
+	maxTimeout      = 30 // seconds
 	defaultAttempts = 2
 	maxAttempts     = 5
 )
@@ -67,7 +67,7 @@ func (c *Conf) options(words []string) {
 		n, err := strconv.Atoi(value)
 		switch {
 		case name == "timeout" && err == nil && n > 0:
-			c.Timeout = min(time.Duration(n)*time.Second, maxTimeout)
+			c.Timeout = time.Duration(min(n, maxTimeout)) * time.Second
 		case name == "attempts" && err == nil && n > 0:
 			c.Attempts = min(n, maxAttempts)
 		case name == "rotate":

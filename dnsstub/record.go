@@ -157,11 +157,14 @@ func line(rr dns.RR) string {
 	if back, err := parseRR(s); err == nil && dns.IsDuplicate(rr, back) {
 		return s
 	}
-	g := new(dns.RFC3597)
-	if err := g.ToRFC3597(rr); err != nil {
+	b := make([]byte, dns.MaxMsgSize)
+	end, err := dns.PackRR(rr, b, 0, nil, false)
+	if err != nil {
 		return s
 	}
-	return strings.ReplaceAll(g.String(), "\t", " ")
+	h := rr.Header() // its Rdlength is that of b
+	data := b[end-int(h.Rdlength) : end]
+	return strings.ReplaceAll(h.String(), "\t", " ") + fmt.Sprintf(`\# %d %X`, len(data), data)
 }
 
 // parseRR reads one resource record in presentation format.

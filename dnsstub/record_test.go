@@ -81,6 +81,7 @@ func FuzzRecord(f *testing.F) {
 		f.Add(s)
 	}
 	f.Add(`a.example. 10 IN TXT "tab\009 quote\" \200"`)
+	f.Add("a.example. CAA")
 	f.Add(`A\.b.example. 10 IN TYPE65400 \# 2 0102`)
 	f.Fuzz(func(t *testing.T, s string) {
 		rr, err := parseRR(s)
@@ -99,6 +100,9 @@ func FuzzRecord(f *testing.F) {
 		k := key{dns.CanonicalName(h.Name), h.Rrtype}
 		rec := reply{answer: []dns.RR{rr}}.record(k)
 		back, r, err := rec.parse()
+		if err != nil && h.Rdlength < 8 {
+			return // data cut off before its type's fields end: told to OnError, not kept
+		}
 		if err != nil || back != k || !dns.IsDuplicate(rr, r.answer[0]) {
 			t.Fatalf("%q is kept as %+v and read as %v, %v", s, rec, r, err)
 		}

@@ -246,7 +246,12 @@ func (s *Stub) keep(q dns.Question, r reply) {
 	if !s.Real {
 		r.additional = nil // addresses: pins stand for them
 	}
-	s.Recorded(r.record(k))
+	rec := r.record(k)
+	if err := rec.Check(); err != nil {
+		s.report(q.Name, err) // malformed as it came: the replay will have no such type
+		return
+	}
+	s.Recorded(rec)
 }
 
 // pin returns the pin of name for an answer, and tells Pinned of it.
