@@ -1,0 +1,231 @@
+package mitm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+
+	"github.com/serge-net/serge-net/exchange"
+	"github.com/serge-net/serge-net/mitm/http1"
+)
+
+// mixed1 is one HTTP/1 client's Mixed: its exchanges come one after the other.
+type mixed1 struct {
+	m      *Mixed
+	ctx    context.Context // the connection's, and ends with it
+	origin exchange.Origin
+	play   exchange.Play
+	client net.Conn
+	server net.Conn // the origin, nil until the first miss
+	tap    *tap     // of server
+
+	enc     *http1.Encoder // of the request being read
+	held    spool          // its bytes, exactly as they came
+	scratch []byte
+	tunnel  *tunnel
+
+	continued bool // the request being read was answered 100 by us
+}
+
+// event takes what the client did: see exchange.Play.
+func (x *mixed1) event(e exchange.Event, answer func(exchange.Event) error) error {
+	if x.tunnel != nil {
+		return x.through(e)
+	}
+	if err := x.hold(e); err != nil {
+		return err
+	}
+	if e.Kind == exchange.KindHead {
+		x.continued = false
+		if waits(e.Head) {
+			if err := x.goOn(e, answer); err != nil {
+				return err
+			}
+		}
+	}
+	answer = x.once(answer)
+	err := x.play.Event(e, answer)
+	var miss *exchange.Miss
+	if e.Kind == exchange.KindEnd {
+		defer x.held.reset()
+		if errors.As(err, &miss) && e.End.How == exchange.Complete {
+			x.m.missed(miss)
+			return x.forward(e, answer)
+		}
+	}
+	return err
+}
+
+// hold keeps the bytes of the request that e is a part of.
+func (x *mixed1) hold(e exchange.Event) error {
+	if e.Kind == exchange.KindHead {
+		x.enc = http1.NewRequestEncoder()
+	}
+	b, err := x.enc.Encode(x.scratch[:0], e)
+	if err != nil {
+		return fmt.Errorf("hold a request: %w", err)
+	}
+	x.scratch = b
+	_, err = x.held.Write(b)
+	return err
+}
+
+// forward sends the held request to the origin and its answer to the client.
+func (x *mixed1) forward(e exchange.Event, answer func(exchange.Event) error) error {
+	reused := x.server != nil && x.tap != nil
+	some, err := x.roundTrip(e, answer)
+	if err != nil && reused && !some { // an idle connection that the origin had closed
+		x.drop()
+		_, err = x.roundTrip(e, answer)
+	}
+	return err
+}
+
+// roundTrip does one exchange with the origin. some tells that a byte of the
+// answer came.
+func (x *mixed1) roundTrip(e exchange.Event, answer func(exchange.Event) error) (some bool, err error) {
+	if err := x.connect(); err != nil {
+		return false, &abort{exchange.End{How: exchange.Refused, Err: err.Error()}}
+	}
+	var done, upgraded bool
+	x.tap.passed = func(r exchange.Event) {
+		if done || upgraded || err != nil {
+			return
+		}
+		some = true
+		r.Stream = e.Stream
+		upgraded = r.Kind == exchange.KindHead && r.Head.Status == 101
+		done = r.Kind == exchange.KindEnd
+		err = answer(r)
+	}
+	defer func() { x.tap.passed = nil }()
+	if err := x.send(); err != nil {
+		return some, err
+	}
+	buf := make([]byte, startBuffer)
+	for !done && !upgraded && err == nil {
+		n, rerr := x.server.Read(buf)
+		if n > 0 {
+			x.tap.feed(exchange.Server, buf[:n])
+		}
+		if rerr != nil {
+			x.tap.end(exchange.Server, endOf(rerr))
+			x.drop()
+			if !done && err == nil {
+				err = &abort{exchange.End{How: exchange.Reset, Err: rerr.Error()}}
+			}
+		}
+		if x.tap != nil && x.tap.blind() {
+			return some, &abort{exchange.End{How: exchange.Reset, Err: "the origin's answer is not understood"}}
+		}
+	}
+	if upgraded && err == nil {
+		x.tunnel = &tunnel{server: x.server, tap: x.tap}
+		x.tunnel.start(x.client)
+	}
+	return some, err
+}
+
+// send writes the held request, watched.
+func (x *mixed1) send() error {
+	r := x.held.reader()
+	buf := make([]byte, bulkBuffer)
+	for {
+		n, err := r.Read(buf)
+		if n > 0 {
+			x.tap.feed(exchange.Client, buf[:n])
+			if _, err := x.server.Write(buf[:n]); err != nil {
+				return err
+			}
+		}
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// connect makes sure of a watched connection to the origin.
+func (x *mixed1) connect() error {
+	if x.server == nil {
+		c, o, err := x.m.dial(x.ctx, x.origin)
+		if err != nil {
+			return err
+		}
+		x.server, x.origin = c, o
+	}
+	if x.tap == nil {
+		x.tap = newTap(x.m.Watcher, http1.NewDecoder(schemeOf(x.origin)), x.origin, x.m.Tell)
+	}
+	return nil
+}
+
+// through passes on what an upgraded client sends.
+func (x *mixed1) through(e exchange.Event) error {
+	switch e.Kind {
+	case exchange.KindData:
+		x.tap.feed(exchange.Client, e.Data)
+		_, err := x.server.Write(e.Data)
+		return err
+	case exchange.KindEnd:
+		x.tap.end(exchange.Client, *e.End)
+		closeWrite(x.server)
+		x.tunnel.done.Wait()
+	}
+	return nil
+}
+
+// drop closes the connection to the origin.
+func (x *mixed1) drop() {
+	if x.server != nil {
+		shut(x.server)
+		x.server = nil
+	}
+	if x.tap != nil {
+		x.tap.close()
+		x.tap = nil
+	}
+}
+
+// close ends the session's upstream.
+func (x *mixed1) close() {
+	if x.tunnel != nil {
+		shut(x.server)
+		x.tunnel.done.Wait()
+	}
+	x.drop()
+	x.held.reset()
+}
+
+// waits tells whether a request's body comes only after a 100 (RFC 9110 section 10.1.1).
+func waits(h *exchange.Head) bool {
+	v, _ := exchange.Get(h.Fields, "Expect")
+	return v == "100-continue" && h.Version != "1.0"
+}
+
+// goOn answers 100 at once: whether the origin would have refused the request is
+// not known before its body is matched.
+func (x *mixed1) goOn(e exchange.Event, answer func(exchange.Event) error) error {
+	x.continued = true
+	return answer(exchange.Event{
+		Stream: e.Stream, From: exchange.Server, Kind: exchange.KindHead, At: e.At,
+		Head: &exchange.Head{Status: 100, Reason: "Continue", Version: "1.1"},
+	})
+}
+
+// once is answer without the 100s that come after ours.
+func (x *mixed1) once(answer func(exchange.Event) error) func(exchange.Event) error {
+	if !x.continued {
+		return answer
+	}
+	return func(r exchange.Event) error {
+		if r.Kind == exchange.KindHead && r.Head.Status == 100 {
+			return nil
+		}
+		return answer(r)
+	}
+}

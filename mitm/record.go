@@ -1,0 +1,121 @@
+package mitm
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+
+	"github.com/serge-net/serge-net/exchange"
+	"github.com/serge-net/serge-net/mitm/http1"
+	"github.com/serge-net/serge-net/mitm/http2"
+)
+
+// Record passes every byte on, untouched, to the origin and back, and shows the
+// watcher what passes. Its fields are not changed once it is in use.
+type Record struct {
+	Server   *Server
+	Upstream *Upstream
+	Watcher  exchange.Watcher
+	Tell     Tell
+}
+
+// Handle implements Way. One client connection has one origin connection.
+func (r *Record) Handle(ctx context.Context, client net.Conn, o exchange.Origin) {
+	server, err := r.Upstream.Dial(ctx, o)
+	if err != nil {
+		// The client's connect succeeded already: RST is the nearest to refusal.
+		reset(client)
+		r.Tell.trouble(Unreachable, o, err)
+		return
+	}
+	c, s := peek(client), peek(server)
+	stop := context.AfterFunc(ctx, func() { c.Close(); s.Close() })
+	p, err := sniff(c, s)
+	stop()
+	if err != nil { // the client left without a word
+		c.Close()
+		s.Close()
+		return
+	}
+	if p == ProtoTLS {
+		r.secure(ctx, c, s, o)
+		return
+	}
+	r.pass(ctx, c, s, o, p)
+}
+
+// secure ends TLS on both sides, the origin's handshake inside the client's, so
+// that the client sees the origin's choices, and goes on with what is inside.
+func (r *Record) secure(ctx context.Context, client, server *peeked, o exchange.Origin) {
+	c, s, err := r.handshakes(ctx, client, server, &o)
+	if err != nil {
+		client.Close()
+		server.Close()
+		return
+	}
+	switch o.ALPN {
+	case "h2":
+		r.pass(ctx, c, s, o, ProtoHTTP2)
+		return
+	case "http/1.1", "http/1.0":
+		r.pass(ctx, c, s, o, ProtoHTTP1)
+		return
+	}
+	pc, ps := peek(c), peek(s)
+	stop := context.AfterFunc(ctx, func() { shut(c); shut(s) })
+	p, err := sniff(pc, ps)
+	stop()
+	if err != nil {
+		shut(c)
+		shut(s)
+		return
+	}
+	r.pass(ctx, pc, ps, o, p)
+}
+
+// handshakes does both, tells what went wrong, and fills in o.
+func (r *Record) handshakes(ctx context.Context, client, server *peeked, o *exchange.Origin) (c, s *tls.Conn, err error) {
+	var upstream error
+	c, err = r.Server.accept(ctx, client, func(hello *tls.ClientHelloInfo) (shown, error) {
+		o.SNI = hello.ServerName
+		s, upstream = r.Upstream.Secure(ctx, server, o, hello.SupportedProtos)
+		if upstream != nil {
+			return shown{}, upstream
+		}
+		show := shown{name: o.Host(), names: o.Names}
+		if o.ALPN != "" {
+			show.alpn = []string{o.ALPN}
+		}
+		return show, nil
+	})
+	switch {
+	case upstream != nil:
+		r.Tell.trouble(Untrusted, *o, upstream)
+	case err != nil && rejected(err):
+		o.TLS = true
+		r.Tell.trouble(Rejected, *o, err)
+	}
+	return c, s, err
+}
+
+// pass relays what the connection carries, understood as p.
+func (r *Record) pass(ctx context.Context, client, server net.Conn, o exchange.Origin, p Protocol) {
+	relay(ctx, client, server, r.tapped(o, p))
+}
+
+// tapped is the tap for what o speaks.
+func (r *Record) tapped(o exchange.Origin, p Protocol) *tap {
+	scheme := "http"
+	if o.TLS {
+		scheme = "https"
+	}
+	switch p {
+	case ProtoHTTP1:
+		return newTap(r.Watcher, http1.NewDecoder(scheme), o, r.Tell)
+	case ProtoHTTP2:
+		return newTap(r.Watcher, http2.NewDecoder(), o, r.Tell)
+	}
+	r.Tell.trouble(Opaque, o, fmt.Errorf("%s speaks neither TLS nor HTTP", connected(o)))
+	return &tap{origin: o, tell: r.Tell}
+}

@@ -1,0 +1,43 @@
+package mitm
+
+import (
+	"strconv"
+
+	"github.com/serge-net/serge-net/exchange"
+)
+
+// missStatus answers a request that misses: 501, which no SDK retries, as many
+// do 429 and 502 to 504.
+const missStatus = 501
+
+// refuse answers the request that ended with e by m.
+func refuse(m *exchange.Miss, e exchange.Event, answer func(exchange.Event) error) error {
+	body := []byte("serge-net: " + m.Error() + "\n")
+	head := &exchange.Head{
+		Status:  missStatus,
+		Reason:  "Not Implemented",
+		Version: "1.1",
+		Fields: []exchange.Field{
+			{Name: "Content-Type", Value: "text/plain; charset=utf-8"},
+			{Name: "Content-Length", Value: strconv.Itoa(len(body))},
+			{Name: "Cache-Control", Value: "no-store"},
+			{Name: "Connection", Value: "close"},
+			{Name: "Serge-Net-Miss", Value: "1"},
+		},
+	}
+	events := []exchange.Event{
+		{Kind: exchange.KindHead, Head: head},
+		{Kind: exchange.KindData, Data: body},
+		{Kind: exchange.KindEnd, End: &exchange.End{}},
+	}
+	if m.Method == "HEAD" {
+		events = append(events[:1], events[2])
+	}
+	for _, r := range events {
+		r.Stream, r.From, r.At = e.Stream, exchange.Server, e.At
+		if err := answer(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}

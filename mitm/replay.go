@@ -1,0 +1,154 @@
+package mitm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"time"
+
+	"crypto/tls"
+
+	"github.com/serge-net/serge-net/exchange"
+	"github.com/serge-net/serge-net/mitm/http2"
+)
+
+// silence is how long a client may say nothing before it is taken for one that
+// waits to be spoken to, which nothing recorded can do. Browsers close the
+// connections that they opened ahead of need before that.
+const silence = 10 * time.Second
+
+// Replay answers from the player. It never dials: there is no Upstream in it.
+// Its fields are not changed once it is in use.
+type Replay struct {
+	Server *Server
+	Player exchange.Player
+	Tell   Tell
+}
+
+// Handle implements Way.
+func (r *Replay) Handle(ctx context.Context, client net.Conn, o exchange.Origin) {
+	stop := context.AfterFunc(ctx, func() { client.Close() })
+	defer stop()
+	c := peek(client)
+	p, ok := r.hears(c, o)
+	if !ok {
+		return
+	}
+	if p != ProtoTLS {
+		r.play(ctx, c, o, p)
+		return
+	}
+	t, err := r.accept(ctx, c, &o)
+	if err != nil {
+		c.Close()
+		if rejected(err) {
+			r.Tell.trouble(Rejected, o, err)
+		}
+		return
+	}
+	if o.ALPN == "h2" {
+		r.play(ctx, t, o, ProtoHTTP2)
+		return
+	}
+	inner := peek(t)
+	p, ok = r.hears(inner, o)
+	if ok {
+		r.play(ctx, inner, o, p)
+	}
+}
+
+// hears waits for the client to show what it speaks. If it does not, c is
+// closed.
+func (r *Replay) hears(c *peeked, o exchange.Origin) (Protocol, bool) {
+	c.SetReadDeadline(time.Now().Add(silence))
+	p, err := sniff(c, nil)
+	c.SetReadDeadline(time.Time{})
+	switch {
+	case err == nil:
+		return p, true
+	case errors.Is(err, os.ErrDeadlineExceeded) && !r.Player.Offer(o).Recorded:
+		reset(c)
+		r.Tell.missed(o, "the client waits to be spoken to: neither TLS nor HTTP, which is not replayed yet")
+	default:
+		shut(c)
+	}
+	return Undecided, false
+}
+
+// accept ends TLS as the origin did when it was recorded.
+func (r *Replay) accept(ctx context.Context, c net.Conn, o *exchange.Origin) (*tls.Conn, error) {
+	t, err := r.Server.accept(ctx, c, func(hello *tls.ClientHelloInfo) (shown, error) {
+		return offered(r.Player, o, hello), nil
+	})
+	o.TLS = true
+	if err != nil {
+		return nil, err
+	}
+	o.ALPN = t.ConnectionState().NegotiatedProtocol
+	return t, nil
+}
+
+// offered is what a player shows for o to a client that says hello. HTTP/1.1 is
+// open to a client without the protocol that the origin chose.
+func offered(p exchange.Player, o *exchange.Origin, hello *tls.ClientHelloInfo) shown {
+	o.SNI, o.TLS = hello.ServerName, true
+	offer := p.Offer(*o)
+	o.Names = offer.Names
+	show := shown{name: o.Host(), names: offer.Names, alpn: offer.ALPN}
+	switch {
+	case !offer.Recorded:
+		show.alpn = []string{"h2", "http/1.1"}
+	case len(offer.ALPN) > 0:
+		show.alpn = append(show.alpn[:len(show.alpn):len(show.alpn)], "http/1.1")
+	}
+	return show
+}
+
+// play answers what the connection carries, understood as p, and closes it.
+func (r *Replay) play(ctx context.Context, c net.Conn, o exchange.Origin, p Protocol) {
+	if p == ProtoOpaque {
+		reset(c)
+		r.Tell.missed(o, fmt.Sprintf("%s (pid %d) speaks neither TLS nor HTTP, which is not replayed yet", o.Caller.Command, o.Caller.PID))
+		return
+	}
+	play, err := r.Player.Open(o)
+	if err != nil {
+		reset(c)
+		r.Tell.missed(o, err.Error())
+		return
+	}
+	defer play.Close()
+	answerer := &answerer{play: play, tell: r.Tell}
+	if p == ProtoHTTP2 {
+		http2.Serve(ctx, c, schemeOf(o), answerer.event)
+		return
+	}
+	newSession(c, o, answerer.event).serve(r.Tell)
+}
+
+// schemeOf is the URL scheme of what o carries.
+func schemeOf(o exchange.Origin) string {
+	if o.TLS {
+		return "https"
+	}
+	return "http"
+}
+
+// An answerer answers what misses with the miss itself.
+type answerer struct {
+	play exchange.Play
+	tell Tell
+}
+
+// event implements exchange.Play's, without misses.
+func (a *answerer) event(e exchange.Event, answer func(exchange.Event) error) error {
+	err := a.play.Event(e, answer)
+	var m *exchange.Miss
+	if !errors.As(err, &m) {
+		return err
+	}
+	a.tell.miss(m)
+	return refuse(m, e, answer)
+}

@@ -1,0 +1,148 @@
+package mitm
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"time"
+
+	"github.com/serge-net/serge-net/exchange"
+	"github.com/serge-net/serge-net/mitm/http1"
+)
+
+// flushAt is how many bytes of an answer are gathered before they are written.
+const flushAt = 32 << 10
+
+// errDone ends a session whose connection has served its last answer.
+var errDone = errors.New("mitm: the connection is at its end")
+
+// A session plays HTTP/1 to one client: requests are answered one after the
+// other, in the order in which they came.
+type session struct {
+	c     net.Conn
+	start time.Time
+	dec   *http1.Decoder
+	enc   *http1.Encoder
+	event func(e exchange.Event, answer func(exchange.Event) error) error
+	out   []byte // answer bytes not written yet
+	err   error  // why the session ends
+}
+
+// newSession is the session of o's client on c, answered by event.
+func newSession(c net.Conn, o exchange.Origin, event func(exchange.Event, func(exchange.Event) error) error) *session {
+	return &session{c: c, start: time.Now(), dec: http1.NewDecoder(schemeOf(o)), event: event}
+}
+
+// serve answers until either side has ended, and closes the connection.
+func (s *session) serve(tell Tell) {
+	buf := make([]byte, startBuffer)
+	for s.err == nil {
+		n, err := s.c.Read(buf)
+		if n > 0 {
+			s.feed(buf[:n])
+		}
+		if err != nil && s.err == nil {
+			s.close(err)
+		}
+		if n == len(buf) && n < bulkBuffer {
+			buf = make([]byte, bulkBuffer)
+		}
+	}
+	var cut *abort
+	switch {
+	case errors.As(s.err, &cut) && cut.How != exchange.Truncated:
+		reset(s.c)
+	default:
+		shut(s.c)
+	}
+}
+
+// feed answers what b asks.
+func (s *session) feed(b []byte) {
+	err := s.dec.Feed(exchange.Client, time.Since(s.start), b, s.take)
+	if s.err == nil {
+		s.err = err
+	}
+	s.flush()
+}
+
+// close passes the end of the client on, and ends the session.
+func (s *session) close(err error) {
+	s.dec.Close(exchange.Client, time.Since(s.start), endOf(err), s.take)
+	s.flush()
+	if s.err == nil {
+		s.err = io.EOF
+	}
+}
+
+// take is the decoder's emit.
+func (s *session) take(e exchange.Event) {
+	if s.err != nil {
+		return
+	}
+	if e.Kind == exchange.KindHead {
+		s.enc = http1.NewEncoder(e.Head)
+	}
+	if err := s.event(e, s.answer); err != nil && s.err == nil {
+		s.err = err
+	}
+}
+
+// answer sends the next event of an answer to the client.
+func (s *session) answer(e exchange.Event) error {
+	if s.err != nil {
+		return s.err
+	}
+	out, err := s.enc.Encode(s.out, e)
+	if err != nil {
+		return fmt.Errorf("HTTP/1 answer: %w", err)
+	}
+	s.out = out
+	if e.Kind == exchange.KindEnd {
+		s.end(e)
+	}
+	if err := s.dec.Answer(e, s.take); err != nil {
+		return err
+	}
+	if e.Kind == exchange.KindHead && e.Head.Status < 200 || len(s.out) >= flushAt {
+		s.flush()
+	}
+	return s.err
+}
+
+// end is the end of an answer. What was cut when it was recorded is cut again;
+// what ended with the connection ends with it again.
+func (s *session) end(e exchange.Event) {
+	switch {
+	case e.End.How != exchange.Complete:
+		s.flush()
+		s.err = &abort{*e.End}
+	case s.enc.Last():
+		s.flush()
+		if s.err == nil {
+			s.err = errDone
+		}
+	}
+}
+
+// flush writes what is gathered.
+func (s *session) flush() {
+	if len(s.out) == 0 {
+		return
+	}
+	_, err := s.c.Write(s.out)
+	s.out = s.out[:0]
+	if cap(s.out) > 2*flushAt {
+		s.out = nil
+	}
+	if err != nil && s.err == nil {
+		s.err = err
+	}
+}
+
+// An abort is a recorded answer that did not end as the protocol says.
+type abort struct{ exchange.End }
+
+// Error says how it ended.
+func (a *abort) Error() string { return "the recorded answer was " + a.How.String() }
