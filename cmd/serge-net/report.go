@@ -1,0 +1,152 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/serge-net/serge-net/exchange"
+	"github.com/serge-net/serge-net/mitm"
+)
+
+// A report says to a person what a run does, on stderr or in a log file: stdout
+// and the terminal are the command's. It is safe for concurrent use.
+type report struct {
+	quiet bool
+
+	mu     sync.Mutex
+	to     io.Writer
+	missed int
+	broken bool           // the recording is incomplete
+	seen   map[string]int // what was said already, and how often it came
+	attend []string       // lines that need attention at the end, in order
+}
+
+// newReport writes to w.
+func newReport(w io.Writer, quiet bool) *report {
+	return &report{to: w, quiet: quiet, seen: map[string]int{}}
+}
+
+// sayf writes one line, unless the run is quiet.
+func (r *report) sayf(format string, args ...any) {
+	if r.quiet {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.line(fmt.Sprintf(format, args...))
+}
+
+// warnf writes one line, also if the run is quiet.
+func (r *report) warnf(format string, args ...any) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.line(fmt.Sprintf(format, args...))
+}
+
+// line writes s with the program's name before it. mu is held.
+func (r *report) line(s string) { fmt.Fprintf(r.to, "serge-net: %s\n", s) }
+
+// once writes s now if it was not written before; the end says how often it came.
+func (r *report) once(s string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.seen[s]++
+	if r.seen[s] == 1 {
+		r.line(s)
+		r.attend = append(r.attend, s)
+	}
+}
+
+// miss writes m at once.
+func (r *report) miss(m *exchange.Miss) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.missed++
+	r.line(m.Error())
+}
+
+// trouble writes what went wrong on a connection, once for each kind and host.
+func (r *report) trouble(t mitm.Trouble) {
+	host := hostPort(t.Origin)
+	switch t.Cause {
+	case mitm.Unreachable:
+		r.once(fmt.Sprintf("origin: %s: %v", host, t.Err))
+	case mitm.Untrusted:
+		r.once(fmt.Sprintf("origin: %s: %v\n  the client was refused too; to trust its CA: --upstream-ca FILE; to trust anybody: --upstream-insecure", host, t.Err))
+	case mitm.Rejected:
+		r.once(fmt.Sprintf("rejected: %s does not trust serge-net's certificate for %s: %v\n  to let it pass unrecorded: --bypass %s", callerName(t.Origin.Caller), host, t.Err, t.Origin.Host()))
+	case mitm.Opaque:
+		r.once(fmt.Sprintf("not recorded: %s by %s: %v", host, callerName(t.Origin.Caller), t.Err))
+	case mitm.Unrecorded:
+		r.once(fmt.Sprintf("not recorded: %v\n  the command goes on; what was recorded until then stays readable", t.Err))
+		r.mu.Lock()
+		r.broken = true
+		r.mu.Unlock()
+	}
+}
+
+// hostPort is how o is named to a person.
+func hostPort(o exchange.Origin) string {
+	return fmt.Sprintf("%s:%d", o.Host(), o.Addr.Port())
+}
+
+// callerName is how a process is named to a person.
+func callerName(c exchange.Caller) string {
+	if c.PID == 0 {
+		return "an unknown process"
+	}
+	return fmt.Sprintf("%s (pid %d)", c.Command, c.PID)
+}
+
+// A served is the numbers of a replay, as the end line gives them.
+type served struct {
+	exact, assumed, unused, escaped int
+	assumptions                     []string
+	isolated                        bool
+}
+
+// misses is how many requests missed.
+func (r *report) misses() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.missed
+}
+
+// incomplete tells whether something that passed was not recorded.
+func (r *report) incomplete() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.broken
+}
+
+// end writes the last lines of a run that replayed.
+func (r *report) end(s served, took time.Duration) {
+	isolated := "no"
+	if s.isolated {
+		isolated = "yes"
+	}
+	r.sayf("%d served (%d exact, %d assumed), %d missed, %d unused, %d escaped; isolated: %s; %s",
+		s.exact+s.assumed, s.exact, s.assumed, r.misses(), s.unused, s.escaped, isolated, seconds(took))
+	for _, a := range slices.Compact(s.assumptions) {
+		r.warnf("assumed: %s", a)
+	}
+}
+
+// again tells how often a line came that was written once.
+func (r *report) again() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, s := range r.attend {
+		if n := r.seen[s]; n > 1 {
+			first, _, _ := strings.Cut(s, "\n")
+			r.line(fmt.Sprintf("%d times: %s", n, first))
+		}
+	}
+}
+
+// seconds is a duration as the end line shows it.
+func seconds(d time.Duration) string { return fmt.Sprintf("%.1f s", d.Seconds()) }

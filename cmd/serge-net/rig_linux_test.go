@@ -1,0 +1,140 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/serge-net/serge-net/redirect/testnet"
+)
+
+// built is what the end-to-end tests run, built once: the program, and the
+// clients that are not there as they are.
+var built struct {
+	once                            sync.Once
+	dir, serge, goget, rawget, java string
+	err                             error
+}
+
+// build builds it all. TestMain removes it.
+func build() error {
+	built.once.Do(func() {
+		if built.dir, built.err = os.MkdirTemp("", "serge-net-e2e-*"); built.err != nil {
+			return
+		}
+		os.Chmod(built.dir, 0o755)
+		built.serge = filepath.Join(built.dir, "serge-net")
+		built.goget = filepath.Join(built.dir, "goget")
+		built.rawget = filepath.Join(built.dir, "rawget")
+		built.java = built.dir
+		for _, argv := range [][]string{
+			{"go", "build", "-o", built.serge, "."},
+			{"go", "build", "-o", built.goget, "./testdata/clients/goget"},
+			{"go", "build", "-o", built.rawget, "./testdata/clients/rawget"},
+			{"javac", "-d", built.java, "testdata/clients/HttpClientGet.java"},
+		} {
+			cmd := exec.Command(argv[0], argv[1:]...)
+			cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+			if out, err := cmd.CombinedOutput(); err != nil {
+				built.err = fmt.Errorf("%v: %w\n%s", argv, err, out)
+				return
+			}
+		}
+	})
+	return built.err
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if built.dir != "" {
+		os.RemoveAll(built.dir)
+	}
+	os.Exit(code)
+}
+
+// A rig is a small internet and a directory to run serge-net in.
+type rig struct {
+	t   *testing.T
+	net *testnet.Net
+	dir string
+}
+
+func newRig(t *testing.T) *rig {
+	t.Helper()
+	n := testnet.New(t)
+	if err := build(); err != nil {
+		t.Fatal(err)
+	}
+	return &rig{t: t, net: n, dir: t.TempDir()}
+}
+
+// An outcome is how a command ended and what it wrote.
+type outcome struct {
+	stdout, stderr string
+	code           int
+}
+
+// run runs argv in the client's namespace, for at most a minute.
+func (r *rig) run(argv ...string) outcome { return r.runWith(nil, "", argv...) }
+
+// runWith is run with more environment and a standard input.
+func (r *rig) runWith(env []string, stdin string, argv ...string) outcome {
+	r.t.Helper()
+	var stdout, stderr bytes.Buffer
+	cmd := r.net.Command(argv[0], argv[1:]...)
+	cmd.Dir = r.dir
+	cmd.Env = append(cmd.Env, "CI=", "NO_COLOR=1")
+	cmd.Env = append(cmd.Env, env...)
+	cmd.Stdin = strings.NewReader(stdin)
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() {
+		if cmd.Process != nil {
+			cmd.Process.Kill()
+		}
+	})
+	defer stop()
+	err := cmd.Run()
+	var failed *exec.ExitError
+	if err != nil && !errors.As(err, &failed) {
+		r.t.Fatalf("%v: %v", argv, err)
+	}
+	return outcome{stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()}
+}
+
+// serge runs serge-net with the internet's CA trusted upstream.
+func (r *rig) serge(args ...string) outcome {
+	r.t.Helper()
+	return r.runWith([]string{"SERGE_UPSTREAM_CA=" + r.net.CAFile}, "", append([]string{built.serge}, args...)...)
+}
+
+// record records argv to the cassette name, and fails unless all is well.
+func (r *rig) record(name string, argv ...string) outcome {
+	r.t.Helper()
+	return r.well(append([]string{"record", name, "--"}, argv...)...)
+}
+
+// replay replays the cassette name to argv, and fails unless all is well.
+func (r *rig) replay(name string, argv ...string) outcome {
+	r.t.Helper()
+	return r.well(append([]string{"replay", name, "--"}, argv...)...)
+}
+
+// well is serge, and fails unless the exit code is 0.
+func (r *rig) well(args ...string) outcome {
+	r.t.Helper()
+	o := r.serge(args...)
+	if o.code != 0 {
+		r.t.Fatalf("serge-net %s: exit code %d\nstdout: %s\nstderr: %s", strings.Join(args, " "), o.code, o.stdout, o.stderr)
+	}
+	return o
+}

@@ -1,0 +1,419 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/serge-net/serge-net/cassette"
+	"github.com/serge-net/serge-net/certs"
+	"github.com/serge-net/serge-net/dnsstub"
+	"github.com/serge-net/serge-net/exchange"
+	"github.com/serge-net/serge-net/mitm"
+	"github.com/serge-net/serge-net/redirect"
+)
+
+// A runner is one run, from its flags to its exit code: the composition of all
+// rooms. What it starts it ends, in the opposite order.
+type runner struct {
+	flags  *runFlags
+	argv   []string
+	report *report
+	start  time.Time
+	conf   *dnsstub.Conf // whom to ask for names; nil: as /etc/resolv.conf says
+	stdout *os.File      // the command's; nil: ours
+
+	store    *cassette.Store
+	mode     string // record, replay, new or passthrough: auto is decided
+	cassette *cassette.Cassette
+	recorder *cassette.Recorder // nil: nothing is recorded
+	player   *cassette.Player   // nil: nothing is replayed
+
+	ca    *certs.CA
+	plan  *certs.Plan
+	stub  *dnsstub.Stub
+	pins  *dnsstub.Pins
+	lane  *redirect.Diversion
+	serve sync.WaitGroup
+}
+
+// run does it all. Its error is an *exit, or that serge-net could not start.
+func (r *runner) run(ctx context.Context) (err error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	if err := r.open(); err != nil {
+		return err
+	}
+	defer r.store.Close()
+	way, err := r.compose()
+	if err != nil {
+		r.abandon()
+		return err
+	}
+	if err := r.divert(ctx); err != nil {
+		r.abandon()
+		return err
+	}
+	r.started()
+	r.serve.Go(func() { r.accept(ctx, way) })
+	r.serve.Go(func() { r.answer(ctx) })
+	status, runErr := r.command(ctx)
+	escapes, _ := r.lane.Escapes()
+	closeErr := r.lane.Close()
+	cancel()
+	r.serve.Wait()
+	r.plan.Close()
+	code := r.finish(status, escapes)
+	if err := errors.Join(runErr, closeErr); err != nil {
+		return err
+	}
+	return &exit{Code: code}
+}
+
+// open opens the cassette directory and decides the mode.
+func (r *runner) open() error {
+	store, err := cassette.Open(r.flags.cassetteDir)
+	if err != nil {
+		return err
+	}
+	r.store = store
+	r.mode, err = r.decide()
+	if err != nil {
+		store.Close()
+		return err
+	}
+	return r.load()
+}
+
+// decide turns mode auto into what it means here: replay what is recorded, and
+// record what is not, but never in CI.
+func (r *runner) decide() (string, error) {
+	if r.flags.mode != "auto" {
+		return r.flags.mode, nil
+	}
+	name := r.flags.cassette
+	c, err := r.store.Load(name)
+	switch {
+	case err == nil && c.Incomplete && !inCI():
+		r.report.warnf("cassette %s is from a recording that did not end well; recording it again", name)
+		return "record", nil
+	case err == nil:
+		return "replay", nil
+	case !errors.Is(err, os.ErrNotExist):
+		return "", err
+	case inCI():
+		return "", hint(fmt.Errorf("no cassette %s, and CI=true never records", r.store.Path(name)),
+			"record it where the network is and commit it: serge-net record %s -- %s", name, strings.Join(r.argv, " "))
+	}
+	return "record", nil
+}
+
+// inCI tells whether this is a CI job, as all CI systems say it.
+func inCI() bool {
+	v := os.Getenv("CI")
+	return v != "" && v != "false" && v != "0"
+}
+
+// load opens what the mode reads and writes.
+func (r *runner) load() error {
+	name := r.flags.cassette
+	var err error
+	if r.mode == "replay" || r.mode == "new" {
+		r.cassette, err = r.store.Load(name)
+		if err != nil && (r.mode == "replay" || !errors.Is(err, os.ErrNotExist)) {
+			if errors.Is(err, os.ErrNotExist) {
+				err = hint(fmt.Errorf("no cassette %s", r.store.Path(name)), "record it first: serge-net record %s -- %s", name, strings.Join(r.argv, " "))
+			}
+			return err
+		}
+	}
+	if r.cassette == nil {
+		r.cassette = &cassette.Cassette{Name: name}
+	}
+	records := r.mode == "record" || r.mode == "new" || r.flags.onMiss == "record" && r.mode == "replay"
+	if records {
+		r.recorder, err = r.store.Record(name, cassette.RecordOptions{
+			With:   "serge-net " + versionName(),
+			Append: r.mode != "record",
+		})
+	}
+	return err
+}
+
+// compose makes the one way that connections of this run go.
+func (r *runner) compose() (mitm.Way, error) {
+	pass, err := bypassed(r.flags.bypass)
+	if err != nil {
+		return nil, err
+	}
+	if r.ca, err = certs.NewCA(); err != nil {
+		return nil, err
+	}
+	rest, proxies := proxiesOf(os.Environ())
+	r.plan, err = r.trust(rest, true)
+	if err != nil {
+		return nil, err
+	}
+	upstream, err := r.upstream(proxies)
+	if err != nil {
+		return nil, err
+	}
+	server := mitm.NewServer(r.ca.Leaf, false)
+	tell := mitm.Tell{Trouble: r.report.trouble, Miss: r.report.miss}
+	record := mitm.Record{Server: server, Upstream: upstream, Tell: tell}
+	if r.recorder != nil {
+		record.Watcher = r.recorder
+	}
+	way := r.way(record)
+	if pass == nil {
+		return way, nil
+	}
+	return &mitm.Bypass{Match: pass, Upstream: upstream, Tell: tell, Else: way}, nil
+}
+
+// way is that of the mode.
+func (r *runner) way(record mitm.Record) mitm.Way {
+	if r.mode == "record" || r.mode == "passthrough" {
+		return &record
+	}
+	r.player = r.cassette.Player(r.playOptions())
+	if r.replays() {
+		return &mitm.Replay{Server: record.Server, Player: r.player, Tell: record.Tell}
+	}
+	return &mitm.Mixed{Record: record, Player: r.player, Missed: r.went}
+}
+
+// went tells of a miss that goes on to the origin.
+func (r *runner) went(m *exchange.Miss) {
+	if r.recorder == nil {
+		r.report.warnf("not recorded, passed on: %s %s", m.Method, m.URL)
+	}
+}
+
+// playOptions is how the player answers.
+func (r *runner) playOptions() cassette.PlayOptions {
+	opt := cassette.PlayOptions{
+		IgnoreHeaders: r.flags.ignoreHeader,
+		IgnoreQuery:   r.flags.ignoreQuery,
+		KeepDates:     r.flags.shiftDates == "off",
+	}
+	if r.flags.repeat != "auto" {
+		opt.Repeat = cassette.Repeat(r.flags.repeat)
+	}
+	return opt
+}
+
+// trust plans how the command comes to trust this run's CA.
+func (r *runner) trust(env []string, mounts bool) (*certs.Plan, error) {
+	dir := ""
+	if !mounts {
+		var err error
+		if dir, err = os.MkdirTemp("", "serge-net-*"); err != nil {
+			return nil, fmt.Errorf("write certificates: %w", err)
+		}
+	}
+	plan, err := certs.NewPlan(certs.PlanConfig{CA: r.ca.PEM(), Env: env, Mounts: mounts, Dir: dir})
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range plan.Notes {
+		r.report.sayf("trust: %s", n)
+	}
+	return plan, nil
+}
+
+// upstream is our way to the origins.
+func (r *runner) upstream(proxies *proxySettings) (*mitm.Upstream, error) {
+	roots, err := certs.UpstreamRoots(r.flags.upstreamCA...)
+	if err != nil {
+		return nil, err
+	}
+	if proxies != nil {
+		r.report.sayf("the command's %s is used for the way to the origins", proxies.names())
+	}
+	u := &mitm.Upstream{Roots: roots, Insecure: r.flags.insecure, Proxy: proxies.config(), Sessions: tls.NewLRUClientSessionCache(0)}
+	if r.conf != nil {
+		u.Dialer.Resolver = &net.Resolver{PreferGo: true, Dial: r.dialResolver}
+	}
+	return u, nil
+}
+
+// dialResolver connects to the run's own name server.
+func (r *runner) dialResolver(ctx context.Context, network, _ string) (net.Conn, error) {
+	var d net.Dialer
+	return d.DialContext(ctx, network, r.conf.Servers[0].String())
+}
+
+// hermetic tells whether nothing but loopback may leave.
+func (r *runner) hermetic() bool {
+	return r.flags.hermetic || r.replays()
+}
+
+// divert starts the lane, and the stub DNS that answers in it.
+func (r *runner) divert(ctx context.Context) error {
+	conf := resolvers("/etc/resolv.conf")
+	target := redirect.Target{
+		Hermetic: r.hermetic(),
+		Init:     []string{initArg},
+	}
+	var err error
+	if target.Loopback, err = ports(r.flags.loopback); err != nil {
+		return hint(fmt.Errorf("--intercept-loopback: %w", err), "ports are numbers from 1 to 65535, with commas between")
+	}
+	for _, s := range conf.Servers {
+		target.Resolvers = append(target.Resolvers, s.Addr())
+	}
+	for _, m := range r.plan.Mounts {
+		target.Mounts = append(target.Mounts, redirect.Mount(m))
+	}
+	if r.lane, err = redirect.Start(ctx, target); err != nil {
+		return err
+	}
+	if !r.lane.Private() {
+		if err := r.trustByEnvironment(); err != nil {
+			return errors.Join(err, r.lane.Close())
+		}
+	}
+	if r.conf != nil {
+		conf = *r.conf
+	}
+	return r.names(conf)
+}
+
+// resolvers is what the file at path says of the host's name servers. Without
+// the file there is one on this host: resolv.conf(5).
+func resolvers(path string) dnsstub.Conf {
+	b, _ := os.ReadFile(path)
+	return dnsstub.ParseConf(b)
+}
+
+// trustByEnvironment replaces the plan by one that needs no mounts.
+func (r *runner) trustByEnvironment() error {
+	rest, _ := proxiesOf(os.Environ())
+	plan, err := r.trust(rest, false)
+	if err != nil {
+		return err
+	}
+	r.plan = plan
+	r.report.sayf("no private mount namespace can be had here: trust is by environment only (serge-net doctor says why)")
+	return nil
+}
+
+// names makes the stub DNS: it asks the host's resolvers, or in a replay nobody.
+func (r *runner) names(conf dnsstub.Conf) error {
+	r.pins = new(dnsstub.Pins)
+	r.stub = &dnsstub.Stub{
+		Pins:    r.pins,
+		Real:    r.flags.dns == "real",
+		Replay:  r.player != nil,
+		Search:  conf.Search,
+		OnError: func(name string, err error) { r.report.once(fmt.Sprintf("dns: %s: %v", name, err)) },
+	}
+	for _, p := range r.cassette.Pins {
+		if err := r.pins.Add(dnsstub.Pin(p)); err != nil {
+			return fmt.Errorf("cassette %s: %w", r.store.Path(r.flags.cassette), err)
+		}
+	}
+	for _, d := range r.cassette.DNS {
+		r.stub.Kept = append(r.stub.Kept, dnsstub.Record(d))
+	}
+	if !r.replays() {
+		r.stub.Upstream = &dnsstub.Client{Conf: conf}
+	}
+	if r.recorder != nil {
+		r.stub.Recorded = func(rec dnsstub.Record) { r.kept(r.recorder.DNS(cassette.DNS(rec))) }
+		r.stub.Pinned = func(p dnsstub.Pin) { r.kept(r.recorder.Pin(cassette.Pin(p))) }
+	}
+	return nil
+}
+
+// replays tells whether nothing of this run goes to an origin.
+func (r *runner) replays() bool { return r.mode == "replay" && r.flags.onMiss == "fail" }
+
+// kept tells of a DNS answer that could not be recorded.
+func (r *runner) kept(err error) {
+	if err != nil {
+		r.report.trouble(mitm.Trouble{Cause: mitm.Unrecorded, Err: err})
+	}
+}
+
+// accept hands each diverted connection on, until the lane is closed.
+func (r *runner) accept(ctx context.Context, way mitm.Way) {
+	var handling sync.WaitGroup
+	defer handling.Wait()
+	for {
+		c, err := r.lane.Accept()
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil {
+			r.report.once(fmt.Sprintf("not diverted: %v", err))
+			continue
+		}
+		handling.Go(func() { r.connection(ctx, c, way) })
+	}
+}
+
+// connection owns one diverted connection.
+func (r *runner) connection(ctx context.Context, c *redirect.Conn, way mitm.Way) {
+	if c.Dst.Port() == 53 {
+		r.stub.ServeConn(ctx, c)
+		return
+	}
+	o := exchange.Origin{Addr: c.Dst, Caller: c.Caller}
+	o.Name, _ = r.pins.NameOf(c.Dst.Addr().Unmap())
+	if r.flags.verbose {
+		r.report.sayf("connection: %s to %s (%s)", callerName(o.Caller), hostPort(o), c.Dst)
+	}
+	way.Handle(ctx, c, o)
+}
+
+// answer serves DNS over UDP.
+func (r *runner) answer(ctx context.Context) {
+	if err := r.stub.ServePackets(ctx, r.lane.Packets(53)); err != nil {
+		r.report.once(fmt.Sprintf("dns: %v", err))
+	}
+}
+
+// command runs CMD inside the diversion, to its end.
+func (r *runner) command(ctx context.Context) (redirect.ExitStatus, error) {
+	p, err := r.lane.Run(ctx, redirect.Command{Argv: r.argv, Env: r.plan.Env, Stdout: r.stdout, Signals: true})
+	if err != nil {
+		return redirect.ExitStatus{}, err
+	}
+	return p.Wait()
+}
+
+// abandon undoes what open and compose did, when the run cannot start.
+func (r *runner) abandon() {
+	if r.plan != nil {
+		r.plan.Close()
+	}
+	if r.recorder != nil {
+		r.recorder.Close(false)
+	}
+	r.store.Close()
+}
+
+// started writes the start line.
+func (r *runner) started() {
+	name := r.flags.cassette
+	switch {
+	case r.mode == "passthrough":
+		r.report.sayf("passthrough by %s", r.lane.Lane())
+	case r.mode == "record":
+		r.report.sayf("record %s by %s", name, r.lane.Lane())
+	default:
+		r.report.sayf("%s %s (%d interactions) by %s", r.mode, name, len(r.cassette.Interactions), r.lane.Lane())
+	}
+}
+
+// cassettePath is where the cassette is, as a person would name it.
+func (r *runner) cassettePath() string { return filepath.Clean(r.store.Path(r.flags.cassette)) }
