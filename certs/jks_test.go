@@ -3,6 +3,7 @@ package certs
 import (
 	"bytes"
 	"crypto/sha256"
+	"encoding/asn1"
 	"errors"
 	"fmt"
 	"os"
@@ -91,8 +92,7 @@ func TestWithTrustedKeepsKeytoolsEntries(t *testing.T) {
 }
 
 // pkcs12 is a truststore as a JDK brings it: PKCS #12 without a password.
-func pkcs12(t *testing.T, ders ...[]byte) []byte {
-	t.Helper()
+func pkcs12(ders ...[]byte) []byte {
 	var bags []byte
 	for _, der := range ders {
 		cert := tlv(0x30, oid(9, 22, 1), tlv(0xa0, tlv(0x04, der)))
@@ -106,13 +106,17 @@ func pkcs12(t *testing.T, ders ...[]byte) []byte {
 
 // tlv is a DER value of tag that holds parts.
 func tlv(tag byte, parts ...[]byte) []byte {
-	body := bytes.Join(parts, nil)
-	return append([]byte{tag, 0x83, byte(len(body) >> 16), byte(len(body) >> 8), byte(len(body))}, body...)
+	v := asn1.RawValue{Class: int(tag >> 6), IsCompound: tag&0x20 != 0, Tag: int(tag & 0x1f), Bytes: bytes.Join(parts, nil)}
+	b, err := asn1.Marshal(v)
+	if err != nil {
+		panic(err)
+	}
+	return b
 }
 
 // oid is an object identifier below 1.2.840.113549.1, in DER.
 func oid(arcs ...byte) []byte {
-	return append([]byte{6, byte(8 + len(arcs)), 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1}, arcs...)[:9+len(arcs)]
+	return append([]byte{6, byte(7 + len(arcs)), 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1}, arcs...)
 }
 
 func TestPKCS12(t *testing.T) {
@@ -140,4 +144,25 @@ func TestPKCS12(t *testing.T) {
 	if got, err := parsePKCS12(data); !errors.Is(err, errPassword) {
 		t.Errorf("parsePKCS12 with a password = %d, %v; want errPassword", len(got), err)
 	}
+}
+
+func FuzzTruststore(f *testing.F) {
+	der, _ := root(f)
+	f.Add(newJKS([][]byte{der}).encode(jksPassword))
+	f.Add(pkcs12(der))
+	f.Add([]byte("\xfe\xed\xfe\xed\x00\x00\x00\x02\xff\xff\xff\xff01234567890123456789"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		before, err := trustedIn(data)
+		out, err2 := withTrusted(data, der)
+		if (err == nil) != (err2 == nil) {
+			t.Fatalf("read: %v; added to: %v", err, err2)
+		}
+		if err != nil {
+			return
+		}
+		after, err := trustedIn(out)
+		if err != nil || len(after) != len(before)+1 || !bytes.Equal(after[len(before)], der) {
+			t.Fatalf("%d trusted before, %d after, %v", len(before), len(after), err)
+		}
+	})
 }

@@ -14,7 +14,10 @@ const (
 	oidX509      = "1.2.840.113549.1.9.22.1"
 )
 
-var errPassword = errors.New("is protected by a password")
+var (
+	errPassword = errors.New("is protected by a password")
+	errKind     = errors.New("is neither a Java keystore nor PKCS #12")
+)
 
 // content is a ContentInfo, RFC 7292, section 4; a SafeBag and a CertBag have
 // the same form. Value.Bytes is the DER within the explicit tag 0. Attributes
@@ -34,7 +37,7 @@ func parsePKCS12(data []byte) ([][]byte, error) {
 		Mac     asn1.RawValue `asn1:"optional"`
 	}
 	if err := parse(data, &file); err != nil {
-		return nil, fmt.Errorf("is no truststore: %w", err)
+		return nil, errKind // what asn1 says of other formats helps nobody
 	}
 	var safes []content
 	if err := parseData(file.Safe, &safes); err != nil {

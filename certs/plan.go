@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 )
 
 // PlanConfig says whom a Plan is for. CA and Env are needed.
@@ -186,9 +187,11 @@ func (p *planner) place(name string, data []byte) string {
 // merged is all roots that any of the user's programs trusts, and our CA.
 func (p *planner) merged() []byte { return joined(p.roots.text, p.CA) }
 
-// note keeps what is wrong with a file of the user's.
+// note keeps what is wrong with a file of the user's, once.
 func (p *planner) note(format string, args ...any) {
-	p.notes = append(p.notes, fmt.Sprintf(format, args...))
+	if n := fmt.Sprintf(format, args...); !slices.Contains(p.notes, n) {
+		p.notes = append(p.notes, n)
+	}
 }
 
 // readSystem reads the roots of the system: what the well-known bundles have.
