@@ -1,0 +1,37 @@
+package exchange
+
+import "testing"
+
+func TestGet(t *testing.T) {
+	fields := []Field{{"X-Two", "first"}, {"x-TWO", "second"}, {"Empty", ""}}
+	for _, c := range []struct {
+		name, want string
+		ok         bool
+	}{
+		{"x-two", "first", true},
+		{"X-TWO", "first", true},
+		{"empty", "", true},
+		{"X-Tw", "", false},
+		{"", "", false},
+	} {
+		if got, ok := Get(fields, c.name); got != c.want || ok != c.ok {
+			t.Errorf("Get(%v, %q) = %q, %v; want %q, %v", fields, c.name, got, ok, c.want, c.ok)
+		}
+	}
+}
+
+// TestWords holds the words that cassettes are written in.
+func TestWords(t *testing.T) {
+	for how, want := range map[How]string{
+		Complete: "complete", Truncated: "truncated", Reset: "reset", Refused: "refused", Timeout: "timeout", TLSAlert: "tls",
+	} {
+		if got := how.String(); got != want {
+			t.Errorf("How(%d).String() = %q; want %q", how, got, want)
+		}
+	}
+	for side, want := range map[Side]string{Client: "client", Server: "server"} {
+		if got := side.String(); got != want {
+			t.Errorf("Side(%d).String() = %q; want %q", side, got, want)
+		}
+	}
+}
