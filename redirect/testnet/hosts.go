@@ -20,7 +20,7 @@ const (
 	V4Only     = "v4only." + Domain     // as WWW, without an IPv6 address
 	V6Only     = "v6only." + Domain     // as WWW, without an IPv4 address
 	TLS12      = "tls12." + Domain      // as WWW, TLS 1.2 at most
-	Nginx      = "nginx." + Domain      // nginx: 80, TLS with h2 on 443; see nginxFiles for its paths
+	Nginx      = "nginx." + Domain      // nginx: 80, TLS with h2 on 443; files, those below /fast/ uncounted
 	OddHost    = "odd." + Domain        // the odd wire forms: 80, TLS on 443
 	TCP        = "tcp." + Domain        // 7 echoes (TCP, UDP), 25 speaks first, 992 echoes in TLS
 	Intranet   = "intranet." + Search   // as WWW

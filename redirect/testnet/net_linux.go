@@ -29,7 +29,7 @@ type Net struct {
 func New(tb testing.TB) *Net {
 	tb.Helper()
 	requireRoot(tb)
-	n := &Net{tb: tb, dir: tb.TempDir(), hits: new(tally), queries: new(tally)}
+	n := &Net{tb: tb, dir: tempDir(tb), hits: new(tally), queries: new(tally)}
 	var err error
 	if n.CA, err = NewCA(); err != nil {
 		tb.Fatal(err)
@@ -42,7 +42,7 @@ func New(tb testing.TB) *Net {
 	}
 	tb.Cleanup(n.leave)
 
-	r := &rack{ca: n.CA, hits: n.hits, queries: n.queries, listen: n.listen, listenPacket: n.listenPacket}
+	r := &rack{ca: n.CA, hits: n.hits, queries: n.queries, listen: n.Listen, listenPacket: n.ListenPacket}
 	tb.Cleanup(r.close)
 	if err := r.serveAll(); err != nil {
 		tb.Fatal(err)
@@ -51,6 +51,25 @@ func New(tb testing.TB) *Net {
 		tb.Fatal(err)
 	}
 	return n
+}
+
+// tempDir makes a directory that every user may read, unlike tb.TempDir, for
+// commands that run as another user.
+func tempDir(tb testing.TB) string {
+	tb.Helper()
+	dir, err := os.MkdirTemp("", "testnet-")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := os.RemoveAll(dir); err != nil {
+			tb.Error(err)
+		}
+	})
+	if err := os.Chmod(dir, 0o755); err != nil {
+		tb.Fatal(err)
+	}
+	return dir
 }
 
 // requireRoot skips tb for an ordinary user, and for nobody else.
@@ -159,8 +178,10 @@ func (n *Net) Client() *http.Client {
 	return &http.Client{Transport: t}
 }
 
-// listen opens a listener in the internet's namespace.
-func (n *Net) listen(network, addr string) (l net.Listener, err error) {
+// Listen opens a listener in the internet's namespace, for a server of the
+// test's own: addr is an address of a host, and a port that the host does not
+// use. The caller closes it. Connections that it accepts are in that namespace too.
+func (n *Net) Listen(network, addr string) (l net.Listener, err error) {
 	err = inside(n.link.internet, func() error {
 		l, err = new(net.ListenConfig).Listen(context.Background(), network, addr)
 		return err
@@ -168,8 +189,8 @@ func (n *Net) listen(network, addr string) (l net.Listener, err error) {
 	return l, err
 }
 
-// listenPacket opens a packet socket in the internet's namespace.
-func (n *Net) listenPacket(network, addr string) (pc net.PacketConn, err error) {
+// ListenPacket is Listen for datagrams.
+func (n *Net) ListenPacket(network, addr string) (pc net.PacketConn, err error) {
 	err = inside(n.link.internet, func() error {
 		pc, err = new(net.ListenConfig).ListenPacket(context.Background(), network, addr)
 		return err

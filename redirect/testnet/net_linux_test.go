@@ -35,6 +35,7 @@ func TestCommand(t *testing.T) {
 		{"https://tls12.test.example/hello", "hello from tls12.test.example\n"},
 		{"--tlsv1.3 https://tls12.test.example/hello", "exit 35"},
 		{"http://nginx.test.example/hello.txt", "hello from nginx.test.example\n"},
+		{"https://nginx.test.example/fast/hello.txt", "hello from nginx.test.example\n"},
 		{"-6 -w %{http_version} https://nginx.test.example/data.json", JSON + "2"},
 		{"https://selfsigned.test.example/hello", "exit 60"},
 		{"https://expired.test.example/hello", "exit 60"},
@@ -79,6 +80,39 @@ func TestCommandSeesTheHost(t *testing.T) {
 	want := strings.ReplaceAll(string(outside), "http://127.0.0.1:1", "")
 	if diff := cmp.Diff(want, string(inside)); diff != "" {
 		t.Errorf("inside differs from outside (-want +got):\n%s", diff)
+	}
+}
+
+// TestCommandAsNobody checks that another user can resolve, connect and read the CA's file.
+func TestCommandAsNobody(t *testing.T) {
+	n := New(t)
+	out, err := n.Command("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+		"curl", "-sS", "--cacert", n.CAFile, "https://"+H2+"/hello").CombinedOutput()
+	if want := "hello from " + H2 + "\n"; string(out) != want || err != nil {
+		t.Errorf("curl as nobody: %q, %v; want %q", out, err, want)
+	}
+}
+
+// TestListen runs a server of the test's own.
+func TestListen(t *testing.T) {
+	n := New(t)
+	l, err := n.Listen("tcp", net.JoinHostPort(Lookup(TCP).V6.String(), "4000"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c, err := n.Dial(t.Context(), "tcp6", TCP+":4000")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	accepted, err := l.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer accepted.Close()
+	if got, want := accepted.RemoteAddr().String(), c.LocalAddr().String(); got != want {
+		t.Errorf("accepted from %s; want %s", got, want)
 	}
 }
 
