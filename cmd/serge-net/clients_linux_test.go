@@ -65,7 +65,7 @@ func wgetrc(r *rig) []string {
 func truststore(r *rig) []string {
 	path := filepath.Join(r.t.TempDir(), "trust.jks")
 	out, err := exec.CommandContext(r.t.Context(), "keytool", "-importcert", "-noprompt", "-alias", "testnet",
-		"-file", r.net.CAFile, "-keystore", path, "-storepass", "changeit").CombinedOutput()
+		"-file", r.net.CAFile, "-keystore", path, "-storepass", "changeit", "-storetype", "JKS").CombinedOutput()
 	if err != nil {
 		r.t.Fatalf("keytool: %v\n%s", err, out)
 	}
