@@ -1,5 +1,7 @@
 package http2
 
+//lint:file-ignore SA1019 what net/http has instead takes a listener or dials; here the connection is made
+
 import (
 	"context"
 	"errors"
@@ -27,8 +29,8 @@ type Play func(e exchange.Event, answer func(exchange.Event) error) error
 
 // Serve plays an HTTP/2 server to the client at conn until that closes or ctx
 // is done. It owns conn, and returns when all its calls of play have returned.
-// conn begins with the client's preface: after TLS that agreed on h2, or in
-// clear text (h2c by prior knowledge). scheme is the requests', "http" or
+// conn begins with the client's preface: it is TLS whose handshake is done and
+// agreed on h2, or clear text (h2c by prior knowledge). scheme is the requests', "http" or
 // "https".
 //
 // play is called as exchange.Play says, concurrently for different streams.

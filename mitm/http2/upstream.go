@@ -1,5 +1,7 @@
 package http2
 
+//lint:file-ignore SA1019 what net/http has instead takes a listener or dials; here the connection is made
+
 import (
 	"context"
 	"errors"
@@ -25,8 +27,9 @@ var errLeft = errors.New("the exchange is over")
 // An Upstream takes exchanges to an origin over one connection. Its methods
 // are safe for concurrent use.
 //
-// The client is net/http's: fields go sorted by name as fieldsOf has them,
-// cookie fields as one per cookie, and without those that HTTP/2 forbids. A
+// The client is net/http's: fields go and come in no order but that of equal
+// names, told sorted by name; a cookie field goes as one per cookie, and those
+// that HTTP/2 forbids not at all. A
 // request's trailers go if its trailer field announces them. What net/http
 // would add (user-agent, accept-encoding) it does not.
 type Upstream struct{ conn *http2.ClientConn }
@@ -34,7 +37,6 @@ type Upstream struct{ conn *http2.ClientConn }
 // NewUpstream begins HTTP/2 on conn, which is connected and, if it is TLS, has
 // agreed on h2. Upstream owns conn, but for an error.
 func NewUpstream(conn net.Conn) (*Upstream, error) {
-	//lint:ignore SA1019 its replacement in net/http dials by itself
 	cc, err := (&http2.Transport{DisableCompression: true}).NewClientConn(conn)
 	if err != nil {
 		return nil, fmt.Errorf("begin HTTP/2 with %s: %w", conn.RemoteAddr(), err)
