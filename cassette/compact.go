@@ -79,7 +79,7 @@ func (s *Store) compact(t *tape, name string, exact, incomplete bool) (Summary, 
 			return sum, err
 		}
 	}
-	out, same := combine(t, old, order(news), exact, incomplete, &sum)
+	out, same := combine(t, old, order(news, t.shapes), exact, incomplete, &sum)
 	sum.Interactions = len(out.Interactions)
 	if same && c.name == name {
 		return sum, nil

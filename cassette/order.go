@@ -16,8 +16,8 @@ import (
 // order sorts is, which are in order of their start, so that two recordings of
 // the same program give the same file: what happened one after the other stays
 // so, and what overlapped in time goes by what was asked. Equal requests that
-// overlapped go by what was answered.
-func order(is []*Interaction) []*Interaction {
+// overlapped go by what was answered, then by the shapes of their secrets.
+func order(is []*Interaction, shapes map[string]string) []*Interaction {
 	var out []*Interaction
 	for _, group := range overlapping(is) {
 		slices.SortStableFunc(group, func(a, b *Interaction) int {
@@ -29,13 +29,28 @@ func order(is []*Interaction) []*Interaction {
 				n++
 			}
 			for _, equal := range overlapping(group[:n]) {
-				slices.SortStableFunc(equal, func(a, b *Interaction) int { return strings.Compare(a.answer(), b.answer()) })
+				slices.SortStableFunc(equal, func(a, b *Interaction) int {
+					return cmp.Or(strings.Compare(a.answer(), b.answer()), strings.Compare(a.secretShapes(shapes), b.secretShapes(shapes)))
+				})
 				out = append(out, equal...)
 			}
 			group = group[n:]
 		}
 	}
 	return out
+}
+
+// secretShapes is what i's secrets look like.
+func (i *Interaction) secretShapes(shapes map[string]string) string {
+	var b strings.Builder
+	i.eachText(func(s string) string {
+		_, marks := cutMarks(s)
+		for _, m := range marks {
+			b.WriteString(shapes[m] + " ")
+		}
+		return s
+	})
+	return b.String()
 }
 
 func comparePairs(a, b []pair) int {
