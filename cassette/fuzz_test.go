@@ -1,0 +1,168 @@
+package cassette
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/serge-net/serge-net/exchange"
+)
+
+// FuzzBody holds that every body comes back from its view as it was.
+func FuzzBody(f *testing.F) {
+	for _, s := range []string{"", "a", "a\nb\r\n", `{"a":1,"a":2.0e1}`, "{\"a\": [1, 2]}\n", "{\n  \"a\": {},\n  \"b\": []\n}", "\xff\x00", "{{secret:auth#1}}", `{"{{secret:":"{{lit}}{{lit}}"}`, "\u2028<&>\x7f\x01", "[]", "null", "\"\\ud800\""} {
+		f.Add([]byte(s), "")
+		f.Add([]byte(s), "gzip")
+	}
+	f.Fuzz(func(t *testing.T, b []byte, coding string) {
+		if plain := viewNode(b); len(b) > 0 {
+			if got, err := readView(plain); err != nil || !bytes.Equal(got, b) {
+				t.Errorf("readView(viewNode(%q)) = %q, %v", b, got, err)
+			}
+		}
+		wire, err := encoded(b, coding)
+		if err != nil {
+			wire = b
+		}
+		n, err := bodyNode(bodyOf(wire), coding)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out bytes.Buffer
+		style{comma: ",", colon: ":"}.print(&out, n, 0)
+		if n, err = parseTree(out.Bytes()); err != nil {
+			t.Fatalf("view of %q is not JSON: %v: %s", b, err, out.Bytes())
+		}
+		body, err := readBody(n, noFiles)
+		if err != nil || !bytes.Equal(body.data, wire) {
+			t.Errorf("body %q comes back as %q, %v", wire, body.data, err)
+		}
+	})
+}
+
+// FuzzParse holds that what is read is written, and read again, the same.
+func FuzzParse(f *testing.F) {
+	ins, _ := filepath.Glob("testdata/*.json")
+	for _, in := range ins {
+		if b, err := os.ReadFile(in); err == nil {
+			f.Add(b)
+		}
+	}
+	f.Add([]byte(`{"interactions":[{"request":{"method":"G","url":"a://"},"error":{"kind":"reset"},"upgraded":{"messages":[{"payload":{"text":"x"}}]}}]}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		c, err := parse(b, noFiles)
+		if err != nil {
+			return
+		}
+		var one, two bytes.Buffer
+		if err := c.write(&one); err != nil {
+			t.Fatalf("write: %v", err)
+		}
+		d, err := parse(one.Bytes(), noFiles)
+		if err != nil {
+			t.Fatalf("read what was written: %v\n%s", err, one.Bytes())
+		}
+		if err := d.write(&two); err != nil || !bytes.Equal(one.Bytes(), two.Bytes()) {
+			t.Errorf("not stable, %v:\n%s\n%s", err, one.Bytes(), two.Bytes())
+		}
+		p := c.Player(PlayOptions{})
+		for _, i := range c.Interactions {
+			y, _ := p.Open(origin())
+			h := &exchange.Head{Method: i.Request.Method, Target: i.Request.URL, Version: "1.1", Fields: i.Request.Fields}
+			y.Event(exchange.Event{Kind: exchange.KindHead, Head: h}, func(exchange.Event) error { return nil })
+			y.Event(exchange.Event{Kind: exchange.KindEnd, End: &exchange.End{}}, func(exchange.Event) error { return nil })
+			y.Close()
+		}
+	})
+}
+
+// FuzzJournal holds that no journal, however damaged, does harm.
+func FuzzJournal(f *testing.F) {
+	p := pen{b: []byte(journalMagic)}
+	p.meta(meta{name: "x"})
+	w := watch{r: &Recorder{secrets: newSecrets(), write: io.Discard.Write}, pen: p, id: 1}
+	w.pen.begin(recConn)
+	w.pen.num(1)
+	w.pen.dur(0)
+	w.pen.str("198.18.0.1:80")
+	w.pen.end()
+	for _, e := range []exchange.Event{
+		{Stream: 1, Kind: exchange.KindHead, Head: get("/a")},
+		{Stream: 1, Kind: exchange.KindEnd, End: &exchange.End{}},
+		{Stream: 1, From: exchange.Server, Kind: exchange.KindHead, Head: ok()},
+		{Stream: 1, From: exchange.Server, Kind: exchange.KindData, Data: []byte("hello"), Chunk: 5},
+		{Stream: 1, From: exchange.Server, Kind: exchange.KindTrailers},
+		{Stream: 1, From: exchange.Server, Kind: exchange.KindEnd, End: &exchange.End{}},
+	} {
+		if err := w.Event(e); err != nil {
+			f.Fatal(err)
+		}
+	}
+	f.Add(w.pen.b)
+	f.Fuzz(func(t *testing.T, b []byte) {
+		// Checksums are mended, so that the fuzzer gets past them.
+		for at := len(journalMagic); at+recordHead <= len(b); {
+			n := int(uint32(b[at]) | uint32(b[at+1])<<8 | uint32(b[at+2])<<16 | uint32(b[at+3])<<24)
+			if n > len(b)-at-recordHead {
+				break
+			}
+			q := pen{b: b[at : at+recordHead+n : at+recordHead+n]}
+			q.end()
+			at += recordHead + n
+		}
+		tp, err := readTape(bytes.NewReader(b), int64(len(b)))
+		if err != nil {
+			return
+		}
+		is, err := tp.interactions()
+		if err != nil {
+			return
+		}
+		c := &Cassette{Interactions: order(is, tp.shapes), DNS: tp.dns, Pins: tp.pins}
+		number(c.Interactions)
+		var out bytes.Buffer
+		if err := c.write(&out); err != nil {
+			return
+		}
+		if _, err := parse(out.Bytes(), noFiles); err != nil {
+			t.Logf("unreadable: %v", err)
+		}
+	})
+}
+
+// FuzzForm holds that a request equals itself, and that normalising is stable.
+func FuzzForm(f *testing.F) {
+	f.Add("http://a/%7e?b=1&a=+%20", "application/json", []byte(`{"a":[1,"\u00e9"]}`), "a=b; c", "Bearer x")
+	f.Add("https://A:443", "multipart/form-data; boundary=x", []byte("--x\r\n\r\n--x--"), "", "Digest")
+	f.Fuzz(func(t *testing.T, url, ct string, body []byte, cookie, auth string) {
+		r := &Request{Method: "POST", URL: url, Fields: []exchange.Field{{Name: "Content-Type", Value: ct}, {Name: "Cookie", Value: escape(cookie)}, {Name: "authorization", Value: escape(auth)}}}
+		r.Body = bodyOf(body)
+		sum, err := bodySum(r)
+		again, err2 := bodySum(r)
+		if err != nil || !errors.Is(err2, err) || sum != again {
+			t.Errorf("bodySum is not stable: %v, %v", err, err2)
+		}
+		if a, b := (rules{}).formOf(r, sum), (rules{}).formOf(r, sum); a.sum != b.sum {
+			t.Errorf("formOf(%q) is not stable", url)
+		}
+		if n := normal(url, true); normal(n, true) != n {
+			t.Errorf("normal(%q) = %q, then %q", url, n, normal(n, true))
+		}
+		s := secrets{marks: map[[32]byte]string{}, count: map[string]int{}}
+		seen := map[string]string{}
+		sub := func(class, secret string) string {
+			m, _ := s.mark(class, unescape(secret))
+			seen[m] = unescape(secret)
+			return m
+		}
+		for _, h := range []exchange.Field{{Name: "Cookie", Value: cookie}, {Name: "Set-Cookie", Value: cookie}, {Name: "Authorization", Value: auth}} {
+			hidden := redact(h.Name, escape(h.Value), sub)
+			if got := expand(hidden, func(m string) string { return seen[m] }); got != h.Value {
+				t.Errorf("%s: %q is redacted to %q and comes back as %q", h.Name, h.Value, hidden, got)
+			}
+		}
+	})
+}
