@@ -90,7 +90,7 @@ func sumOf(b []byte) string {
 // already: see settle.
 func bodyNode(b Body, coding string) (*node, error) {
 	if b.Size == 0 {
-		return null, nil
+		return null(), nil
 	}
 	if b.file != "" && b.data == nil {
 		return fileNode(&node{}, b), nil

@@ -160,16 +160,16 @@ func number(is []*Interaction) {
 		}
 		taken[i.ID] = true
 	}
+	last := map[string]int{} // number given, by stem
 	for _, i := range is {
 		if i.ID != "" {
 			continue
 		}
 		stem := i.stem()
-		n := 1
-		for taken[stem+strconv.Itoa(n)] {
-			n++
+		for last[stem]++; taken[stem+strconv.Itoa(last[stem])]; {
+			last[stem]++
 		}
-		i.ID = stem + strconv.Itoa(n)
+		i.ID = stem + strconv.Itoa(last[stem])
 		taken[i.ID] = true
 	}
 }

@@ -206,7 +206,7 @@ func (m *Message) finish(n *node, rawHead []byte, fields, trailers []exchange.Fi
 	if err != nil {
 		return nil, err
 	}
-	if body != null {
+	if !body.isNull() {
 		m.chunkNodes(body)
 	}
 	n.add("body", body)

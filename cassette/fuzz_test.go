@@ -124,11 +124,8 @@ func FuzzJournal(f *testing.F) {
 		c := &Cassette{Interactions: order(is, tp.shapes), DNS: tp.dns, Pins: tp.pins}
 		number(c.Interactions)
 		var out bytes.Buffer
-		if err := c.write(&out); err != nil {
-			return
-		}
-		if _, err := parse(out.Bytes(), noFiles); err != nil {
-			t.Logf("unreadable: %v", err)
+		if c.write(&out) == nil {
+			_, _ = parse(out.Bytes(), noFiles)
 		}
 	})
 }

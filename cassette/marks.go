@@ -27,13 +27,14 @@ func (m *merger) rename(is []*Interaction, oldShapes, newShapes map[string]strin
 		used[old] = true
 	}
 	shapes := map[string]string{}
+	last := map[string]int{} // number given, by class
 	final := func(mark string) string {
 		if m.toOld[mark] == "" {
-			n := 1
-			for used[placeholder(classOf(mark), n)] {
-				n++
+			class := classOf(mark)
+			for last[class]++; used[placeholder(class, last[class])]; {
+				last[class]++
 			}
-			m.toOld[mark] = placeholder(classOf(mark), n)
+			m.toOld[mark] = placeholder(class, last[class])
 			used[m.toOld[mark]] = true
 		}
 		if s, ok := newShapes[mark]; ok {

@@ -93,7 +93,7 @@ func (p *Player) explain(m *exchange.Miss, group []*slot, f form) {
 		switch {
 		case ok && !conditional(s, f):
 			m.Reason = fmt.Sprintf("the recorded %d answers a conditional request", s.it.Response.Status)
-		case ok && p.taken[s]:
+		case ok && firstLeft(p.kinds[f.sum]) == nil:
 			m.Reason = fmt.Sprintf("already served %d/%d", n.Served, n.Recorded)
 		case ok:
 			m.Reason = "the recording does not tell which of its answers is meant"

@@ -29,9 +29,11 @@ func order(is []*Interaction, shapes map[string]string) []*Interaction {
 				n++
 			}
 			for _, equal := range overlapping(group[:n]) {
-				slices.SortStableFunc(equal, func(a, b *Interaction) int {
-					return cmp.Or(strings.Compare(a.answer(), b.answer()), strings.Compare(a.secretShapes(shapes), b.secretShapes(shapes)))
-				})
+				said := map[*Interaction]string{}
+				for _, i := range equal {
+					said[i] = i.answer() + i.secretShapes(shapes)
+				}
+				slices.SortStableFunc(equal, func(a, b *Interaction) int { return strings.Compare(said[a], said[b]) })
 				out = append(out, equal...)
 			}
 			group = group[n:]

@@ -129,7 +129,12 @@ func (y *play) early(l *live, answer func(exchange.Event) error) error {
 	case strings.EqualFold(expect, "100-continue"):
 		if leave, ok := y.p.leave(same); ok {
 			l.interim = true
+			leave.Fields = y.p.fill(leave.Fields)
 			return answer(leave.event(l))
+		}
+		if len(same) == 0 { // it waits: better a miss now
+			y.drop(l)
+			return y.p.miss(y.o, l, f)
 		}
 		// Its origin refused before the body came: so do we, if none was recorded.
 		bare := slices.ContainsFunc(same, func(s *slot) bool { return s.it.Request.Body.Size == 0 })

@@ -1,7 +1,7 @@
 package cassette
 
 import (
-	"maps"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
@@ -38,11 +38,11 @@ type Player struct {
 	rules  rules
 	slots  []*slot
 	groups map[[32]byte][]*slot // by the form's sum: sha256, so equal sums are equal forms
+	kinds  map[[32]byte][]*variant
 	routes map[string][]*slot
 
 	mu     sync.Mutex
 	served map[*slot]int
-	taken  map[*slot]bool    // picked for the first time, and not given back
 	toLive map[string]string // placeholder → the value that stands for it in this run
 	toMark map[string]string // and back
 	tally  Tally
@@ -52,6 +52,17 @@ type Player struct {
 type slot struct {
 	it   *Interaction
 	form form
+	nth  int // place in the cassette
+}
+
+// A variant is the slots of a group that a request fits all alike: they have
+// the same secrets and soft headers. However many there are, one comparison
+// finds the next.
+type variant struct {
+	slots   []*slot
+	left    []*slot // not served, in order; guarded by Player.mu
+	answer  string  // a digest of the first answer
+	uniform bool    // all answers are that
 }
 
 // Tally is what a Player has served.
@@ -72,16 +83,41 @@ type Assumption struct{ Method, URL, Evidence string }
 func (c *Cassette) Player(opt PlayOptions) *Player {
 	p := &Player{
 		c: c, opt: opt, rules: rules{lowerSet(opt.IgnoreHeaders), lowerSet(opt.IgnoreQuery)},
-		groups: map[[32]byte][]*slot{}, routes: map[string][]*slot{},
-		served: map[*slot]int{}, taken: map[*slot]bool{}, toLive: map[string]string{}, toMark: map[string]string{},
+		groups: map[[32]byte][]*slot{}, kinds: map[[32]byte][]*variant{}, routes: map[string][]*slot{},
+		served: map[*slot]int{}, toLive: map[string]string{}, toMark: map[string]string{},
 	}
-	for _, i := range c.Interactions {
-		s := &slot{i, p.rules.formOf(&i.Request, i.key.body)}
+	for n, i := range c.Interactions {
+		s := &slot{i, p.rules.formOf(&i.Request, i.key.body), n}
 		p.slots = append(p.slots, s)
 		p.groups[s.form.sum] = append(p.groups[s.form.sum], s)
 		p.routes[s.form.route] = append(p.routes[s.form.route], s)
 	}
+	for sum, group := range p.groups {
+		p.kinds[sum] = variants(group)
+	}
 	return p
+}
+
+// variants cuts a group into its variants.
+func variants(group []*slot) []*variant {
+	var out []*variant
+	at := map[string]*variant{}
+	for _, s := range group {
+		key := fmt.Sprintf("%q %q %q", s.form.secrets, s.form.soft, s.it.outcome())
+		v := at[key]
+		if v == nil {
+			v = &variant{answer: s.it.answer(), uniform: true}
+			at[key] = v
+			out = append(out, v)
+		} else {
+			v.uniform = v.uniform && s.it.answer() == v.answer
+		}
+		v.slots = append(v.slots, s)
+	}
+	for _, v := range out {
+		v.left = slices.Clone(v.slots)
+	}
+	return out
 }
 
 func lowerSet(names []string) map[string]bool {
@@ -137,194 +173,6 @@ func (p *Player) Tally() Tally {
 		}
 	}
 	return t
-}
-
-// A pick is a slot claimed for a live request.
-type pick struct {
-	slot      *slot
-	first     bool // not a repetition
-	evidence  []string
-	ambiguous string
-}
-
-// claim finds what f, the form of a live request, is answered with, and marks
-// it so that no other request gets it. The result is nil if nothing is left.
-func (p *Player) claim(f form) *pick {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	var fit []*slot
-	best := 0
-	binds := map[*slot]map[string]string{}
-	for _, s := range p.groups[f.sum] {
-		b, ok := p.compatible(s, f)
-		if !ok || !conditional(s, f) {
-			continue
-		}
-		binds[s] = b
-		fit = append(fit, s)
-		best = max(best, softScore(s.form, f))
-	}
-	s, first := p.choose(fit, best, f)
-	if s == nil {
-		return nil
-	}
-	k := &pick{slot: s, first: first}
-	k.ambiguous = p.unsettled(s, fit, binds)
-	if k.ambiguous != "" && p.opt.Exact {
-		return nil
-	}
-	for mark, value := range binds[s] {
-		p.toLive[mark], p.toMark[value] = value, mark
-		k.evidence = append(k.evidence, "took the request's own secret for "+strings.Trim(mark, "{}"))
-	}
-	slices.Sort(k.evidence)
-	if first {
-		p.taken[s] = true
-	}
-	return k
-}
-
-// choose takes the first of fit that was not served, of those whose soft
-// headers agree best; and if there is none, repeats.
-func (p *Player) choose(fit []*slot, best int, f form) (*slot, bool) {
-	closest := slices.DeleteFunc(slices.Clone(fit), func(s *slot) bool { return softScore(s.form, f) < best })
-	for _, s := range closest {
-		if !p.taken[s] {
-			return s, true
-		}
-	}
-	if s := p.again(closest); s != nil {
-		return s, false
-	}
-	for _, s := range fit {
-		if !p.taken[s] {
-			return s, true
-		}
-	}
-	return nil, false
-}
-
-// again is which of group, all of which were served, is served once more.
-func (p *Player) again(group []*slot) *slot {
-	if len(group) == 0 {
-		return nil
-	}
-	last := group[len(group)-1]
-	switch p.opt.Repeat {
-	case RepeatNever:
-		return nil
-	case RepeatFirst:
-		return group[0]
-	case RepeatLast:
-		return last
-	case RepeatCycle:
-		return slices.MinFunc(group, func(a, b *slot) int { return p.served[a] - p.served[b] })
-	}
-	switch last.it.Request.Method {
-	case "GET", "HEAD", "OPTIONS", "TRACE":
-		return last
-	}
-	if slices.ContainsFunc(group, func(s *slot) bool { return s.it.answer() != last.it.answer() }) {
-		return nil
-	}
-	return last
-}
-
-// compatible says whether f has the secrets that s was recorded with, and
-// which placeholders would be bound to what by that.
-func (p *Player) compatible(s *slot, f form) (map[string]string, bool) {
-	if len(s.form.secrets) != len(f.secrets) {
-		return nil, false
-	}
-	fresh, back := map[string]string{}, map[string]string{}
-	for i, rec := range s.form.secrets {
-		was, is := rec.value, unescape(f.secrets[i].value)
-		if !isPlaceholder(was) {
-			if unescape(was) != is {
-				return nil, false
-			}
-			continue
-		}
-		value, ok := p.toLive[was]
-		if !ok {
-			value, ok = fresh[was]
-		}
-		mark := p.toMark[is]
-		if mark == "" {
-			mark = back[is]
-		}
-		switch {
-		case !ok && mark == "":
-			fresh[was], back[is] = is, was
-		case value != is || mark != was:
-			return nil, false
-		}
-	}
-	return fresh, true
-}
-
-// conditional says whether f asks the kind of question that s's answer is one
-// to: a 304 answers none but a conditional request.
-func conditional(s *slot, f form) bool {
-	if r := s.it.Response; r == nil || r.Status != 304 && r.Status != 412 {
-		return true
-	}
-	return !slices.ContainsFunc(s.form.cond, func(name string) bool { return !slices.Contains(f.cond, name) })
-}
-
-// softScore is how many soft headers of a and b agree.
-func softScore(a, b form) int {
-	n := 0
-	for _, h := range a.soft {
-		if slices.Contains(b.soft, h) {
-			n++
-		}
-	}
-	return n
-}
-
-// unsettled says why another of fit might as well have been meant than s: it
-// was recorded with another secret, nothing tells which one the live request
-// has, and the answers differ.
-func (p *Player) unsettled(s *slot, fit []*slot, binds map[*slot]map[string]string) string {
-	if len(binds[s]) == 0 {
-		return ""
-	}
-	for _, o := range fit {
-		if o != s && !maps.Equal(binds[o], binds[s]) && o.it.answer() != s.it.answer() {
-			return "the secrets of " + s.it.ID + " and " + o.it.ID + " are not told apart"
-		}
-	}
-	return ""
-}
-
-// giveBack undoes a claim of which nothing was delivered.
-func (p *Player) giveBack(k *pick) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if k.first {
-		delete(p.taken, k.slot)
-	}
-}
-
-// commit counts a claim of which a byte was delivered.
-func (p *Player) commit(k *pick) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.served[k.slot]++
-	p.tally.Served++
-	r := k.slot.it.Request
-	if len(k.evidence) == 0 && k.ambiguous == "" {
-		p.tally.Exact++
-		return
-	}
-	p.tally.Assumed++
-	for _, e := range k.evidence {
-		p.tally.Assumptions = append(p.tally.Assumptions, Assumption{r.Method, r.URL, e})
-	}
-	if k.ambiguous != "" {
-		p.tally.Ambiguous = append(p.tally.Ambiguous, Assumption{r.Method, r.URL, k.ambiguous})
-	}
 }
 
 // value is what stands for a placeholder in this run: what the client was

@@ -24,7 +24,10 @@ func (s *Store) Record(name string, opt RecordOptions) (*Recorder, error) {
 	if _, err := s.made(); err != nil {
 		return nil, err
 	}
-	if _, _, err := s.old(name); err != nil {
+	if c, exists, err := s.old(name); err != nil {
+		return nil, err
+	} else if opt.Append && exists && c == nil {
+		_, err := s.load(name)
 		return nil, err
 	}
 	f, err := s.acquire(name, os.O_CREATE)

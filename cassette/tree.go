@@ -174,7 +174,7 @@ func intNode[T int | int64 | uint16](n T) *node {
 }
 func list(kids ...*node) *node { return &node{kind: '[', kids: kids} }
 
-var null = &node{kind: 's', tok: "null"}
+func null() *node { return &node{kind: 's', tok: "null"} }
 
 func stringList(ss []string) *node {
 	n := list()
