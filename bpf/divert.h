@@ -19,7 +19,9 @@
 #define QUIC_PORT 443
 #define LOOPBACK_IFINDEX 1 // LOOPBACK_IFINDEX in include/net/flow.h: lo is 1 in every network namespace
 #define LOOPBACK4 0x7f000001
+#define ALIAS4 0x7f800001 // 127.128.0.1, the first address that stands for a name server
 #define SLOTS 32 // IPv6 name servers that a target can tell apart
+#define MAX_SERVERS 32768 // and IPv4 ones
 
 // Settings, set before load; zero means there is none. Ports and IPv4
 // addresses in host order.
@@ -93,6 +95,17 @@ struct {
 	__type(key, __u32);
 	__type(value, struct destination);
 } queried SEC(".maps");
+
+// aliases is the inverse of queried, and next4 and next6 count what is in it.
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 65536);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct destination);
+	__type(value, __u32);
+} aliases SEC(".maps");
+
+__u32 next4 = 0, next6 = 0;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
@@ -198,56 +211,42 @@ static __always_inline enum verdict judge(const struct destination *d, __u8 prot
 	return LEAVE;
 }
 
-static __always_inline __u32 hash(const struct destination *d)
+// alias returns the key in queried that stands for d, or 0 if there is none
+// left. *next is the first that is free. There is no search, as loops take too
+// long to verify without CAP_PERFMON, where speculative paths are followed too.
+// Two CPUs that meet the same new name server take two keys: both are right.
+static __always_inline __u32 alias(const struct destination *d, __u32 *next, __u32 limit)
 {
-	__u32 h = d->port;
-	h = (h ^ d->addr[0]) * 0x9e3779b1;
-	h = (h ^ h >> 15 ^ d->addr[1]) * 0x85ebca77;
-	h = (h ^ h >> 13 ^ d->addr[2]) * 0xc2b2ae3d;
-	h = (h ^ h >> 16 ^ d->addr[3]) * 0x27d4eb2f;
-	return h ^ h >> 15;
-}
-
-// claim makes key mean d, and says whether it does.
-static __always_inline bool claim(__u32 key, const struct destination *d)
-{
-	struct destination *q = bpf_map_lookup_elem(&queried, &key);
-	if (!q) {
-		if (!bpf_map_update_elem(&queried, &key, d, BPF_NOEXIST))
-			return true;
-		q = bpf_map_lookup_elem(&queried, &key); // another CPU was faster
-		if (!q)
-			return false;
+	__u32 *known = bpf_map_lookup_elem(&aliases, d);
+	if (known)
+		return *known;
+	if (*next >= limit) // before it is added to, so that it cannot wrap
+		return 0;
+	__u32 n = __sync_fetch_and_add(next, 1);
+	if (n >= limit)
+		return 0;
+	__u32 key = ALIAS4 + n;
+	if (next == &next6) {
+		key = packets6[n & (SLOTS - 1)];
+		if (!key)
+			return 0;
 	}
-	return q->addr[0] == d->addr[0] && q->addr[1] == d->addr[1] &&
-	       q->addr[2] == d->addr[2] && q->addr[3] == d->addr[3] && q->port == d->port;
+	if (bpf_map_update_elem(&queried, &key, d, BPF_ANY) || bpf_map_update_elem(&aliases, d, &key, BPF_ANY))
+		return 0;
+	return key;
 }
 
-// alias4 returns the address in 127.128.0.0/9 that stands for the IPv4 name
-// server d, in host order, or 0 if there is none left.
+// alias4 returns the address that stands for the IPv4 name server d, in host order.
 static __always_inline __u32 alias4(const struct destination *d)
 {
-	__u32 h = hash(d);
-	for (int i = 0; i < 8; i++) {
-		__u32 ip = 0x7f800000 | ((h + i) & 0x7fffff);
-		if (ip != 0x7fffffff && claim(ip, d)) // 127.255.255.255 is broadcast
-			return ip;
-	}
-	return 0;
+	return alias(d, &next4, MAX_SERVERS);
 }
 
-// alias6 returns the port on ::1 that stands for the IPv6 name server d, in
-// host order, or 0 if there is none left. IPv6 has one loopback address, so the
-// port tells name servers apart.
+// alias6 returns the port on ::1 that stands for the IPv6 name server d, in host order.
+// IPv6 has one loopback address, so the port tells name servers apart.
 static __always_inline __u16 alias6(const struct destination *d)
 {
-	__u32 h = hash(d);
-	for (int i = 0; i < SLOTS; i++) {
-		__u16 port = packets6[(h + i) & (SLOTS - 1)];
-		if (port && claim(port, d))
-			return port;
-	}
-	return 0;
+	return alias(d, &next6, SLOTS);
 }
 
 #endif

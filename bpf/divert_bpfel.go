@@ -54,6 +54,7 @@ type divertTuple struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
+	divertMapAliases             = "aliases"
 	divertMapByTuple             = "by_tuple"
 	divertMapEscapes             = "escapes"
 	divertMapExcept              = "except"
@@ -75,6 +76,8 @@ const (
 	divertVarHermetic            = "hermetic"
 	divertVarListener4           = "listener4"
 	divertVarListener6           = "listener6"
+	divertVarNext4               = "next4"
+	divertVarNext6               = "next6"
 	divertVarPackets4            = "packets4"
 	divertVarPackets6            = "packets6"
 	divertVarProbe4              = "probe4"
@@ -139,6 +142,7 @@ type divertProgramSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type divertMapSpecs struct {
+	Aliases       *ebpf.MapSpec `ebpf:"aliases"`
 	ByTuple       *ebpf.MapSpec `ebpf:"by_tuple"`
 	Escapes       *ebpf.MapSpec `ebpf:"escapes"`
 	Except        *ebpf.MapSpec `ebpf:"except"`
@@ -155,6 +159,8 @@ type divertVariableSpecs struct {
 	Hermetic  *ebpf.VariableSpec `ebpf:"hermetic"`
 	Listener4 *ebpf.VariableSpec `ebpf:"listener4"`
 	Listener6 *ebpf.VariableSpec `ebpf:"listener6"`
+	Next4     *ebpf.VariableSpec `ebpf:"next4"`
+	Next6     *ebpf.VariableSpec `ebpf:"next6"`
 	Packets4  *ebpf.VariableSpec `ebpf:"packets4"`
 	Packets6  *ebpf.VariableSpec `ebpf:"packets6"`
 	Probe4    *ebpf.VariableSpec `ebpf:"probe4"`
@@ -180,6 +186,7 @@ func (o *divertObjects) Close() error {
 //
 // It can be passed to loadDivertObjects or ebpf.CollectionSpec.LoadAndAssign.
 type divertMaps struct {
+	Aliases       *ebpf.Map `ebpf:"aliases"`
 	ByTuple       *ebpf.Map `ebpf:"by_tuple"`
 	Escapes       *ebpf.Map `ebpf:"escapes"`
 	Except        *ebpf.Map `ebpf:"except"`
@@ -191,6 +198,7 @@ type divertMaps struct {
 
 func (m *divertMaps) Close() error {
 	return _DivertClose(
+		m.Aliases,
 		m.ByTuple,
 		m.Escapes,
 		m.Except,
@@ -208,6 +216,8 @@ type divertVariables struct {
 	Hermetic  *ebpf.Variable `ebpf:"hermetic"`
 	Listener4 *ebpf.Variable `ebpf:"listener4"`
 	Listener6 *ebpf.Variable `ebpf:"listener6"`
+	Next4     *ebpf.Variable `ebpf:"next4"`
+	Next6     *ebpf.Variable `ebpf:"next6"`
 	Packets4  *ebpf.Variable `ebpf:"packets4"`
 	Packets6  *ebpf.Variable `ebpf:"packets6"`
 	Probe4    *ebpf.Variable `ebpf:"probe4"`

@@ -26,6 +26,9 @@ func parentRole(args []string) int {
 	d, err := Start(ctx, Target{Init: []string{asInit}})
 	if err != nil {
 		fmt.Println("start:", err)
+		if hint := new(HintError); errors.As(err, &hint) {
+			fmt.Println("hint:", hint.Hint)
+		}
 		return 99
 	}
 	defer d.Close()

@@ -1,0 +1,98 @@
+package redirect
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/sys/unix"
+)
+
+func TestArrange(t *testing.T) {
+	resolve := func(path string) (string, error) {
+		to := map[string]string{"/certs": "/certs", "/link": "/certs", "/var/run/nscd": "/run/nscd"}
+		if p, ok := to[path]; ok {
+			return p, nil
+		}
+		return "", fs.ErrNotExist
+	}
+	data := []byte("x")
+	for _, c := range []struct {
+		name   string
+		mounts []Mount
+		covers []cover
+		binds  []Mount
+		fails  bool
+	}{
+		{name: "none"},
+		{name: "missing directory", mounts: []Mount{{Path: "/gone", Dir: true}, {Path: "/gone/a", Data: data}}},
+		{name: "file", mounts: []Mount{{Path: "/certs/a", Data: data}}, binds: []Mount{{Path: "/certs/a", Data: data}}},
+		{
+			name:   "file before its directory",
+			mounts: []Mount{{Path: "/link/a", Data: data}, {Path: "/link", Dir: true}, {Path: "/link/java", Dir: true}, {Path: "/linked", Data: data}},
+			covers: []cover{{path: "/certs", given: "/link", files: []Mount{{Path: "/link/a", Data: data}, {Path: "/link/java", Dir: true}}}},
+			binds:  []Mount{{Path: "/linked", Data: data}},
+		},
+		{name: "link outside", mounts: []Mount{{Path: "/etc/a", Link: "b"}}, fails: true},
+	} {
+		covers, binds, err := arrange(c.mounts, resolve)
+		var got []cover
+		for _, p := range covers {
+			got = append(got, *p)
+		}
+		if diff := cmp.Diff(c.covers, got, cmp.AllowUnexported(cover{})); diff != "" || (err != nil) != c.fails {
+			t.Errorf("%s: covers (-want +got), %v:\n%s", c.name, err, diff)
+		}
+		if diff := cmp.Diff(c.binds, binds); diff != "" {
+			t.Errorf("%s: binds (-want +got):\n%s", c.name, diff)
+		}
+	}
+}
+
+func TestMounts(t *testing.T) {
+	isolate(t)
+	// A private view of /run, so that the host's stays as it is.
+	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+		t.Fatal(err)
+	}
+	run(t, `mount --make-rprivate /; mount -t tmpfs none /run
+		mkdir -p /run/nscd /run/systemd/resolve; touch /run/nscd/socket /run/systemd/resolve/io.systemd.Resolve`)
+	dir := t.TempDir()
+	covered, file := filepath.Join(dir, "covered"), filepath.Join(dir, "file")
+	for _, err := range []error{
+		os.Mkdir(covered, 0o755),
+		os.WriteFile(filepath.Join(covered, "old"), nil, 0o644),
+		os.WriteFile(file, []byte("before"), 0o644),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	d := diverted(t, Target{Mounts: []Mount{
+		{Path: covered, Dir: true},
+		{Path: covered + "/bundle", Data: []byte("roots")},
+		{Path: covered + "/hash.0", Link: "bundle"},
+		{Path: covered + "/java/cacerts", Data: []byte("jks")},
+		{Path: file, Data: []byte("after")},
+		{Path: filepath.Join(dir, "missing"), Dir: true},
+	}})
+	out, _ := output(t, d, "sh", "-c", `cd "$0"; ls covered; cat covered/hash.0 covered/java/cacerts file; echo
+		touch covered/x file 2>/dev/null || echo read-only; ls /run/nscd /run/systemd/resolve; grep -c serge-net /proc/self/mounts`, dir)
+	want := "bundle\nhash.0\njava\nrootsjksafter\nread-only\n/run/nscd:\n\n/run/systemd/resolve:\n4\n"
+	if diff := cmp.Diff(want, out); diff != "" {
+		t.Errorf("the command sees (-want +got):\n%s", diff)
+	}
+	if b, _ := os.ReadFile(file); string(b) != "before" {
+		t.Errorf("outside, %s is %q; want before", file, b)
+	}
+}
+
+func TestMountFails(t *testing.T) {
+	isolate(t)
+	_, err := Start(t.Context(), Target{Init: []string{asInit}, Mounts: []Mount{{Path: "/no/such/file"}}})
+	if err == nil {
+		t.Fatal("Start with a bind over nothing succeeded")
+	}
+}
