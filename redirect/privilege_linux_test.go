@@ -76,14 +76,14 @@ func subtree(t *testing.T, uid int) *os.File {
 
 func TestNobody(t *testing.T) {
 	both := []uintptr{unix.CAP_BPF, unix.CAP_NET_ADMIN}
-	script := `exec 3</dev/tcp/203.0.113.1/80 && echo connected; id -u; grep -E 'Cap(Eff|Amb|Prm|Inh)' /proc/self/status`
+	script := `[ "$(readlink /proc/self/ns/mnt)" != "$OUTER" ] && echo private; exec 3</dev/tcp/203.0.113.1/80 && echo connected; id -u; grep -E 'Cap(Eff|Amb|Prm|Inh)' /proc/self/status`
 	for _, c := range []struct {
 		name  string
 		owner int
 		caps  []uintptr
 		want  []string
 	}{
-		{"delegated", nobody, both, []string{"connected\n65534\nCapInh:\t0000000000000000\nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\nCapAmb:\t0000000000000000\n"}},
+		{"delegated", nobody, both, []string{"private\nconnected\n65534\nCapInh:\t0000000000000000\nCapPrm:\t0000000000000000\nCapEff:\t0000000000000000\nCapAmb:\t0000000000000000\n"}},
 		{"no capability", nobody, nil, []string{"missing CAP_BPF CAP_NET_ADMIN", "hint: start with sudo"}},
 		{"one capability", nobody, both[:1], []string{"missing CAP_NET_ADMIN", "hint: start with sudo"}},
 		{"not delegated", 0, both, []string{"is not delegated to user 65534", "systemd-run --user --scope -p Delegate=yes"}},
@@ -93,6 +93,8 @@ func TestNobody(t *testing.T) {
 			dir := subtree(t, c.owner)
 			cmd := exec.Command(public(t), "parent", "bash", "-c", script)
 			cmd.Dir = "/"
+			outer, _ := os.Readlink("/proc/self/ns/mnt")
+			cmd.Env = append(os.Environ(), "OUTER="+outer)
 			cmd.SysProcAttr = &syscall.SysProcAttr{
 				Credential:  &syscall.Credential{Uid: nobody, Gid: nobody},
 				AmbientCaps: c.caps, UseCgroupFD: true, CgroupFD: int(dir.Fd()),

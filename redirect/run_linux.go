@@ -32,7 +32,8 @@ func (e *ebpfLane) run(ctx context.Context, c Command) (*Process, error) {
 	started := make(chan struct{})
 	e.init.wait.Go(func() { e.init.supervise(p, started) })
 	if c.Signals {
-		e.init.wait.Go(func() { e.init.relay(p.done) })
+		signals, stop := catch()
+		e.init.wait.Go(func() { defer stop(); e.init.relay(signals, p.done) })
 	}
 	if err := e.init.begin(c); err != nil {
 		return nil, fmt.Errorf("redirect: run %s: %w", c.Argv[0], err)
@@ -67,10 +68,8 @@ func (i *initProcess) signal(s os.Signal, group bool) error {
 	return send(i.ctl, message{Kind: msgSignal, Signal: int(n), Group: group})
 }
 
-// relay passes on the signals that this process gets, until done.
-func (i *initProcess) relay(done <-chan struct{}) {
-	signals, stop := catch()
-	defer stop()
+// relay passes on signals until done.
+func (i *initProcess) relay(signals <-chan os.Signal, done <-chan struct{}) {
 	for {
 		select {
 		case s := <-signals:

@@ -196,9 +196,12 @@ func sysProcAttr(p plan, cgroup int) *syscall.SysProcAttr {
 	return a
 }
 
-// stop ends init and what it started, and waits for it. Twice is no error.
+// stop ends init and what it started, and waits for it: a while, if init is
+// stopped or stuck, then it is killed. Twice is no error.
 func (i *initProcess) stop() {
 	i.once.Do(func() {
+		late := time.AfterFunc(killPatience, func() { i.proc.Kill() })
+		defer late.Stop()
 		if send(i.ctl, message{Kind: msgStop}) != nil {
 			i.proc.Kill() // it is gone, or going
 		}
