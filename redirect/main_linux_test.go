@@ -35,6 +35,8 @@ func TestMain(m *testing.M) {
 			os.Exit(role(os.Args[2:]))
 		}
 	}
+	// The race detector sleeps a second at every exit, also of init's.
+	os.Setenv("GORACE", "atexit_sleep_ms=0")
 	before := descriptors()
 	code := m.Run()
 	if err := goleak.Find(); err != nil {
