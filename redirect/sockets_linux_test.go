@@ -129,17 +129,18 @@ func self(t *testing.T, role string, args ...string) []string {
 	return append([]string{path, role}, args...)
 }
 
-func TestSocketKinds(t *testing.T) {
-	isolate(t)
-	run(t, "ip link add dev0 type veth peer name dev1; ip link set dev0 up; ip link set dev1 up")
-	local, err := net.Listen("tcp4", "127.0.0.1:0")
+// localServer says "local" to who connects to it.
+func localServer(t *testing.T) netip.AddrPort {
+	t.Helper()
+	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer local.Close()
+	done := make(chan struct{})
 	go func() {
+		defer close(done)
 		for {
-			c, err := local.Accept()
+			c, err := l.Accept()
 			if err != nil {
 				return
 			}
@@ -147,8 +148,36 @@ func TestSocketKinds(t *testing.T) {
 			c.Close()
 		}
 	}()
+	t.Cleanup(func() { l.Close(); <-done })
+	return addrPort(l.Addr())
+}
+
+// want is what c is to see, with a server at local that is not diverted.
+func (c socketCase) want(local netip.AddrPort) socketResult {
+	r := socketResult{Name: c.Name, Errno: c.Errno}
+	if c.Errno != 0 {
+		return r
+	}
+	dst := netip.MustParseAddrPort(c.Dst)
+	r.Said = dst.String()
+	if dst.Port() == local.Port() {
+		r.Said = "local"
+	}
+	if dst.Addr().IsUnspecified() {
+		dst = local
+	}
+	if c.Mapped {
+		dst = netip.AddrPortFrom(netip.AddrFrom16(dst.Addr().As16()), dst.Port())
+	}
+	r.Peer = dst.String()
+	return r
+}
+
+func TestSocketKinds(t *testing.T) {
+	isolate(t)
+	run(t, "ip link add dev0 type veth peer name dev1; ip link set dev0 up; ip link set dev1 up")
+	local := localServer(t)
 	const v4, v6 = unix.AF_INET, unix.AF_INET6
-	localPort := addrPort(local.Addr()).Port()
 	cases := []socketCase{
 		{Name: "v4", Family: v4, Dst: "203.0.113.1:80"},
 		{Name: "v6", Family: v6, Dst: "[2001:db8::1]:80"},
@@ -163,9 +192,9 @@ func TestSocketKinds(t *testing.T) {
 		{Name: "dns over tcp to a local resolver", Family: v4, Dst: "127.0.0.53:53"},
 		{Name: "loopback port", Family: v4, Dst: "127.0.0.1:7777"},
 		{Name: "loopback port by v6", Family: v6, Dst: "[::1]:7777"},
-		{Name: "loopback", Family: v4, Dst: fmt.Sprintf("127.0.0.1:%d", localPort)},
-		{Name: "unspecified", Family: v4, Dst: fmt.Sprintf("0.0.0.0:%d", localPort)},
-		{Name: "loopback mapped", Family: v6, Mapped: true, Dst: fmt.Sprintf("127.0.0.1:%d", localPort)},
+		{Name: "loopback", Family: v4, Dst: fmt.Sprintf("127.0.0.1:%d", local.Port())},
+		{Name: "unspecified", Family: v4, Dst: fmt.Sprintf("0.0.0.0:%d", local.Port())},
+		{Name: "loopback mapped", Family: v6, Mapped: true, Dst: fmt.Sprintf("127.0.0.1:%d", local.Port())},
 		{Name: "excepted", Family: v4, Dst: "198.51.100.9:80", Errno: unix.ENETUNREACH},
 		{Name: "broadcast", Family: v4, Dst: "255.255.255.255:80", Errno: unix.ENETUNREACH},
 		{Name: "multicast", Family: v4, Dst: "224.0.0.1:80", Errno: unix.ENETUNREACH},
@@ -186,22 +215,7 @@ func TestSocketKinds(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	for _, c := range cases {
-		r := socketResult{Name: c.Name, Errno: c.Errno}
-		if c.Errno == 0 {
-			r.Peer, r.Said = c.Dst, c.Dst
-			if dst := netip.MustParseAddrPort(c.Dst); dst.Port() == localPort {
-				r.Said = "local"
-				if dst.Addr().IsUnspecified() {
-					r.Peer = local.Addr().String()
-				}
-				c.Dst = r.Peer
-			}
-			if c.Mapped {
-				dst := netip.MustParseAddrPort(c.Dst)
-				r.Peer = netip.AddrPortFrom(netip.AddrFrom16(dst.Addr().As16()), dst.Port()).String()
-			}
-		}
-		want = append(want, r)
+		want = append(want, c.want(local))
 	}
 	for i := range got {
 		// The caller's command follows the destination.
