@@ -7,4 +7,4 @@
 // on cgroups), the programs Linux 5.8 (getpeername).
 package bpf
 
-//go:generate go tool bpf2go -target bpfel -cc clang -cflags "-O2 -mcpu=v3 -Wall -Werror -I/usr/include/x86_64-linux-gnu" -type destination -type origin -type tuple -type escape -type prefix divert divert.c
+//go:generate go tool bpf2go -target bpfel -cc clang -cflags "-O2 -mcpu=v3 -Wall -Werror -I/usr/include/x86_64-linux-gnu -I/usr/include/aarch64-linux-gnu" -type destination -type origin -type tuple -type escape -type prefix divert divert.c

@@ -67,7 +67,8 @@ type Target struct {
 	// Resolvers are the host's name servers, diverted on port 53 whatever
 	// their address.
 	Resolvers []netip.Addr
-	// Hermetic lets packets leave by lo only.
+	// Hermetic lets packets leave by lo only: what is left alone otherwise,
+	// Except included, is refused and counted.
 	Hermetic bool
 	// Mounts are made in the command's private mount namespace, if it can have
 	// one (see Diversion.Private).
