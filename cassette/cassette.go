@@ -57,8 +57,9 @@ type Interaction struct {
 	Seq        int // place in the file, from 1
 	Connection Connection
 	Request    Request
-	Response   *Response // nil if none came: then Failure says why
-	Upgraded   []Message // what passed after a 101 or a CONNECT
+	Response   *Response     // nil if none came: then Failure says why
+	Upgraded   []Message     // what passed after a 101 or a CONNECT
+	ClosedBy   exchange.Side // of an upgraded stream: who ended it first
 	Failure    *Failure
 	Timing     Timing
 
@@ -106,7 +107,7 @@ type Message struct {
 	Body   Body
 	Chunks []Run          // sizes of the chunks in order; empty if it was not chunked
 	Lines  map[int][]byte // chunk-size lines that are not lower-case hex, by chunk
-	RawEnd []byte         // the last chunk through the empty line, where odd
+	RawEnd []byte         // the last chunk through the empty line, where odd; of a cut message, what came of its framing at last
 	times  []time.Duration
 }
 
@@ -117,6 +118,7 @@ type Run struct{ Size, Count int64 }
 type Failure struct {
 	Kind  string // "refused", "reset", "timeout", "tls", "truncated"
 	Cause string
+	Raw   []byte        // what came of a head that was cut
 	After time.Duration // since the request began
 }
 

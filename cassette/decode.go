@@ -128,9 +128,12 @@ func (c *Cassette) readElement(n *node, profiles map[string]Connection, files op
 		}
 		i.Upgraded = append(i.Upgraded, msg)
 	}
+	if n.get("upgraded").text("closed_by") == exchange.Server.String() {
+		i.ClosedBy = exchange.Server
+	}
 	i.Timing = readTiming(n.get("timing"))
 	if e := n.get("error"); !e.isNull() {
-		i.Failure = &Failure{e.text("kind"), e.text("cause"), i.Timing.Wait}
+		i.Failure = &Failure{e.text("kind"), e.text("cause"), []byte(e.get("raw").bytes()), i.Timing.Wait}
 	}
 	if i.Response == nil && i.Failure == nil {
 		return errors.New(": neither response nor error is there")

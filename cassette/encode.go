@@ -154,10 +154,14 @@ func (i *Interaction) node(profiles map[string]string) (*node, error) {
 		if err != nil {
 			return nil, fmt.Errorf("upgraded: %w", err)
 		}
-		n.add("upgraded", talk)
+		n.add("upgraded", talk.add("closed_by", strNode(i.ClosedBy.String())))
 	}
 	if f := i.Failure; f != nil {
-		n.add("error", (&node{}).add("kind", strNode(f.Kind)).addString("cause", valid(f.Cause)))
+		e := (&node{}).add("kind", strNode(f.Kind)).addString("cause", valid(f.Cause))
+		if len(f.Raw) > 0 {
+			e.add("raw", bytesNode(string(f.Raw)))
+		}
+		n.add("error", e)
 		i.Timing.Wait = f.After
 	}
 	return n.add("timing", i.Timing.node()), nil

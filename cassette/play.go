@@ -121,12 +121,11 @@ func (y *play) form(l *live) (form, error) {
 // early answers what cannot wait for the request's end: a client that waits
 // for leave to send its body, or offers to upgrade.
 func (y *play) early(l *live, answer func(exchange.Event) error) error {
-	expect, _ := exchange.Get(l.req.Fields, "expect")
 	_, upgrade := exchange.Get(l.req.Fields, "upgrade")
 	f := y.p.rules.formOf(&l.req, [32]byte{})
 	same := y.p.routes[f.route]
 	switch {
-	case strings.EqualFold(expect, "100-continue"):
+	case expects(&l.req):
 		if leave, ok := y.p.leave(same); ok {
 			l.interim = true
 			leave.Fields = y.p.fill(leave.Fields)
@@ -166,8 +165,9 @@ func (y *play) tryNow(l *live, worth bool, answer func(exchange.Event) error) er
 	return y.serve(l, k, answer)
 }
 
-// leave is the 100 that one of same was recorded with, or one in its place if
-// the answer came after the body.
+// leave is the 100 that one of same was recorded with, or one in its place where
+// none could be recorded: the recorded client did not wait, or did so over a
+// protocol in which leave is not told.
 func (p *Player) leave(same []*slot) (Interim, bool) {
 	plain := false
 	for _, s := range same {
@@ -178,7 +178,7 @@ func (p *Player) leave(same []*slot) (Interim, bool) {
 		if i := slices.IndexFunc(r.Informational, func(i Interim) bool { return i.Status == 100 }); i >= 0 {
 			return r.Informational[i], true
 		}
-		plain = plain || r.Status < 400
+		plain = plain || r.Status < 400 && (!expects(&s.it.Request) || !strings.HasPrefix(s.it.Request.Version, "1"))
 	}
 	return Interim{Status: 100, Reason: "Continue"}, plain
 }

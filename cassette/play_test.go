@@ -202,7 +202,7 @@ func TestPlayExpect(t *testing.T) {
 		rec    asked
 		status []int
 	}{
-		{"accepted", asked{req: expect, body: "abc", res: ok(), answer: "ok"}, []int{100, 200}},
+		{"accepted, of a client that did not wait", asked{req: post("/up", "Content-Length: 3"), body: "abc", res: ok(), answer: "ok"}, []int{100, 200}},
 		{"refused", asked{req: expect, res: &exchange.Head{Status: 417, Version: "1.1"}}, []int{417}},
 	}
 	for _, tt := range tests {

@@ -317,6 +317,9 @@ func TestRecordLargeBody(t *testing.T) {
 	}
 	tell(exchange.Event{Stream: 1, From: exchange.Server, Kind: exchange.KindTrailers})
 	tell(exchange.Event{Stream: 1, From: exchange.Server, Kind: exchange.KindEnd, End: &exchange.End{}})
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := r.Close(false); err != nil {
 		t.Fatal(err)
 	}

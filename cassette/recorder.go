@@ -202,13 +202,14 @@ func (w *watch) Event(e exchange.Event) error {
 		fields := redactFields(e.Fields, w.r.substitute)
 		w.begin(recTrails, e)
 		p.fields(fields)
-		p.bytes(e.Raw)
+		p.bytes(redactRaw(e.Raw, w.r.substitute))
 		p.end()
 	case exchange.KindEnd:
 		w.begin(recEnd, e)
 		p.num(uint64(e.End.How))
 		p.num(uint64(e.End.Code))
 		p.str(e.End.Err)
+		p.bytes(redactRaw(e.Raw, w.r.substitute))
 		p.end()
 	}
 	if len(p.b) >= flushAt {

@@ -41,10 +41,13 @@ func (y *play) serve(l *live, k *pick, answer func(exchange.Event) error) error 
 func (p *Player) perform(l *live, i *Interaction, tell func(exchange.Event) error) error {
 	r := i.Response
 	if r == nil {
-		return tell(exchange.Event{Kind: exchange.KindEnd, End: &exchange.End{How: howOf(i.Failure.Kind), Err: i.Failure.Cause}})
+		end := &exchange.End{How: howOf(i.Failure.Kind), Err: i.Failure.Cause}
+		return tell(exchange.Event{Kind: exchange.KindEnd, End: end, Raw: p.filled(i.Failure.Raw)})
 	}
+	sent := l.interim
 	for _, m := range r.Informational {
-		if m.Status == 100 && (l.interim || !expects(l)) {
+		if m.Status == 100 && (sent || expects(&i.Request) && !expects(&l.req)) {
+			sent = false // it was ours, in place of the recorded one
 			continue
 		}
 		m.Fields = p.fill(m.Fields)
@@ -66,18 +69,31 @@ func (p *Player) perform(l *live, i *Interaction, tell func(exchange.Event) erro
 	if r.End == exchange.Complete && (chunked || len(r.Trailers) > 0 && !strings.HasPrefix(l.version, "1")) {
 		e := exchange.Event{Kind: exchange.KindTrailers, Fields: p.fill(r.Trailers)}
 		if chunked {
-			e.Raw = r.RawEnd
+			e.Raw = p.filled(r.RawEnd)
 		}
 		if err := tell(e); err != nil {
 			return err
 		}
 	}
-	return tell(exchange.Event{Kind: exchange.KindEnd, End: &exchange.End{How: r.End}})
+	end := exchange.Event{Kind: exchange.KindEnd, End: &exchange.End{How: r.End}}
+	if r.End != exchange.Complete {
+		end.Raw = p.filled(r.RawEnd)
+	}
+	return tell(end)
 }
 
-func expects(l *live) bool {
-	_, ok := exchange.Get(l.req.Fields, "expect")
-	return ok
+// expects says whether r's client waits for leave to send its body.
+func expects(r *Request) bool {
+	v, _ := exchange.Get(r.Fields, "expect")
+	return strings.EqualFold(v, "100-continue")
+}
+
+// filled is raw, a part of an HTTP/1 message, with its placeholders filled in.
+func (p *Player) filled(raw []byte) []byte {
+	if len(raw) == 0 {
+		return nil
+	}
+	return []byte(expand(string(raw), p.value))
 }
 
 // howOf is the way to end that a cassette calls kind.
@@ -111,9 +127,7 @@ func (p *Player) head(l *live, i *Interaction) (*exchange.Head, bool) {
 	if h.Version == "" {
 		h.Version = i.Request.Version
 	}
-	if len(r.RawHead) > 0 {
-		h.Raw = []byte(expand(string(r.RawHead), p.value))
-	}
+	h.Raw = p.filled(r.RawHead)
 	if !p.opt.KeepDates {
 		shiftDates(h, p.c.RecordedAt, time.Now())
 	}

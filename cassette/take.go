@@ -56,6 +56,9 @@ func (t *tape) interaction(k *take) (*Interaction, error) {
 		m.From = p.from
 		i.Upgraded = append(i.Upgraded, m)
 	}
+	if k.upgraded() {
+		i.ClosedBy = k.closedBy()
+	}
 	return i, i.rekey(rules{})
 }
 
@@ -66,16 +69,11 @@ func (t *tape) response(k *take, s *side) (*Response, error) {
 		r.Version = k.res.Version
 	}
 	switch {
-	case s.end == nil:
-		r.End = exchange.Truncated // we were cut off before the answer was
-	case s.end.How == exchange.Complete:
+	case s.end == nil || s.end.How == exchange.Complete:
 	case s.end.How == exchange.Reset:
 		r.End = exchange.Reset
 	default:
 		r.End = exchange.Truncated
-	}
-	if s.end == nil && k.upgraded() {
-		r.End = exchange.Complete
 	}
 	var err error
 	r.Message, err = t.message(s)

@@ -106,6 +106,9 @@ func (t *talk) speak(l *live, tell func(exchange.Event) error) error {
 			return err
 		}
 	}
+	if t.it.ClosedBy == exchange.Client {
+		return nil // finish follows the client's end
+	}
 	return t.finish(l, tell)
 }
 

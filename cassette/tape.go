@@ -72,11 +72,11 @@ func readTape(file io.ReaderAt, size int64) (*tape, error) {
 		return nil, err
 	}
 	for _, k := range t.takes {
-		if k.res == nil && k.failure() == nil {
+		if !k.told() {
 			t.skipped++
 		}
 	}
-	t.takes = slices.DeleteFunc(t.takes, func(k *take) bool { return k.req == nil || k.res == nil && k.failure() == nil })
+	t.takes = slices.DeleteFunc(t.takes, func(k *take) bool { return !k.told() })
 	slices.SortStableFunc(t.takes, func(a, b *take) int { return cmp.Compare(a.start, b.start) })
 	return t, nil
 }
@@ -139,6 +139,9 @@ func (t *tape) event(typ byte, e *eye, size int, at int64) {
 	case recEnd:
 		s.end = &exchange.End{How: exchange.How(min(e.num(), uint64(exchange.TLSAlert))), Code: uint32(e.num()), Err: e.str()}
 		s.endAt = when
+		if raw := e.bytes(); len(raw) > 0 {
+			s.msg.RawEnd = bytes.Clone(raw)
+		}
 	}
 }
 
@@ -220,13 +223,30 @@ func chunkCount(runs []Run) int {
 	return int(n)
 }
 
+// told says whether enough is known of the take to replay it: its request and
+// how its answer ended. An answer whose end nobody saw, because it was not
+// understood or we were killed, would be replayed as one that was cut.
+func (k *take) told() bool {
+	return k.req != nil && (k.failure() != nil || k.res != nil && (k.upgraded() || k.sides[exchange.Server].end != nil))
+}
+
+// closedBy is who ended an upgraded stream first.
+func (k *take) closedBy() exchange.Side {
+	client, server := &k.sides[exchange.Client], &k.sides[exchange.Server]
+	if server.end != nil && client.endAt > server.endAt {
+		return exchange.Server
+	}
+	return exchange.Client
+}
+
 // failure is why the take has no response, or nil.
 func (k *take) failure() *Failure {
 	end := k.sides[exchange.Server].end
 	if k.res != nil || end == nil || end.How == exchange.Complete {
 		return nil
 	}
-	return &Failure{end.How.String(), end.Err, k.sides[exchange.Server].endAt - k.start}
+	s := &k.sides[exchange.Server]
+	return &Failure{end.How.String(), end.Err, s.msg.RawEnd, s.endAt - k.start}
 }
 
 // body is what s sent, read from the journal when it is needed.
