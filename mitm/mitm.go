@@ -78,19 +78,22 @@ func connected(o exchange.Origin) string {
 	return net.JoinHostPort(o.Host(), port)
 }
 
-// reset closes c so that its peer sees RST rather than FIN.
+// reset closes c so that its peer sees RST rather than FIN, also below TLS.
 func reset(c net.Conn) {
-	raw := c
-	if t, ok := raw.(*tls.Conn); ok {
-		raw = t.NetConn()
+	for {
+		switch below := c.(type) {
+		case *tls.Conn:
+			c = below.NetConn()
+			continue
+		case *peeked:
+			c = below.Conn
+			continue
+		case interface{ SetLinger(sec int) error }:
+			below.SetLinger(0)
+		}
+		c.Close()
+		return
 	}
-	if p, ok := raw.(*peeked); ok {
-		raw = p.Conn
-	}
-	if l, ok := raw.(interface{ SetLinger(sec int) error }); ok {
-		l.SetLinger(0)
-	}
-	raw.Close()
 }
 
 // closeWrite tells c's peer that no more comes, and leaves the other direction open.

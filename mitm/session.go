@@ -105,6 +105,9 @@ func (s *session) answer(e exchange.Event) error {
 	if err := s.dec.Answer(e, s.take); err != nil {
 		return err
 	}
+	if e.Kind == exchange.KindEnd {
+		return nil // that the session ends with it is no failure of the answer
+	}
 	if e.Kind == exchange.KindHead && e.Head.Status < 200 || len(s.out) >= flushAt {
 		s.flush()
 	}
