@@ -372,7 +372,7 @@ func (r *runner) connection(ctx context.Context, c *redirect.Conn, way mitm.Way)
 	if r.flags.verbose {
 		r.report.sayf("connection: %s to %s (%s)", callerName(o.Caller), hostPort(o), c.Dst)
 	}
-	way.Handle(ctx, c, o)
+	way.Handle(ctx, c.Conn, o)
 }
 
 // answer serves DNS over UDP.

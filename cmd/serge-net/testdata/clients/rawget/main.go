@@ -5,7 +5,7 @@
 //
 // The input's first N bytes go at once; the rest when INTERIM, a Go string
 // literal, has come back. It then reads until the other side has ended, or
-// nothing comes for half a second.
+// nothing comes for a fifth of a second.
 package main
 
 import (
@@ -43,8 +43,10 @@ func main() {
 	got := read(c, []byte(interim), 10*time.Second)
 	os.Stdout.Write(got)
 	if bytes.HasSuffix(got, []byte(interim)) {
-		c.Write(in[head:])
-		os.Stdout.Write(read(c, nil, 500*time.Millisecond))
+		if len(in) > head { // an empty write would take a reset's error from the read
+			c.Write(in[head:])
+		}
+		os.Stdout.Write(read(c, nil, 200*time.Millisecond))
 	}
 }
 
