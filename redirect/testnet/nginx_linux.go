@@ -34,6 +34,7 @@ http {
   uwsgi_temp_path {{.Dir}}/t4; scgi_temp_path {{.Dir}}/t5;
   types { text/plain txt; text/html html; application/json json; }
   default_type application/octet-stream;
+  keepalive_requests 10000000; # by default a connection ends after 1000
   gzip on; gzip_types application/json; gzip_min_length 10;
   upstream counter { server {{.Counter}}; keepalive 16; }
   server {
