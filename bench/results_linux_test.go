@@ -1,0 +1,142 @@
+package bench
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"time"
+)
+
+// results is what a run measured.
+type results struct {
+	startup [2]time.Duration // true, serge-net run -- true
+	idle    [variants]int64
+	rows    []row
+	bulk    [variants]sample
+}
+
+// A row is one scenario's medians, and how far the rounds were apart.
+type row struct {
+	name   string
+	median [variants]sample
+	spread float64 // the largest distance of a round's rate from the median, as a part of it
+}
+
+// add takes a scenario's samples in.
+func (r *results) add(name string, got [variants][]sample) {
+	w := row{name: name, median: medians(got)}
+	for v, samples := range got {
+		for _, s := range samples {
+			w.spread = max(w.spread, s.rate/w.median[v].rate-1, 1-s.rate/w.median[v].rate)
+		}
+	}
+	r.rows = append(r.rows, w)
+}
+
+// write writes the table to the file at path, or to standard output.
+func (r *results) write(path string) error {
+	if path == "" {
+		r.print(os.Stdout)
+		return nil
+	}
+	f, err := os.Create(path)
+	if err != nil {
+		return fmt.Errorf("write results: %w", err)
+	}
+	r.print(f)
+	if err := f.Close(); err != nil {
+		return fmt.Errorf("write results: %w", err)
+	}
+	return nil
+}
+
+// print writes Markdown.
+func (r *results) print(w io.Writer) {
+	fmt.Fprintf(w, `# Measured speed
+
+Written by `+"`make bench`"+` on %s; package bench says how. Only ratios within a row mean something on another machine.
+
+%s
+`, time.Now().UTC().Format(time.DateOnly), machine())
+	fmt.Fprintf(w, `## Answers of %d B over TLS 1.3
+
+Medians of %d rounds of %d s. Direct is nginx; its CPU time is the server's to beat. Record is serge-net between
+the two, Replay serge-net alone. Spread is how far the worst round of any variant was from its median.
+
+| scenario | direct req/s | record | replay | record × direct | replay × direct | median latency | CPU µs/req | spread |
+|---|---|---|---|---|---|---|---|---|
+`, smallSize, *rounds, *seconds)
+	for _, row := range r.rows {
+		m := row.median
+		fmt.Fprintf(w, "| %s | %.0f | %.0f | %.0f | **%.2f** | **%.2f** | %s | %s | %.0f %% |\n", row.name,
+			m[direct].rate, m[record].rate, m[replay].rate, m[record].rate/m[direct].rate, m[replay].rate/m[direct].rate,
+			each(m, func(s sample) string { return fmt.Sprintf("%.2f ms", s.latency.Seconds()*1e3) }),
+			each(m, func(s sample) string { return fmt.Sprintf("%.1f", s.cpu.Seconds()*1e6) }), 100*row.spread)
+	}
+	fmt.Fprint(w, "\nLatency and CPU time are direct / record / replay. wrk tells the median latency, h2load the mean.\n\n")
+	b := r.bulk
+	fmt.Fprintf(w, `## 100 MiB over TLS 1.3
+
+| | direct | record | replay |
+|---|---|---|---|
+| MB/s | %.0f | %.0f | %.0f |
+| × direct | 1 | **%.2f** | **%.2f** |
+| peak RSS, MiB | - | %.0f | %.0f |
+
+`, b[direct].rate, b[record].rate, b[replay].rate, b[record].rate/b[direct].rate, b[replay].rate/b[direct].rate,
+		mib(b[record].memory), mib(b[replay].memory))
+	fmt.Fprintf(w, `## Start and memory
+
+| | |
+|---|---|
+| `+"`true`"+` | %.1f ms |
+| `+"`serge-net run -- true`"+` | %.1f ms |
+| RSS idle, record / replay | %.0f / %.0f MiB |
+`, r.startup[0].Seconds()*1e3, r.startup[1].Seconds()*1e3, mib(r.idle[record]), mib(r.idle[replay]))
+	for _, row := range r.rows {
+		fmt.Fprintf(w, "| RSS after %s, record / replay | %.0f / %.0f MiB |\n", row.name, mib(row.median[record].memory), mib(row.median[replay].memory))
+	}
+}
+
+// each is the variants' members that f prints, with slashes between.
+func each(m [variants]sample, f func(sample) string) string {
+	var s []string
+	for _, v := range m {
+		s = append(s, f(v))
+	}
+	return strings.Join(s, " / ")
+}
+
+func mib(n int64) float64 { return float64(n) / (1 << 20) }
+
+// machine is a list of what was measured on and with.
+func machine() string {
+	var b strings.Builder
+	cpu := "unknown"
+	info, _ := os.ReadFile("/proc/cpuinfo") // unreadable: unknown
+	for line := range strings.Lines(string(info)) {
+		if name, value, _ := strings.Cut(line, ":"); strings.TrimSpace(name) == "model name" {
+			cpu = strings.TrimSpace(value)
+		}
+	}
+	fmt.Fprintf(&b, "- %d × %s\n- Linux %s, %s\n", runtime.NumCPU(), cpu, firstLine("uname", "-r"), runtime.Version())
+	for _, argv := range [][]string{{"/usr/sbin/nginx", "-v"}, {"wrk", "-v"}, {"h2load", "--version"}, {"curl", "--version"}} {
+		words := strings.Fields(firstLine(argv...))
+		fmt.Fprintf(&b, "- %s\n", strings.Join(words[:min(3, len(words))], " "))
+	}
+	return b.String()
+}
+
+// firstLine is what a program first says, on either output.
+func firstLine(argv ...string) string {
+	out, _ := exec.Command(argv[0], argv[1:]...).CombinedOutput() // wrk -v exits with 1
+	lines := slices.Collect(strings.Lines(string(out)))
+	if len(lines) == 0 {
+		return argv[0]
+	}
+	return strings.TrimSpace(lines[0])
+}
