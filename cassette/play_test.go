@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/netip"
 	"strings"
 	"sync"
 	"testing"
@@ -295,12 +296,20 @@ func TestOffer(t *testing.T) {
 		t.Fatal(err)
 	}
 	p := load(t, s, "x").Player(PlayOptions{})
-	want := exchange.Offer{ALPN: []string{"h2", "http/1.1"}, Names: o.Names}
+	want := exchange.Offer{Recorded: true, ALPN: []string{"h2", "http/1.1"}, Names: o.Names}
 	if d := cmp.Diff(want, p.Offer(o)); d != "" {
 		t.Errorf("Offer() (-want +got):\n%s", d)
 	}
+	o.SNI = "API.example.com"
+	if !p.Offer(o).Recorded {
+		t.Errorf("Offer() for %s is not recorded", o.SNI)
+	}
+	port := o
+	port.Addr = netip.AddrPortFrom(o.Addr.Addr(), 4433)
 	o.SNI = "other.example.com"
-	if got := p.Offer(o); len(got.Names) != 0 {
-		t.Errorf("Offer() for another host = %+v; want none", got)
+	for _, o := range []exchange.Origin{o, port} {
+		if got := p.Offer(o); got.Recorded || len(got.Names) != 0 {
+			t.Errorf("Offer() for %s at %v = %+v; want none", o.SNI, o.Addr, got)
+		}
 	}
 }

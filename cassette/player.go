@@ -40,6 +40,7 @@ type Player struct {
 	groups map[[32]byte][]*slot // by the form's sum: sha256, so equal sums are equal forms
 	kinds  map[[32]byte][]*variant
 	routes map[string][]*slot
+	hosts  map[string][]Connection // by host: what Offer looks at
 
 	mu     sync.Mutex
 	served map[*slot]int
@@ -84,7 +85,7 @@ func (c *Cassette) Player(opt PlayOptions) *Player {
 	p := &Player{
 		c: c, opt: opt, rules: rules{lowerSet(opt.IgnoreHeaders), lowerSet(opt.IgnoreQuery)},
 		groups: map[[32]byte][]*slot{}, kinds: map[[32]byte][]*variant{}, routes: map[string][]*slot{},
-		served: map[*slot]int{}, toLive: map[string]string{}, toMark: map[string]string{},
+		hosts: shown(c.Interactions), served: map[*slot]int{}, toLive: map[string]string{}, toMark: map[string]string{},
 	}
 	for n, i := range c.Interactions {
 		s := &slot{i, p.rules.formOf(&i.Request, i.key.body), n}
@@ -128,14 +129,29 @@ func lowerSet(names []string) map[string]bool {
 	return m
 }
 
+// shown is what each host, in lower case, showed in its connections, without
+// those that show nothing new.
+func shown(all []*Interaction) map[string][]Connection {
+	hosts := map[string][]Connection{}
+	for _, i := range all {
+		c, host := i.Connection, strings.ToLower(i.Connection.Host)
+		if !slices.ContainsFunc(hosts[host], func(o Connection) bool {
+			return o.Scheme == c.Scheme && o.Port == c.Port && o.ALPN == c.ALPN && slices.Equal(o.Names, c.Names)
+		}) {
+			hosts[host] = append(hosts[host], c)
+		}
+	}
+	return hosts
+}
+
 // Offer is what the recorded origin o showed in its TLS handshake.
 func (p *Player) Offer(o exchange.Origin) exchange.Offer {
 	var offer exchange.Offer
-	for _, i := range p.c.Interactions {
-		c := i.Connection
-		if c.Scheme != "https" || !strings.EqualFold(c.Host, o.Host()) || c.Port != 0 && o.Addr.Port() != 0 && c.Port != o.Addr.Port() {
+	for _, c := range p.hosts[strings.ToLower(o.Host())] {
+		if c.Port != 0 && o.Addr.Port() != 0 && c.Port != o.Addr.Port() || o.TLS && c.Scheme != "https" {
 			continue
 		}
+		offer.Recorded = true
 		if c.ALPN != "" && !slices.Contains(offer.ALPN, c.ALPN) {
 			offer.ALPN = append(offer.ALPN, c.ALPN)
 		}
