@@ -3,7 +3,6 @@ package cassette
 import (
 	"crypto/sha256"
 	"hash"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -48,26 +47,25 @@ func (u rules) formOf(r *Request, body [sha256.Size]byte) form {
 	}
 	f.query = u.queryOf(query)
 	f.headers(u, r.Fields)
-	h := sha256.New()
-	put(h, f.route)
+	b := appendCounted(make([]byte, 0, 512), f.route) // on the stack, if that is enough
 	for _, group := range [][]pair{f.query, f.hard} {
-		put(h, strconv.Itoa(len(group)))
+		b = appendCounted(b, strconv.Itoa(len(group)))
 		for _, p := range group {
-			put(h, p.name)
-			put(h, p.value)
+			b = appendCounted(appendCounted(b, p.name), p.value)
 		}
 	}
-	h.Write(body[:])
-	h.Sum(f.sum[:0])
+	f.sum = sha256.Sum256(append(b, body[:]...))
 	return f
 }
 
-// put hashes s with its length, so that no two lists look alike.
-func put(h hash.Hash, s string) {
-	io.WriteString(h, strconv.Itoa(len(s)))
-	io.WriteString(h, ":")
-	io.WriteString(h, s)
+// appendCounted appends s with its length in front, so that no two lists look alike.
+func appendCounted(b []byte, s string) []byte {
+	b = append(strconv.AppendInt(b, int64(len(s)), 10), ':')
+	return append(b, s...)
 }
+
+// put hashes s with its length in front.
+func put(h hash.Hash, s string) { h.Write(appendCounted(nil, s)) }
 
 // foldPort is host in lower case without the port that scheme implies.
 func foldPort(scheme, host string) string {
@@ -84,6 +82,9 @@ func foldPort(scheme, host string) string {
 // normal is s with percent-encoding normalised: what need not be encoded is
 // not, and what is has upper-case digits (RFC 3986, 6.2.2).
 func normal(s string, plus bool) string {
+	if !strings.ContainsFunc(s, func(c rune) bool { return c <= 0x20 || c >= 0x7f || c == '%' || c == '+' && plus }) {
+		return s
+	}
 	var b strings.Builder
 	for i := 0; i < len(s); i++ {
 		c, encoded := s[i], false

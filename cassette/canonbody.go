@@ -15,6 +15,9 @@ import (
 
 // bodySum is a digest of what r's body means.
 func bodySum(r *Request) (sum [sha256.Size]byte, err error) {
+	if _, typed := exchange.Get(r.Fields, "content-type"); !typed && r.Body.Size == 0 && r.Body.open == nil {
+		return sha256.Sum256([]byte("5:bytes0:")), nil // most requests; as below
+	}
 	h := sha256.New()
 	err = putBody(h, r)
 	h.Sum(sum[:0])

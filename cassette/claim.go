@@ -22,13 +22,18 @@ func (p *Player) claim(f form) *pick {
 	defer p.mu.Unlock()
 	var fit []*variant
 	best := 0
-	binds := map[*variant]map[string]string{}
+	var binds map[*variant]map[string]string // of those that bind anything
 	for _, v := range p.kinds[f.sum] {
 		b, ok := p.compatible(v.slots[0], f)
 		if !ok || !conditional(v.slots[0], f) {
 			continue
 		}
-		binds[v] = b
+		if len(b) > 0 {
+			if binds == nil {
+				binds = map[*variant]map[string]string{}
+			}
+			binds[v] = b
+		}
 		fit = append(fit, v)
 		best = max(best, softScore(v.slots[0].form, f))
 	}
@@ -54,7 +59,10 @@ func (p *Player) claim(f form) *pick {
 // choose takes the first of fit that was not served, of those whose soft
 // headers agree best; and if there is none, repeats.
 func (p *Player) choose(fit []*variant, best int, f form) *pick {
-	closest := slices.DeleteFunc(slices.Clone(fit), func(v *variant) bool { return softScore(v.slots[0].form, f) < best })
+	closest := fit
+	if len(fit) > 1 {
+		closest = slices.DeleteFunc(slices.Clone(fit), func(v *variant) bool { return softScore(v.slots[0].form, f) < best })
+	}
 	if k := firstLeft(closest); k != nil {
 		return k
 	}
@@ -80,35 +88,35 @@ func (p *Player) again(vs []*variant) *pick {
 	if len(vs) == 0 || p.opt.Repeat == RepeatNever {
 		return nil
 	}
-	first, last := &pick{slot: vs[0].slots[0], of: vs[0]}, &pick{}
+	first, last := pick{slot: vs[0].slots[0], of: vs[0]}, pick{}
 	equal := true
 	for _, v := range vs {
 		if s := v.slots[len(v.slots)-1]; last.slot == nil || s.nth > last.slot.nth {
-			last = &pick{slot: s, of: v}
+			last = pick{slot: s, of: v}
 		}
 		equal = equal && v.uniform && v.answer == vs[0].answer
 	}
 	switch p.opt.Repeat {
 	case RepeatFirst:
-		return first
+		return new(first)
 	case RepeatLast:
-		return last
+		return new(last)
 	case RepeatCycle:
 		for _, v := range vs {
 			for _, s := range v.slots {
 				if p.served[s] < p.served[first.slot] {
-					first = &pick{slot: s, of: v}
+					first = pick{slot: s, of: v}
 				}
 			}
 		}
-		return first
+		return new(first)
 	}
 	switch last.slot.it.Request.Method {
 	case "GET", "HEAD", "OPTIONS", "TRACE":
-		return last
+		return new(last)
 	}
 	if equal {
-		return last
+		return new(last)
 	}
 	return nil
 }
@@ -118,6 +126,9 @@ func (p *Player) again(vs []*variant) *pick {
 func (p *Player) compatible(s *slot, f form) (map[string]string, bool) {
 	if len(s.form.secrets) != len(f.secrets) {
 		return nil, false
+	}
+	if len(f.secrets) == 0 {
+		return nil, true
 	}
 	fresh, back := map[string]string{}, map[string]string{}
 	for i, rec := range s.form.secrets {

@@ -80,8 +80,9 @@ func (y *play) begin(e exchange.Event) *live {
 	if !strings.HasSuffix(l.req.URL, h.Target) || !strings.HasPrefix(h.Target, "/") {
 		l.req.Target = h.Target
 	}
-	for _, f := range h.Fields {
-		l.req.Fields = append(l.req.Fields, exchange.Field{Name: strings.Clone(f.Name), Value: escape(strings.Clone(f.Value))})
+	l.req.Fields = make([]exchange.Field, len(h.Fields))
+	for i, f := range h.Fields {
+		l.req.Fields[i] = exchange.Field{Name: f.Name, Value: escape(f.Value)}
 	}
 	y.mu.Lock()
 	defer y.mu.Unlock()
@@ -122,6 +123,9 @@ func (y *play) form(l *live) (form, error) {
 // for leave to send its body, or offers to upgrade.
 func (y *play) early(l *live, answer func(exchange.Event) error) error {
 	_, upgrade := exchange.Get(l.req.Fields, "upgrade")
+	if expect == "" && !upgrade && l.req.Method != "CONNECT" {
+		return nil
+	}
 	f := y.p.rules.formOf(&l.req, [32]byte{})
 	same := y.p.routes[f.route]
 	switch {

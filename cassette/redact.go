@@ -38,6 +38,9 @@ func isPlaceholder(s string) bool {
 // expand replaces the placeholders in s by what value gives for them, and
 // undoes escape on the rest.
 func expand(s string, value func(placeholder string) string) string {
+	if !strings.Contains(s, "{{") {
+		return s
+	}
 	var b strings.Builder
 	for {
 		i := strings.Index(s, secretOpen)

@@ -204,12 +204,15 @@ const pieceSize = 32 << 10
 
 // sendBody tells r's body, in the chunks that it was recorded in.
 func sendBody(r *Response, chunked bool, tell func(exchange.Event) error) error {
-	body, err := r.Body.Open()
-	if err != nil {
-		return err
+	s := sender{held: r.Body.data, left: r.Body.Size, tell: tell}
+	if r.Body.open != nil {
+		body, err := r.Body.Open()
+		if err != nil {
+			return err
+		}
+		defer body.Close()
+		s.from, s.buf = io.LimitReader(body, r.Body.Size), make([]byte, min(pieceSize, max(r.Body.Size, 1)))
 	}
-	defer body.Close()
-	s := sender{from: io.LimitReader(body, r.Body.Size), left: r.Body.Size, buf: make([]byte, min(pieceSize, max(r.Body.Size, 1))), tell: tell}
 	if !chunked {
 		return s.send(s.left, 0, nil)
 	}
@@ -245,21 +248,36 @@ func (m *Response) chunksFit() bool {
 
 // A sender tells a body in pieces.
 type sender struct {
-	from io.Reader
-	left int64
+	held []byte    // what is left of a body in memory
+	from io.Reader // of any other
 	buf  []byte
+	left int64
 	tell func(exchange.Event) error
+}
+
+// next is the next piece, of up to n bytes.
+func (s *sender) next(n int64) ([]byte, error) {
+	if s.from != nil {
+		k, err := s.from.Read(s.buf[:min(n, int64(len(s.buf)))])
+		return s.buf[:k], err
+	}
+	if len(s.held) == 0 {
+		return nil, io.EOF
+	}
+	b := s.held[:min(n, pieceSize, int64(len(s.held)))]
+	s.held = s.held[len(b):]
+	return b, nil
 }
 
 // send tells the next n bytes, of a chunk of the given size if it is not zero.
 func (s *sender) send(n, chunk int64, line []byte) error {
 	for n = min(n, s.left); n > 0; {
-		k, err := s.from.Read(s.buf[:min(n, int64(len(s.buf)))])
-		if k > 0 {
-			if err := s.tell(exchange.Event{Kind: exchange.KindData, Data: s.buf[:k], Chunk: chunk, Raw: bytes.Clone(line)}); err != nil {
+		b, err := s.next(n)
+		if k := int64(len(b)); k > 0 {
+			if err := s.tell(exchange.Event{Kind: exchange.KindData, Data: b, Chunk: chunk, Raw: bytes.Clone(line)}); err != nil {
 				return err
 			}
-			n, s.left, chunk, line = n-int64(k), s.left-int64(k), 0, nil
+			n, s.left, chunk, line = n-k, s.left-k, 0, nil
 		}
 		switch {
 		case errors.Is(err, io.EOF) && n > 0:

@@ -99,6 +99,9 @@ func profile(o exchange.Origin, h *exchange.Head) Connection {
 
 // printable is url with what is not printable ASCII percent-encoded.
 func printable(url string) string {
+	if !strings.ContainsFunc(url, func(c rune) bool { return c <= 0x20 || c >= 0x7f }) {
+		return url
+	}
 	var b strings.Builder
 	for i := 0; i < len(url); i++ {
 		if c := url[i]; c <= 0x20 || c >= 0x7f {
