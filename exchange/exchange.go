@@ -9,10 +9,12 @@
 //	server: Head(1xx)* Head Data* [Trailers] End
 //
 // A stream whose final Head is 101, or 2xx to CONNECT, carries Data of both
-// sides, in order, until each side's End.
+// sides, in order, until each side's End. It so has two Ends of the client: that
+// of the request, before the final Head, and that of what it sent after it.
 package exchange
 
 import (
+	"fmt"
 	"net/netip"
 	"strings"
 	"time"
@@ -122,9 +124,14 @@ const (
 	TLSAlert
 )
 
-// String returns the word for h that cassettes use.
+// String returns the word for h that cassettes use, and a number for what is
+// none of the above.
 func (h How) String() string {
-	return [...]string{"complete", "truncated", "reset", "refused", "timeout", "tls"}[h]
+	words := [...]string{"complete", "truncated", "reset", "refused", "timeout", "tls"}
+	if int(h) >= len(words) {
+		return fmt.Sprintf("How(%d)", uint8(h))
+	}
+	return words[h]
 }
 
 // End is how and why one side of a stream ended.
@@ -151,7 +158,8 @@ type Event struct {
 	// Raw is the framing as read, where printing would not give it back. On the
 	// first Data of a chunk: the chunk-size line with its line end, set if it is
 	// not lower-case hex, CRLF. On Trailers: the last chunk's line through the
-	// empty line.
+	// empty line. On the End of an HTTP/1 message that was cut: the framing that
+	// came since the last event, which no event tells.
 	Raw []byte
 }
 

@@ -24,6 +24,7 @@ func TestGet(t *testing.T) {
 func TestWords(t *testing.T) {
 	for how, want := range map[How]string{
 		Complete: "complete", Truncated: "truncated", Reset: "reset", Refused: "refused", Timeout: "timeout", TLSAlert: "tls",
+		TLSAlert + 1: "How(6)", 255: "How(255)",
 	} {
 		if got := how.String(); got != want {
 			t.Errorf("How(%d).String() = %q; want %q", how, got, want)

@@ -8,8 +8,9 @@ import (
 
 // URL is what the request h names on origin o: scheme, authority with the
 // default port left out, and target. The authority is the one in the request,
-// else the origin's best name; the port comes from the authority, else from
-// the connection. An absolute-form target is returned as it is.
+// with the scheme's port if it names none, as the client meant it; without an
+// authority it is the origin's best name and the connection's port. An
+// absolute-form target is returned as it is.
 func (o Origin) URL(h *Head) string {
 	if strings.Contains(h.Target, "://") && !strings.HasPrefix(h.Target, "/") {
 		return h.Target
