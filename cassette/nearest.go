@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/serge-net/serge-net/exchange"
 )
@@ -236,22 +237,19 @@ func brief(n *node) string {
 	return n.compact()
 }
 
-// acceptFlags are the flags under which diffs count for nothing, "" if no
-// flags do that.
+// acceptFlags are the flags of run under which diffs count for nothing, "" if
+// no flags do that.
 func acceptFlags(diffs []exchange.Diff) string {
 	var flags []string
 	for _, d := range diffs {
 		what, name, _ := strings.Cut(d.At, " ")
-		switch {
-		case what == "query":
-			flags = append(flags, "--ignore-query "+name)
-		case what == "header":
-			flags = append(flags, "--ignore-header "+name)
-		case what == "body" && name != "":
-			flags = append(flags, "--ignore-body '"+name+"'")
-		default:
-			return ""
+		if what != "query" && what != "header" || strings.ContainsAny(name, `",'`) {
+			return "" // commas and quotes mean something in the flag
 		}
+		if strings.ContainsFunc(name, func(r rune) bool { return r >= utf8.RuneSelf || !unreserved(byte(r)) }) {
+			name = "'" + name + "'"
+		}
+		flags = append(flags, "--ignore-"+what+" "+name)
 	}
 	return strings.Join(flags, " ")
 }

@@ -2,11 +2,15 @@ package exchange
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 )
 
 // A Miss is a request for which nothing is recorded that it equals, with what
-// comes nearest and what the user can do. Secrets in it are masked.
+// comes nearest and what the user can do. Secrets in it are masked. Its texts
+// are as they came: Error makes them fit for a terminal.
 type Miss struct {
 	Cassette string
 	Method   string
@@ -15,7 +19,7 @@ type Miss struct {
 	Reason   string   // one line: "no recording for this host", "already served 3/3"
 	Nearest  *Near    // nil if nothing is recorded for the host
 	Hosts    []string // the recorded hosts, if this one is not among them
-	Accept   string   // the flag that would make Nearest match, "" if no flag would
+	Accept   string   // the flags of run that would make Nearest match, as a shell reads them; "" if none would
 }
 
 // Near is the recorded request that comes nearest to one that missed.
@@ -35,33 +39,64 @@ type Diff struct {
 // newline at its end.
 func (m *Miss) Error() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "miss: %s %s", m.Method, m.URL)
+	fmt.Fprintf(&b, "miss: %s %s", Visible(m.Method), Visible(m.URL))
 	if m.Reason != "" {
-		fmt.Fprintf(&b, "\n  %s", m.Reason)
+		fmt.Fprintf(&b, "\n  %s", Visible(m.Reason))
 	}
 	if n := m.Nearest; n != nil {
-		fmt.Fprintf(&b, "\n  nearest: %s %s (served %d/%d)", n.Method, n.URL, n.Served, n.Recorded)
+		fmt.Fprintf(&b, "\n  nearest: %s %s (served %d/%d)", Visible(n.Method), Visible(n.URL), n.Served, n.Recorded)
 		for _, d := range n.Diffs {
-			fmt.Fprintf(&b, "\n    %s: %s -> %s", d.At, shown(d.Recorded), shown(d.Live))
+			fmt.Fprintf(&b, "\n    %s: %s -> %s", Visible(d.At), shown(d.Recorded), shown(d.Live))
 		}
 	} else if len(m.Hosts) > 0 {
-		fmt.Fprintf(&b, "\n  recorded hosts: %s", strings.Join(m.Hosts, ", "))
+		fmt.Fprintf(&b, "\n  recorded hosts: %s", Visible(strings.Join(m.Hosts, ", ")))
 	}
 	if m.Accept != "" {
-		fmt.Fprintf(&b, "\n  to accept: serge-net accept %s %s", m.Cassette, m.Accept)
+		fmt.Fprintf(&b, "\n  to accept: serge-net run %s …", Visible(m.Accept))
 	}
-	fmt.Fprintf(&b, "\n  to record: serge-net run --mode new --cassette %s -- …", m.Cassette)
+	fmt.Fprintf(&b, "\n  to record: serge-net run --mode new --cassette %s -- …", Visible(m.Cassette))
 	return b.String()
 }
 
+// shownMost is how many bytes of a differing value are printed: such a line
+// still fits a wide terminal twice.
+const shownMost = 80
+
 // shown is a differing value as printed: short, and visible where absent.
 func shown(v string) string {
-	const most = 80
 	if v == "" {
 		return "(none)"
 	}
-	if len(v) > most {
-		return v[:most] + "…"
+	if len(v) <= shownMost {
+		return Visible(v)
 	}
-	return v
+	cut := shownMost
+	for cut > shownMost-utf8.UTFMax && !utf8.RuneStart(v[cut]) {
+		cut--
+	}
+	return Visible(v[:cut]) + "…"
+}
+
+// Visible is s with everything escaped as in Go that a terminal would not print
+// as it is: control characters, which could drive it, formatting characters,
+// and bytes that are no UTF-8.
+func Visible(s string) string {
+	printable := func(r rune) bool { return unicode.IsPrint(r) && r != utf8.RuneError }
+	if !strings.ContainsFunc(s, func(r rune) bool { return !printable(r) }) {
+		return s
+	}
+	var b strings.Builder
+	for len(s) > 0 {
+		r, n := utf8.DecodeRuneInString(s)
+		switch {
+		case printable(r):
+			b.WriteRune(r)
+		case r == utf8.RuneError && n == 1:
+			fmt.Fprintf(&b, `\x%02x`, s[0])
+		default:
+			b.WriteString(strings.Trim(strconv.QuoteRuneToASCII(r), "'"))
+		}
+		s = s[n:]
+	}
+	return b.String()
 }

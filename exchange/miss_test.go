@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"unicode"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -22,12 +24,16 @@ func misses() map[string]*Miss {
 		"hosts": {Cassette: "api", Method: "GET", URL: "https://other.example/", Reason: "no recording for this host",
 			Hosts: []string{"api.example", "auth.example"}},
 		"near": {Cassette: "tests/api.json", Method: "GET", URL: "https://api.example/items?page=2", Reason: "no recording equals it",
-			Nearest: near(Diff{"query page", "1", "2"}), Accept: "--ignore query:page"},
+			Nearest: near(Diff{"query page", "1", "2"}), Accept: "--ignore-query page"},
 		"absent": {Cassette: "api", Method: "POST", URL: "https://api.example/items", Reason: "no recording equals it",
 			Nearest: near(Diff{"header x-trace", "", "abc"}, Diff{"body $.user.name", "alice", ""})},
 		"served": {Cassette: "api", Method: "GET", URL: "https://api.example/items?page=1", Reason: "already served 1/1", Nearest: near()},
 		"long": {Cassette: "api", Method: "POST", URL: "https://api.example/items",
 			Nearest: near(Diff{"body", strings.Repeat("a", 80), strings.Repeat("b", 81)})},
+		"runes": {Cassette: "api", Method: "POST", URL: "https://api.example/items",
+			Nearest: near(Diff{"body", strings.Repeat("é", 40), "a" + strings.Repeat("é", 40)})},
+		"hostile": {Cassette: "api", Method: "GET\r", URL: "https://api.example/\x1b[2J", Reason: "no\nrecording",
+			Nearest: near(Diff{"body \x9b", "\x1b]0;owned\a", "\u202egpj.exe \xff\u009b"}), Accept: "--ignore-query '\x7f'"},
 	}
 }
 
@@ -48,4 +54,26 @@ func TestMissError(t *testing.T) {
 			t.Errorf("%s: Miss.Error differs (-want +got):\n%s", name, diff)
 		}
 	}
+}
+
+// FuzzVisible checks that what is printed drives no terminal and that what
+// needs no escaping has none.
+func FuzzVisible(f *testing.F) {
+	for _, s := range []string{"", "page", "é…", "\x1b[31m", "\xff\xfe", "\u202e", "\r\n\t", "\ufffd", "'", `\`} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		got := Visible(s)
+		for _, r := range got {
+			if !unicode.IsPrint(r) || r == utf8.RuneError {
+				t.Errorf("Visible(%q) = %q, which has %q", s, got, r)
+			}
+		}
+		if again := Visible(got); again != got {
+			t.Errorf("Visible(%q) = %q; want it as it is", got, again)
+		}
+		if short := shown(s); !utf8.ValidString(short) {
+			t.Errorf("shown(%q) = %q", s, short)
+		}
+	})
 }
