@@ -135,6 +135,33 @@ const (
 // Path is where the cassette called name is, for messages.
 func (s *Store) Path(name string) string { return path.Join(s.dir, name+fileEnd) }
 
+// Paths are where the cassette called name and its failed recording are now:
+// files, body files and the directories below the Store's that they are in. What
+// is written later may be elsewhere: ask again.
+func (s *Store) Paths(name string) []string {
+	root, err := s.opened()
+	if err != nil || checkName(name) != nil {
+		return nil
+	}
+	var found []string
+	for _, base := range []string{name, failedDir + "/" + name} {
+		candidates := []string{base + fileEnd, base + bodiesEnd}
+		for d := path.Dir(base); d != "."; d = path.Dir(d) {
+			candidates = append(candidates, d)
+		}
+		files, _ := fs.ReadDir(root.FS(), base+bodiesEnd)
+		for _, f := range files {
+			candidates = append(candidates, base+bodiesEnd+"/"+f.Name())
+		}
+		for _, c := range candidates {
+			if _, err := root.Lstat(c); err == nil {
+				found = append(found, path.Join(s.dir, c))
+			}
+		}
+	}
+	return found
+}
+
 // Load reads the cassette called name. If there is none, the error is
 // fs.ErrNotExist. A leftover journal is not looked at: see Recover.
 func (s *Store) Load(name string) (*Cassette, error) {

@@ -19,10 +19,11 @@ func (c *choice) Set(s string) error {
 	if slices.Contains(c.words, s) {
 		return c.Value.Set(s)
 	}
+	err := fmt.Errorf("not one of %s", strings.Join(c.words, ", "))
 	if near := nearest(s, c.words); near != "" {
-		return fmt.Errorf("did you mean %q? It is one of %s", near, strings.Join(c.words, ", "))
+		return hint(err, "did you mean %s?", near)
 	}
-	return fmt.Errorf("it is one of %s", strings.Join(c.words, ", "))
+	return err
 }
 
 // Type names the value in the help text.

@@ -73,26 +73,26 @@ func configureHere(c *cobra.Command) error {
 }
 
 // fromEnvironment sets each flag --some-name from SERGE_SOME_NAME, else from the
-// older MATGTO_SOME_NAME.
+// older MATGTO_SOME_NAME. An empty one is none.
 func fromEnvironment(flags *pflag.FlagSet, env func(string) (string, bool)) error {
-	var errs []error
+	var first error
 	flags.VisitAll(func(f *pflag.Flag) {
-		if f.Changed || f.Name == "help" {
+		if f.Changed || f.Name == "help" || first != nil {
 			return
 		}
 		upper := strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
 		for _, prefix := range []string{"SERGE_", "MATGTO_"} {
 			v, ok := env(prefix + upper)
-			if !ok {
+			if !ok || v == "" {
 				continue
 			}
 			if err := flags.Set(f.Name, v); err != nil {
-				errs = append(errs, fmt.Errorf("%s%s=%q: %w", prefix, upper, v, err))
+				first = valueError(err, prefix+upper)
 			}
 			return
 		}
 	})
-	return errors.Join(errs...)
+	return first
 }
 
 // findConfig reads the nearest configuration file upward from dir; path is "" if
@@ -184,7 +184,7 @@ func setAll(flags *pflag.FlagSet, name string, values []string, path string) err
 	}
 	for _, v := range values {
 		if err := flags.Set(name, v); err != nil {
-			return fmt.Errorf("%s: %w", path, err)
+			return valueError(err, path+": "+strings.ReplaceAll(name, "-", "_"))
 		}
 	}
 	return nil

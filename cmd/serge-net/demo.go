@@ -24,7 +24,7 @@ func demoCommand() *cobra.Command {
 DNS server for it, runs the clients that are installed here (curl, python3,
 node) through record, stops the origin, and runs them again through replay. It
 compares what they printed. Nothing is left behind.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			dir, err := os.MkdirTemp("", "serge-net-demo-*")
 			if err != nil {

@@ -26,7 +26,7 @@ func doctorCommand() *cobra.Command {
 		Short: "say what works on this machine, and what to do about the rest",
 		Long: `doctor tries each lane by really diverting a probe, and undoes it. It exits with
 1 if none works.`,
-		Args: cobra.NoArgs,
+		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			found, works := diagnose(c.Context())
 			if asJSON {

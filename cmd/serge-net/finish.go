@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"time"
 
@@ -15,6 +16,9 @@ func (r *runner) finish(status redirect.ExitStatus, escapes []redirect.Escape) i
 	tally, unserved := r.replayed(escapes)
 	for _, e := range escapes {
 		r.report.warnf("escaped: %s", escapeLine(e))
+	}
+	if r.mode == "passthrough" {
+		r.report.sayf("passed through, nothing recorded; %s", seconds(time.Since(r.start)))
 	}
 	r.report.again()
 	switch {
@@ -36,21 +40,32 @@ func (r *runner) recorded(status redirect.ExitStatus) (incomplete bool) {
 	if r.recorder == nil {
 		return false
 	}
-	sum, err := r.recorder.Close(status.Code != 0)
+	name, failed := r.flags.cassette, status.Code != 0
+	sum, err := r.recorder.Close(failed)
+	r.before.own(r.paths())
 	if err != nil {
-		r.report.warnf("error: record %s: %v", r.flags.cassette, err)
-		return true
+		r.report.warnf("error: record %s: %v", name, err)
 	}
-	own(r.flags.cassetteDir)
+	took := seconds(time.Since(r.start))
 	switch {
-	case sum.Path == "":
-		r.report.sayf("nothing to record: the command made no exchange")
+	case err != nil && !sum.Changed:
+	case sum.Recorded == 0 && r.mode == "record":
+		r.report.sayf("nothing to record: the command made no exchange; %s", took)
+	case sum.Recorded == 0:
+		r.report.sayf("nothing new to record; %s", took)
 	case !sum.Changed:
-		r.report.sayf("recorded %d interactions: nothing changed in %s; %s", sum.Interactions, sum.Path, seconds(time.Since(r.start)))
+		r.report.sayf("recorded %s: nothing changed in %s; %s", interactions(sum.Recorded), r.cassettePath(), took)
 	default:
-		r.report.sayf("recorded %d interactions to %s; %s", sum.Interactions, sum.Path, seconds(time.Since(r.start)))
+		r.report.sayf("recorded %s to %s; %s", interactions(sum.Recorded), filepath.Clean(sum.Path), took)
 	}
-	return r.report.incomplete()
+	switch {
+	case !failed || !sum.Changed:
+	case filepath.Clean(sum.Path) != r.cassettePath():
+		r.report.warnf("the command failed: %s stays as it was", r.cassettePath())
+	default:
+		r.report.warnf("the command failed: %s is marked incomplete", r.cassettePath())
+	}
+	return err != nil || r.report.incomplete()
 }
 
 // replayed tells what was served, and returns how many requests missed and
@@ -77,8 +92,8 @@ func (r *runner) replayed(escapes []redirect.Escape) (missed int, unserved bool)
 	r.report.end(s, time.Since(r.start))
 	unserved = r.mode == "replay" && t.Exact+t.Assumed == 0 && missed == 0 && len(r.cassette.Interactions) > 0
 	if unserved {
-		r.report.warnf("nothing was served, though %s holds %d interactions: did the command reach the network at all?",
-			r.cassettePath(), len(r.cassette.Interactions))
+		r.report.warnf("nothing was served, though %s holds %s: did the command reach the network at all?",
+			r.cassettePath(), interactions(len(r.cassette.Interactions)))
 	}
 	return missed, unserved
 }

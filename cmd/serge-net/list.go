@@ -30,7 +30,7 @@ func listCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "list the cassettes",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		RunE: withConfig(func(c *cobra.Command, _ []string) error {
 			all, err := listAll(dir)
 			if err != nil {

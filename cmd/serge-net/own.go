@@ -4,12 +4,51 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
+	"strings"
 )
+
+// A footprint is what of the files that a run may write was there before it,
+// by path. A file that was replaced is another file.
+type footprint map[string]fs.FileInfo
+
+// footprintOf is the footprint of paths, those of them that exist.
+func footprintOf(paths []string) footprint {
+	f := footprint{}
+	for _, p := range paths {
+		if info, err := os.Lstat(p); err == nil {
+			f[p] = info
+		}
+	}
+	return f
+}
+
+// written is what of paths is there now and was not before, parents first.
+func (f footprint) written(paths []string) []string {
+	var news []string
+	for p, info := range footprintOf(paths) {
+		if was, ok := f[p]; !ok || !os.SameFile(was, info) {
+			news = append(news, p)
+		}
+	}
+	slices.Sort(news)
+	return news
+}
+
+// removeEmpty removes the directories of paths that were not there before and
+// hold nothing.
+func (f footprint) removeEmpty(paths []string) {
+	for _, p := range slices.Backward(f.written(paths)) {
+		if info, err := os.Lstat(p); err == nil && info.IsDir() {
+			os.Remove(p) // of one that is not empty, nothing
+		}
+	}
+}
 
 // own gives what a run under sudo has written to the user who called sudo. It
 // is done as well as it can be: the recording is good whoever owns it.
-func own(paths ...string) {
+func (f footprint) own(paths []string) {
 	uid, err := strconv.Atoi(os.Getenv("SUDO_UID"))
 	if err != nil || os.Geteuid() != 0 {
 		return
@@ -18,12 +57,33 @@ func own(paths ...string) {
 	if err != nil {
 		gid = -1
 	}
-	for _, p := range paths {
-		filepath.WalkDir(p, func(path string, d fs.DirEntry, err error) error {
-			if err == nil {
-				os.Lchown(path, uid, gid)
-			}
-			return nil
-		})
+	for _, p := range f.written(paths) {
+		os.Lchown(p, uid, gid)
 	}
+}
+
+// paths are those at which this run may write: the cassette, the directories
+// that it is in, and the log.
+func (r *runner) paths() []string {
+	paths := r.store.Paths(r.flags.cassette)
+	for d := filepath.Clean(r.flags.cassetteDir); ; d = filepath.Dir(d) {
+		paths = append(paths, d)
+		if d == filepath.Dir(d) {
+			return paths
+		}
+	}
+}
+
+// shellWords is argv as it is typed.
+func shellWords(argv []string) string {
+	words := slices.Clone(argv)
+	for i, w := range words {
+		plain := func(c rune) bool {
+			return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("_@%+=:,./-", c)
+		}
+		if w == "" || strings.ContainsFunc(w, func(c rune) bool { return !plain(c) }) {
+			words[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
+		}
+	}
+	return strings.Join(words, " ")
 }

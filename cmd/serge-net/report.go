@@ -47,8 +47,15 @@ func (r *report) warnf(format string, args ...any) {
 	r.line(fmt.Sprintf(format, args...))
 }
 
-// line writes s with the program's name before it. mu is held.
-func (r *report) line(s string) { fmt.Fprintf(r.to, "serge-net: %s\n", s) }
+// line writes s, which may be several lines, with the program's name before it.
+// Part of it may be from the network. mu is held.
+func (r *report) line(s string) {
+	lines := strings.Split(s, "\n")
+	for i, l := range lines {
+		lines[i] = exchange.Visible(l)
+	}
+	fmt.Fprintf(r.to, "serge-net: %s\n", strings.Join(lines, "\n"))
+}
 
 // once writes s now if it was not written before; the end says how often it came.
 func (r *report) once(s string) {

@@ -9,7 +9,9 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"github.com/serge-net/serge-net/cassette"
 	"github.com/serge-net/serge-net/redirect"
 )
 
@@ -21,14 +23,16 @@ func newRoot(stdout, stderr io.Writer) *cobra.Command {
 		Long: `serge-net runs a command and has the kernel send it the command's connections:
 it records them to a cassette, and replays them offline. The command needs no
 proxy setting, no code change and no CA installed.`,
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		DisableAutoGenTag: true,
+		SilenceErrors:         true,
+		SilenceUsage:          true,
+		DisableAutoGenTag:     true,
+		DisableFlagsInUseLine: true,
+		Args:                  unknownCommand,
+		RunE:                  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.SetFlagErrorFunc(flagError)
-	root.SuggestionsMinimumDistance = 2
 	root.AddCommand(
 		runCommand(),
 		recordCommand(),
@@ -39,7 +43,25 @@ proxy setting, no code change and no CA installed.`,
 		demoCommand(),
 		versionCommand(),
 	)
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		switch c.Name() {
+		case "help":
+			c.Short = "say more about a command"
+		case "completion":
+			c.Short = "print the completion script of a shell"
+		}
+	}
 	return root
+}
+
+// noArgs refuses arguments.
+func noArgs(c *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return hint(fmt.Errorf("%s takes no %q", c.Name(), args[0]), "serge-net help %s", c.Name())
+	}
+	return nil
 }
 
 // exitCode prints err as a person reads it and returns the code to exit with.
@@ -56,9 +78,10 @@ func exitCode(err error, stderr io.Writer) int {
 	if err == nil {
 		return code
 	}
-	fmt.Fprintf(stderr, "serge-net: error: %s\n", strings.TrimPrefix(err.Error(), "serge-net: "))
+	say := newReport(stderr, false)
+	say.warnf("error: %s", strings.TrimPrefix(err.Error(), "serge-net: "))
 	if h := hintOf(err); h != "" {
-		fmt.Fprintf(stderr, "serge-net: hint: %s\n", h)
+		say.warnf("hint: %s", h)
 	}
 	return code
 }
@@ -72,6 +95,8 @@ func hintOf(err error) string {
 		return ours.hint
 	case errors.As(err, &lanes):
 		return lanes.Hint
+	case errors.Is(err, cassette.ErrName):
+		return "a cassette is named as a file below --cassette-dir is, without its ending: api, login/first"
 	}
 	return ""
 }
@@ -90,17 +115,61 @@ func hint(err error, format string, args ...any) error {
 	return hinted{err, fmt.Sprintf(format, args...)}
 }
 
-// flagError names the flag nearest to one that does not exist.
+// flagError says what is wrong with c's flags, and names the one nearest to one
+// that does not exist.
 func flagError(c *cobra.Command, err error) error {
-	msg := err.Error()
-	_, name, found := strings.Cut(msg, "unknown flag: --")
-	if !found {
-		return hint(err, "serge-net help %s lists its flags", c.Name())
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) {
+		return hintUnlessHinted(valueError(err, ""), "serge-net help %s lists its flags", c.Name())
 	}
-	if near := nearest(name, flagNames(c)); near != "" {
+	if near := nearest(unknown.GetSpecifiedName(), flagNames(c)); near != "" && unknown.GetSpecifiedShortnames() == "" {
 		return hint(err, "did you mean --%s?", near)
 	}
-	return hint(err, "serge-net help %s lists its flags; those of the command to run go after --", c.Name())
+	if strings.Contains(c.Use, "--") {
+		return hint(err, "serge-net help %s lists its flags; those of the command to run go after --", c.Name())
+	}
+	return hint(err, "serge-net help %s lists its flags", c.Name())
+}
+
+// valueError is err, of a flag that was set, told by where the value is from:
+// "" for the command line.
+func valueError(err error, where string) error {
+	var invalid *pflag.InvalidValueError
+	if !errors.As(err, &invalid) {
+		return err
+	}
+	if where == "" {
+		where = "--" + invalid.GetFlag().Name
+	}
+	cause := invalid.Unwrap()
+	if invalid.GetFlag().Value.Type() == "bool" {
+		cause = errors.New("not one of true, false")
+	}
+	return fmt.Errorf("%s: %q is %w", where, invalid.GetValue(), cause)
+}
+
+// hintUnlessHinted adds a hint to err that has none.
+func hintUnlessHinted(err error, format string, args ...any) error {
+	if hintOf(err) != "" {
+		return err
+	}
+	return hint(err, format, args...)
+}
+
+// unknownCommand names the command nearest to one that does not exist.
+func unknownCommand(root *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	err := fmt.Errorf("unknown command %q", args[0])
+	var names []string
+	for _, c := range root.Commands() {
+		names = append(names, c.Name())
+	}
+	if near := nearest(args[0], names); near != "" {
+		return hint(err, "did you mean %s?", near)
+	}
+	return hint(err, "serge-net help lists the commands; to run one of the system's: serge-net run -- %s", shellWords(args))
 }
 
 // version is what the build says of itself; -ldflags "-X main.version=…" sets it.
@@ -110,7 +179,7 @@ func versionCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "version",
 		Short: "print the version",
-		Args:  cobra.NoArgs,
+		Args:  noArgs,
 		Run: func(c *cobra.Command, _ []string) {
 			fmt.Fprintf(c.OutOrStdout(), "serge-net %s %s/%s %s\n", versionName(), runtime.GOOS, runtime.GOARCH, runtime.Version())
 		},

@@ -34,19 +34,27 @@ type runFlags struct {
 	quiet        bool
 }
 
-// register declares the flags on c.
+// registerMode declares on c the flags that record and replay say in words.
+func (f *runFlags) registerMode(c *cobra.Command) {
+	s := c.Flags()
+	s.SortFlags = false
+	s.StringVar(&f.mode, "mode", "auto", "auto replays what is recorded, else records, and never records where CI=true")
+	s.StringVar(&f.cassette, "cassette", "default", "the cassette's `NAME`")
+	choices(c, "mode", "auto", "record", "replay", "new", "passthrough")
+	c.RegisterFlagCompletionFunc("cassette", completeCassettes)
+}
+
+// register declares the other flags on c.
 func (f *runFlags) register(c *cobra.Command) {
 	s := c.Flags()
 	s.SortFlags = false
-	s.StringVar(&f.mode, "mode", "auto", "auto, record, replay, new or passthrough; auto replays what is recorded, else records, and never records where CI=true")
-	s.StringVar(&f.cassette, "cassette", "default", "the cassette's `NAME`")
 	s.StringVar(&f.cassetteDir, "cassette-dir", "./cassettes", "the `DIR` that cassettes are in")
-	s.StringVar(&f.onMiss, "on-miss", "fail", "what a request gets that is not recorded: fail, passthrough or record")
+	s.StringVar(&f.onMiss, "on-miss", "fail", "what a request gets that is not recorded: 501, the real answer, or that and be recorded")
 	s.StringSliceVar(&f.ignoreHeader, "ignore-header", nil, "request headers by `NAME` that never tell requests apart")
 	s.StringSliceVar(&f.ignoreQuery, "ignore-query", nil, "query parameters by `NAME` that never tell requests apart")
-	s.StringVar(&f.repeat, "repeat", "auto", "what a request gets that was served as often as it was recorded: auto, never, last, first or cycle")
-	s.StringVar(&f.shiftDates, "shift-dates", "on", "on or off: move the dates in served headers to today")
-	s.StringVar(&f.backend, "backend", "auto", "how to divert: auto or ebpf")
+	s.StringVar(&f.repeat, "repeat", "auto", "what a request gets that was served as often as it was recorded; auto is last for safe methods, else never")
+	s.StringVar(&f.shiftDates, "shift-dates", "on", "move the dates in served headers to today")
+	s.StringVar(&f.backend, "backend", "auto", "how to divert")
 	s.StringSliceVar(&f.bypass, "bypass", nil, "let `HOST|CIDR` pass untouched and unrecorded")
 	s.StringSliceVar(&f.loopback, "intercept-loopback", nil, "divert these loopback `PORTS` too")
 	s.BoolVar(&f.hermetic, "hermetic", false, "let nothing but loopback leave, in any mode; replay always does")
@@ -56,19 +64,17 @@ func (f *runFlags) register(c *cobra.Command) {
 	s.StringVar(&f.log, "log", "", "write to `FILE` instead of the terminal")
 	s.BoolVarP(&f.verbose, "verbose", "v", false, "say more: every pinned name, every connection")
 	s.BoolVarP(&f.quiet, "quiet", "q", false, "say nothing but what needs attention")
-	choices(c, "mode", "auto", "record", "replay", "new", "passthrough")
 	choices(c, "on-miss", "fail", "passthrough", "record")
 	choices(c, "repeat", "auto", "never", "last", "first", "cycle")
 	choices(c, "shift-dates", "on", "off")
 	choices(c, "backend", "auto", "ebpf")
 	choices(c, "dns", "pin", "real")
-	c.RegisterFlagCompletionFunc("cassette", completeCassettes)
 	c.MarkFlagDirname("cassette-dir")
 	c.MarkFlagFilename("upstream-ca", "pem", "crt")
 }
 
-// choices lets the shell complete c's flag name by words; check holds values to
-// the same.
+// choices holds the values of c's flag name to words, and has the shell complete
+// them.
 func choices(c *cobra.Command, name string, words ...string) {
 	c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
 	f := c.Flags().Lookup(name)
@@ -80,12 +86,25 @@ func runCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "run [flags] -- CMD ARGS…",
 		Short: "record or replay the traffic of CMD and all its descendants",
-		Example: `  serge-net run -- ./gradlew test                  record the first time, replay from then on
+		Long: `run starts CMD and records its traffic, or replays what was recorded. It exits
+with CMD's own code; if that is 0, with 96 if the recording is incomplete, 97 if
+requests missed, 99 if nothing was served. A flag's value can also be set in
+the environment (SERGE_MODE for --mode) and in serge-net.toml.`,
+		Example: `  serge-net run -- ./gradlew test                    record the first time, replay from then on
   serge-net run --mode new --cassette api -- pytest  replay what is recorded, record the rest
-  serge-net run --backend ebpf --log run.log -- make`,
-		Args: needsCommand,
+  serge-net run --log run.log -- make                keep the terminal to make`,
+		Args: func(c *cobra.Command, args []string) error {
+			switch n := c.ArgsLenAtDash(); {
+			case n < 0 && len(args) > 0:
+				return hint(errors.New("no -- before the command"), "serge-net run [flags] -- %s", shellWords(args))
+			case n > 0:
+				return hint(fmt.Errorf("%s stands before --", shellWords(args[:n])), "serge-net run [flags] -- %s", shellWords(args))
+			}
+			return needsCommand(c, args)
+		},
 		RunE: func(c *cobra.Command, argv []string) error { return f.run(c, argv) },
 	}
+	f.registerMode(c)
 	f.register(c)
 	return c
 }
@@ -104,16 +123,22 @@ func namedRun(mode, short string) *cobra.Command {
 	c := &cobra.Command{
 		Use:     mode + " NAME [flags] -- CMD ARGS…",
 		Short:   short,
+		Long:    short + ": the same as\n\n  serge-net run --mode " + mode + " --cassette NAME -- CMD ARGS…",
 		Example: fmt.Sprintf("  serge-net %s login -- curl https://api.example.com/login", mode),
 		Args: func(c *cobra.Command, args []string) error {
-			if n := c.ArgsLenAtDash(); n != 1 && (n >= 0 || len(args) == 0) {
+			switch n := c.ArgsLenAtDash(); {
+			case n == 0, len(args) == 0:
 				return hint(errors.New("no cassette named"), "serge-net %s NAME -- CMD ARGS…", mode)
+			case n < 0 && len(args) > 1:
+				return hint(errors.New("no -- before the command"), "serge-net %s %s -- %s", mode, shellWords(args[:1]), shellWords(args[1:]))
+			case n > 1:
+				return hint(fmt.Errorf("%s stands between the cassette's name and --", shellWords(args[1:n])),
+					"serge-net %s %s -- %s", mode, shellWords(args[:1]), shellWords(args[1:]))
 			}
 			return needsCommand(c, args[1:])
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			c.Flags().Set("mode", mode)
-			c.Flags().Set("cassette", args[0])
+			f.mode, f.cassette = mode, args[0]
 			return f.run(c, args[1:])
 		},
 		ValidArgsFunction: completeCassettes,
@@ -164,10 +189,12 @@ func (f *runFlags) output(stderr io.Writer) (io.WriteCloser, error) {
 	if f.log == "" {
 		return nopCloser{stderr}, nil
 	}
+	before := footprintOf([]string{f.log})
 	file, err := os.OpenFile(f.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
 	if err != nil {
-		return nil, fmt.Errorf("--log: %w", err)
+		return nil, hint(fmt.Errorf("--log: %w", err), "it names a file that can be written, in a directory that is there")
 	}
+	before.own([]string{f.log})
 	return file, nil
 }
 

@@ -3,12 +3,11 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
 	"os"
-	"path/filepath"
-	"strings"
 	"sync"
 	"time"
 
@@ -30,7 +29,12 @@ type runner struct {
 	conf   *dnsstub.Conf // whom to ask for names; nil: as /etc/resolv.conf says
 	stdout *os.File      // the command's; nil: ours
 
+	pass     func(exchange.Origin) bool // what --bypass names; nil: nothing
+	loopback []uint16                   // ports of --intercept-loopback
+	roots    *x509.CertPool             // what origins are trusted by
+
 	store    *cassette.Store
+	before   footprint
 	mode     string // record, replay, new or passthrough: auto is decided
 	cassette *cassette.Cassette
 	recorder *cassette.Recorder // nil: nothing is recorded
@@ -45,19 +49,22 @@ type runner struct {
 }
 
 // run does it all. Its error is an *exit, or that serge-net could not start.
-func (r *runner) run(ctx context.Context) (err error) {
+func (r *runner) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	if err := r.check(); err != nil {
+		return err
+	}
 	if err := r.open(); err != nil {
+		r.abandon()
 		return err
 	}
 	defer r.store.Close()
 	way, err := r.compose()
-	if err != nil {
-		r.abandon()
-		return err
+	if err == nil {
+		err = r.divert(ctx)
 	}
-	if err := r.divert(ctx); err != nil {
+	if err != nil {
 		r.abandon()
 		return err
 	}
@@ -74,85 +81,30 @@ func (r *runner) run(ctx context.Context) (err error) {
 	if err := errors.Join(runErr, closeErr); err != nil {
 		return err
 	}
-	return &exit{Code: code}
+	if status.Err != nil {
+		status.Err = fmt.Errorf("run %s: %w", r.argv[0], status.Err)
+	}
+	return &exit{Code: code, Err: status.Err}
 }
 
-// open opens the cassette directory and decides the mode.
-func (r *runner) open() error {
-	store, err := cassette.Open(r.flags.cassetteDir)
-	if err != nil {
+// check reads what the flags say and what can be wrong with it, before
+// anything is written.
+func (r *runner) check() (err error) {
+	if r.pass, err = bypassed(r.flags.bypass); err != nil {
 		return err
 	}
-	r.store = store
-	r.mode, err = r.decide()
-	if err != nil {
-		store.Close()
-		return err
+	if r.loopback, err = ports(r.flags.loopback); err != nil {
+		return hint(fmt.Errorf("--intercept-loopback: %w", err), "ports are numbers from 1 to 65535, with commas between")
 	}
-	return r.load()
-}
-
-// decide turns mode auto into what it means here: replay what is recorded, and
-// record what is not, but never in CI.
-func (r *runner) decide() (string, error) {
-	if r.flags.mode != "auto" {
-		return r.flags.mode, nil
+	if r.roots, err = certs.UpstreamRoots(r.flags.upstreamCA...); err != nil {
+		return hint(fmt.Errorf("--upstream-ca: %w", err), "it names a file with certificates in PEM")
 	}
-	name := r.flags.cassette
-	c, err := r.store.Load(name)
-	switch {
-	case err == nil && c.Incomplete && !inCI():
-		r.report.warnf("cassette %s is from a recording that did not end well; recording it again", name)
-		return "record", nil
-	case err == nil:
-		return "replay", nil
-	case !errors.Is(err, os.ErrNotExist):
-		return "", err
-	case inCI():
-		return "", hint(fmt.Errorf("no cassette %s, and CI=true never records", r.store.Path(name)),
-			"record it where the network is and commit it: serge-net record %s -- %s", name, strings.Join(r.argv, " "))
-	}
-	return "record", nil
-}
-
-// inCI tells whether this is a CI job, as all CI systems say it.
-func inCI() bool {
-	v := os.Getenv("CI")
-	return v != "" && v != "false" && v != "0"
-}
-
-// load opens what the mode reads and writes.
-func (r *runner) load() error {
-	name := r.flags.cassette
-	var err error
-	if r.mode == "replay" || r.mode == "new" {
-		r.cassette, err = r.store.Load(name)
-		if err != nil && (r.mode == "replay" || !errors.Is(err, os.ErrNotExist)) {
-			if errors.Is(err, os.ErrNotExist) {
-				err = hint(fmt.Errorf("no cassette %s", r.store.Path(name)), "record it first: serge-net record %s -- %s", name, strings.Join(r.argv, " "))
-			}
-			return err
-		}
-	}
-	if r.cassette == nil {
-		r.cassette = &cassette.Cassette{Name: name}
-	}
-	records := r.mode == "record" || r.mode == "new" || r.flags.onMiss == "record" && r.mode == "replay"
-	if records {
-		r.recorder, err = r.store.Record(name, cassette.RecordOptions{
-			With:   "serge-net " + versionName(),
-			Append: r.mode != "record",
-		})
-	}
-	return err
+	return nil
 }
 
 // compose makes the one way that connections of this run go.
 func (r *runner) compose() (mitm.Way, error) {
-	pass, err := bypassed(r.flags.bypass)
-	if err != nil {
-		return nil, err
-	}
+	var err error
 	if r.ca, err = certs.NewCA(); err != nil {
 		return nil, err
 	}
@@ -161,10 +113,7 @@ func (r *runner) compose() (mitm.Way, error) {
 	if err != nil {
 		return nil, err
 	}
-	upstream, err := r.upstream(proxies)
-	if err != nil {
-		return nil, err
-	}
+	upstream := r.upstream(proxies)
 	server := mitm.NewServer(r.ca.Leaf, false)
 	tell := mitm.Tell{Trouble: r.report.trouble, Miss: r.report.miss}
 	record := mitm.Record{Server: server, Upstream: upstream, Tell: tell}
@@ -172,10 +121,10 @@ func (r *runner) compose() (mitm.Way, error) {
 		record.Watcher = r.recorder
 	}
 	way := r.way(record)
-	if pass == nil {
+	if r.pass == nil {
 		return way, nil
 	}
-	return &mitm.Bypass{Match: pass, Upstream: upstream, Tell: tell, Else: way}, nil
+	return &mitm.Bypass{Match: r.pass, Upstream: upstream, Tell: tell, Else: way}, nil
 }
 
 // way is that of the mode.
@@ -230,19 +179,15 @@ func (r *runner) trust(env []string, mounts bool) (*certs.Plan, error) {
 }
 
 // upstream is our way to the origins.
-func (r *runner) upstream(proxies *proxySettings) (*mitm.Upstream, error) {
-	roots, err := certs.UpstreamRoots(r.flags.upstreamCA...)
-	if err != nil {
-		return nil, err
-	}
+func (r *runner) upstream(proxies *proxySettings) *mitm.Upstream {
 	if proxies != nil {
 		r.report.sayf("the command's %s is used for the way to the origins", proxies.names())
 	}
-	u := &mitm.Upstream{Roots: roots, Insecure: r.flags.insecure, Proxy: proxies.config(), Sessions: tls.NewLRUClientSessionCache(0)}
+	u := &mitm.Upstream{Roots: r.roots, Insecure: r.flags.insecure, Proxy: proxies.config(), Sessions: tls.NewLRUClientSessionCache(0)}
 	if r.conf != nil {
 		u.Dialer.Resolver = &net.Resolver{PreferGo: true, Dial: r.dialResolver}
 	}
-	return u, nil
+	return u
 }
 
 // dialResolver connects to the run's own name server.
@@ -261,11 +206,8 @@ func (r *runner) divert(ctx context.Context) error {
 	conf := resolvers("/etc/resolv.conf")
 	target := redirect.Target{
 		Hermetic: r.hermetic(),
+		Loopback: r.loopback,
 		Init:     []string{initArg},
-	}
-	var err error
-	if target.Loopback, err = ports(r.flags.loopback); err != nil {
-		return hint(fmt.Errorf("--intercept-loopback: %w", err), "ports are numbers from 1 to 65535, with commas between")
 	}
 	for _, s := range conf.Servers {
 		target.Resolvers = append(target.Resolvers, s.Addr())
@@ -273,6 +215,7 @@ func (r *runner) divert(ctx context.Context) error {
 	for _, m := range r.plan.Mounts {
 		target.Mounts = append(target.Mounts, redirect.Mount(m))
 	}
+	var err error
 	if r.lane, err = redirect.Start(ctx, target); err != nil {
 		return err
 	}
@@ -284,7 +227,10 @@ func (r *runner) divert(ctx context.Context) error {
 	if r.conf != nil {
 		conf = *r.conf
 	}
-	return r.names(conf)
+	if err := r.names(conf); err != nil {
+		return errors.Join(err, r.lane.Close())
+	}
+	return nil
 }
 
 // resolvers is what the file at path says of the host's name servers. Without
@@ -390,30 +336,3 @@ func (r *runner) command(ctx context.Context) (redirect.ExitStatus, error) {
 	}
 	return p.Wait()
 }
-
-// abandon undoes what open and compose did, when the run cannot start.
-func (r *runner) abandon() {
-	if r.plan != nil {
-		r.plan.Close()
-	}
-	if r.recorder != nil {
-		r.recorder.Close(false)
-	}
-	r.store.Close()
-}
-
-// started writes the start line.
-func (r *runner) started() {
-	name := r.flags.cassette
-	switch {
-	case r.mode == "passthrough":
-		r.report.sayf("passthrough by %s", r.lane.Lane())
-	case r.mode == "record":
-		r.report.sayf("record %s by %s", name, r.lane.Lane())
-	default:
-		r.report.sayf("%s %s (%d interactions) by %s", r.mode, name, len(r.cassette.Interactions), r.lane.Lane())
-	}
-}
-
-// cassettePath is where the cassette is, as a person would name it.
-func (r *runner) cassettePath() string { return filepath.Clean(r.store.Path(r.flags.cassette)) }

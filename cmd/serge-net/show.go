@@ -1,8 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
@@ -19,48 +22,61 @@ func showCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "show NAME [ID]",
 		Short: "show what a cassette holds, or one interaction of it",
-		Args:  cobra.RangeArgs(1, 2),
-		RunE: withConfig(func(c *cobra.Command, args []string) error {
-			store, err := cassette.Open(dir)
-			if err != nil {
-				return err
+		Args: func(c *cobra.Command, args []string) error {
+			switch {
+			case len(args) == 0:
+				return hint(errors.New("no cassette named"), "serge-net list shows what there is; then serge-net %s", c.Use)
+			case len(args) > 2:
+				return hint(fmt.Errorf("show takes no %q", args[2]), "serge-net %s", c.Use)
 			}
-			defer store.Close()
-			tape, err := store.Load(args[0])
-			if err != nil {
-				return err
-			}
-			if len(args) == 1 {
-				return printCassette(c.OutOrStdout(), tape)
-			}
-			i := tape.Interaction(args[1])
-			if i == nil {
-				var ids []string
-				for _, k := range tape.Interactions {
-					ids = append(ids, k.ID)
-				}
-				err := fmt.Errorf("cassette %s has no interaction %q", args[0], args[1])
-				if near := nearest(args[1], ids); near != "" {
-					return hint(err, "did you mean %s?", near)
-				}
-				return hint(err, "serge-net show %s lists them", args[0])
-			}
-			return printInteraction(c.OutOrStdout(), i)
-		}),
+			return nil
+		},
+		RunE:              withConfig(func(c *cobra.Command, args []string) error { return show(c.OutOrStdout(), dir, args) }),
 		ValidArgsFunction: completeCassettes,
 	}
 	c.Flags().StringVar(&dir, "cassette-dir", "./cassettes", "the `DIR` that cassettes are in")
 	return c
 }
 
+// show prints the cassette args[0] of dir, or the interaction args[1] of it.
+func show(w io.Writer, dir string, args []string) error {
+	store, err := cassette.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	tape, err := store.Load(args[0])
+	if errors.Is(err, fs.ErrNotExist) {
+		return noCassette(store, args[0], "serge-net list shows what there is")
+	}
+	if err != nil {
+		return err
+	}
+	if len(args) == 1 {
+		return printCassette(w, tape)
+	}
+	if i := tape.Interaction(args[1]); i != nil {
+		return printInteraction(w, i)
+	}
+	var ids []string
+	for _, k := range tape.Interactions {
+		ids = append(ids, k.ID)
+	}
+	err = fmt.Errorf("cassette %s has no interaction %q", args[0], args[1])
+	if near := nearest(args[1], ids); near != "" {
+		return hint(err, "did you mean %s?", near)
+	}
+	return hint(err, "serge-net show %s lists them", args[0])
+}
+
 // printCassette writes a line for each interaction.
 func printCassette(w io.Writer, c *cassette.Cassette) error {
-	fmt.Fprintf(w, "%s: %d interactions, recorded %s with %s\n", c.Name, len(c.Interactions), c.RecordedAt.Format("2006-01-02 15:04:05Z"), c.RecordedWith)
+	fmt.Fprintf(w, "%s: %s, recorded %s with %s\n", c.Name, interactions(len(c.Interactions)), c.RecordedAt.Format("2006-01-02 15:04:05Z"), c.RecordedWith)
 	if c.Incomplete {
 		fmt.Fprintln(w, "incomplete: the recording was cut off, or its command failed")
 	}
 	for _, i := range c.Interactions {
-		fmt.Fprintf(w, "%4d  %-28s %s\n", i.Seq, i.ID, i.Line())
+		fmt.Fprintf(w, "%4d  %-28s %s\n", i.Seq, i.ID, exchange.Visible(i.Line()))
 	}
 	for _, d := range c.DNS {
 		fmt.Fprintf(w, "      dns %s %s -> %s\n", d.Name, d.Type, d.Rcode)
@@ -100,7 +116,7 @@ func printInteraction(w io.Writer, i *cassette.Interaction) error {
 // printFields writes fields, a line each.
 func printFields(w io.Writer, fields []exchange.Field) {
 	for _, f := range fields {
-		fmt.Fprintf(w, "%s: %s\n", f.Name, f.Value)
+		fmt.Fprintf(w, "%s: %s\n", exchange.Visible(f.Name), exchange.Visible(f.Value))
 	}
 }
 
@@ -114,20 +130,49 @@ func printBody(w io.Writer, b cassette.Body) error {
 	defer r.Close()
 	start := make([]byte, shownBody)
 	n, err := io.ReadFull(r, start)
+	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		return err
+	}
 	if n == 0 {
 		return nil
 	}
+	text := start[:n]
+	if b.Size > int64(n) {
+		text = wholeRunes(text)
+	}
 	fmt.Fprintln(w)
-	if !utf8.Valid(start[:n]) {
+	if !utf8.Valid(text) {
 		_, err := fmt.Fprintf(w, "(%d bytes that are no text)\n", b.Size)
 		return err
 	}
-	w.Write(start[:n])
-	if start[n-1] != '\n' {
-		fmt.Fprintln(w)
-	}
-	if err == nil {
-		fmt.Fprintf(w, "(the first %d of %d bytes)\n", n, b.Size)
+	printText(w, string(text))
+	if b.Size > int64(n) {
+		fmt.Fprintf(w, "(the first %d of %d bytes)\n", len(text), b.Size)
 	}
 	return nil
+}
+
+// wholeRunes is b without the start of a rune that it was cut in.
+func wholeRunes(b []byte) []byte {
+	for i := len(b) - 1; i >= 0 && i > len(b)-utf8.UTFMax; i-- {
+		if utf8.RuneStart(b[i]) {
+			if !utf8.FullRune(b[i:]) {
+				return b[:i]
+			}
+			break
+		}
+	}
+	return b
+}
+
+// printText writes s, which ends in a line end then, such that it drives no
+// terminal.
+func printText(w io.Writer, s string) {
+	for line := range strings.Lines(s) {
+		parts := strings.Split(strings.TrimRight(line, "\r\n"), "\t")
+		for i, p := range parts {
+			parts[i] = exchange.Visible(p)
+		}
+		fmt.Fprintln(w, strings.Join(parts, "\t"))
+	}
 }

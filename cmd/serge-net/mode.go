@@ -1,0 +1,150 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/serge-net/serge-net/cassette"
+)
+
+// open opens the cassette directory, saves what a killed recorder left in it,
+// decides the mode, and opens what that reads and writes.
+func (r *runner) open() error {
+	r.mode = r.flags.mode
+	r.cassette = &cassette.Cassette{Name: r.flags.cassette}
+	store, err := cassette.Open(r.flags.cassetteDir)
+	if err != nil {
+		return hint(err, "--cassette-dir names a directory, which the first recording makes")
+	}
+	r.store = store
+	if r.mode == "passthrough" {
+		return nil
+	}
+	r.before = footprintOf(r.paths())
+	if err := r.recover(); err != nil {
+		return err
+	}
+	if err := r.load(); err != nil {
+		return err
+	}
+	if r.mode == "replay" && r.flags.onMiss != "record" {
+		return nil
+	}
+	r.recorder, err = r.store.Record(r.flags.cassette, cassette.RecordOptions{
+		With:   "serge-net " + versionName(),
+		Append: r.mode != "record",
+	})
+	return err
+}
+
+// recover makes a cassette of what a recorder that was killed left behind. One
+// that is still at work keeps its own.
+func (r *runner) recover() error {
+	name := r.flags.cassette
+	sum, was, err := r.store.Recover(name)
+	switch {
+	case errors.Is(err, cassette.ErrBusy):
+		return nil // Record refuses; a replay of the old cassette may go on
+	case err != nil:
+		return err
+	case was && sum.Changed:
+		r.report.warnf("a recording of %s was cut off; recovered %d interactions to %s", name, sum.Interactions, filepath.Clean(sum.Path))
+	case was:
+		r.report.warnf("a recording of %s was cut off before anything new was recorded", name)
+	}
+	return nil
+}
+
+// load reads the cassette and turns mode auto into what it means here: replay
+// what is recorded, and record what is not, but never in CI.
+func (r *runner) load() error {
+	name, auto := r.flags.cassette, r.mode == "auto"
+	if r.mode == "record" {
+		return nil
+	}
+	c, err := r.store.Load(name)
+	switch {
+	case err == nil && auto && c.Incomplete && !inCI():
+		r.report.warnf("cassette %s is from a recording that did not end well; recording it again", name)
+		r.mode = "record"
+		return nil
+	case err == nil:
+		r.cassette = c
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	case auto && inCI():
+		return hint(fmt.Errorf("no cassette %s, and CI=true never records", r.cassettePath()),
+			"record it where the network is and commit it: serge-net record %s -- %s", name, shellWords(r.argv))
+	case r.mode == "replay":
+		return noCassette(r.store, name, fmt.Sprintf("record it first: serge-net record %s -- %s", name, shellWords(r.argv)))
+	case auto:
+		r.mode = "record"
+		return nil
+	}
+	if auto {
+		r.mode = "replay"
+	}
+	return nil
+}
+
+// noCassette says that store has none called name, and names the nearest, or
+// else what to do.
+func noCassette(store *cassette.Store, name, what string) error {
+	missing := fmt.Errorf("no cassette %s", filepath.Clean(store.Path(name)))
+	entries, err := store.List()
+	var names []string
+	for _, e := range entries {
+		names = append(names, e.Name)
+	}
+	if near := nearest(name, names); err == nil && near != "" {
+		return hint(missing, "did you mean %s? serge-net list shows what there is", near)
+	}
+	return hint(missing, "%s", what)
+}
+
+// inCI tells whether this is a CI job, as all CI systems say it.
+func inCI() bool {
+	v := os.Getenv("CI")
+	return v != "" && v != "false" && v != "0"
+}
+
+// cassettePath is where the cassette is, as a person would name it.
+func (r *runner) cassettePath() string { return filepath.Clean(r.store.Path(r.flags.cassette)) }
+
+// abandon undoes what open and compose did, when the run cannot start.
+func (r *runner) abandon() {
+	if r.plan != nil {
+		r.plan.Close()
+	}
+	if r.recorder != nil {
+		r.recorder.Close(false)
+	}
+	if r.store != nil {
+		r.before.removeEmpty(r.paths())
+		r.store.Close()
+	}
+}
+
+// started writes the start line.
+func (r *runner) started() {
+	name := r.flags.cassette
+	switch r.mode {
+	case "passthrough":
+		r.report.sayf("passthrough by %s", r.lane.Lane())
+	case "record":
+		r.report.sayf("record %s by %s", name, r.lane.Lane())
+	default:
+		r.report.sayf("%s %s (%s) by %s", r.mode, name, interactions(len(r.cassette.Interactions)), r.lane.Lane())
+	}
+}
+
+// interactions is a number of them in words.
+func interactions(n int) string {
+	if n == 1 {
+		return "1 interaction"
+	}
+	return fmt.Sprintf("%d interactions", n)
+}
