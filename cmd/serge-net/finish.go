@@ -90,7 +90,7 @@ func (r *runner) replayed(escapes []redirect.Escape) (missed int, unserved bool)
 		s.assumptions = append(s.assumptions, fmt.Sprintf("%s %s  ambiguous: %s", a.Method, a.URL, a.Evidence))
 	}
 	r.report.end(s, time.Since(r.start))
-	unserved = r.mode == "replay" && t.Exact+t.Assumed == 0 && missed == 0 && len(r.cassette.Interactions) > 0
+	unserved = r.mode == "replay" && t.Exact+t.Assumed+t.Missed == 0 && len(r.cassette.Interactions) > 0
 	if unserved {
 		r.report.warnf("nothing was served, though %s holds %s: did the command reach the network at all?",
 			r.cassettePath(), interactions(len(r.cassette.Interactions)))
