@@ -64,7 +64,7 @@ func (s *Store) compact(t *tape, name string, exact, incomplete bool) (Summary, 
 		return sum, err
 	}
 	sum.Recorded = len(news)
-	if len(news)+len(t.dns) == 0 {
+	if len(news)+len(t.dns)+len(t.pins) == 0 {
 		if old != nil {
 			sum.Interactions = len(old.Interactions)
 		}

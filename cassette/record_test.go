@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -159,6 +160,30 @@ func TestRecordBusy(t *testing.T) {
 	}
 	if _, err := r.Open(origin()); !errors.Is(err, ErrClosed) {
 		t.Errorf("Open() after Close() = %v; want ErrClosed", err)
+	}
+}
+
+// TestRecordNames keeps what a command only looked up: a replay is to say the
+// same addresses of the same families.
+func TestRecordNames(t *testing.T) {
+	s, _ := newStore(t)
+	r, err := s.Record("names", RecordOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Pin{Name: "api.example.com", V4: netip.MustParseAddr("198.18.0.7"), V6: netip.MustParseAddr("fd5e:7267::c612:7")}
+	if err := r.Pin(want); err != nil {
+		t.Fatal(err)
+	}
+	if sum, err := r.Close(false); err != nil || !sum.Changed {
+		t.Fatalf("Close() = %+v, %v; want a cassette", sum, err)
+	}
+	c, err := s.Load("names")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]Pin{want}, c.Pins, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); d != "" {
+		t.Error(d)
 	}
 }
 
