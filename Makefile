@@ -10,7 +10,7 @@ BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(V
 # detector, and the clang that the committed eBPF objects were made with.
 DEMO_PACKAGES := curl ca-certificates
 TEST_PACKAGES := $(DEMO_PACKAGES) gcc libc6-dev clang llvm libbpf-dev nginx-light wget \
-	python3 python3-requests nodejs default-jdk-headless openssl nghttp2-client tmux musl-tools procps
+	python3 python3-requests nodejs default-jdk-headless openssl nghttp2-client tmux musl-tools procps bind9-dnsutils util-linux
 BENCH_PACKAGES := $(TEST_PACKAGES) wrk hyperfine
 
 # Packages that touch no kernel: they run as anybody, with the race detector.
