@@ -145,6 +145,7 @@ func (p *planner) added(name, path string) string {
 	for _, err := range faults {
 		p.note("%v", err)
 	}
+	p.adds.addDER(theirs.ders)
 	file := strings.ToLower(strings.ReplaceAll(name, "_", "-")) + ".pem"
 	return p.place(file, joined(theirs.text, p.CA))
 }

@@ -77,6 +77,7 @@ type planner struct {
 	read    map[string]bool // the files and directories that roots is from
 	roots   bundle          // the system's, then Extra
 	extra   int             // where Extra begins in roots.text
+	adds    bundle          // what variables of the adding kind name, the rest of Extra
 	notes   []string
 	mounts  []Mount
 	files   []Mount // to be written, without a mount
@@ -109,7 +110,7 @@ func NewPlan(cfg PlanConfig) (*Plan, error) {
 		p.bindLoose()
 		p.bindPython()
 	}
-	plan := &Plan{Mounts: p.mounts, Env: p.env, Extra: p.roots.text[p.extra:], Notes: p.notes}
+	plan := &Plan{Mounts: p.mounts, Env: p.env, Extra: joined(p.roots.text[p.extra:], p.adds.text), Notes: p.notes}
 	if len(p.files) > 0 {
 		plan.dir = p.Dir
 		if err := write(p.Dir, p.files); err != nil {

@@ -170,17 +170,21 @@ func TestPlanVariables(t *testing.T) {
 			if got := readBy(t, p, "SSL_CERT_FILE"); got != tt.roots+string(ca.PEM()) {
 				t.Errorf("SSL_CERT_FILE has %q; want %q and our CA", got, tt.roots)
 			}
-			if want := strings.TrimPrefix(tt.roots, system); string(p.Extra) != want {
+			want := strings.TrimPrefix(tt.roots, system)
+			if name == "NODE_EXTRA_CA_CERTS" || name == "DENO_CERT" {
+				want += fs[was]
+			}
+			if string(p.Extra) != want {
 				t.Errorf("Extra = %q; want %q", p.Extra, want)
 			}
 			if d := cmp.Diff(tt.notes, p.Notes); d != "" {
 				t.Errorf("notes (-want +got):\n%s", d)
 			}
-			want := append([]string{"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", "NODE_EXTRA_CA_CERTS"}, tt.change...)
+			always := append([]string{"SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", "NODE_EXTRA_CA_CERTS"}, tt.change...)
 			for _, kv := range p.Env {
 				k, v, _ := strings.Cut(kv, "=")
 				ours := strings.Contains(v, "/serge-net/")
-				if ours != slices.Contains(want, k) {
+				if ours != slices.Contains(always, k) {
 					t.Errorf("%s: ours is %t", kv, ours)
 				}
 			}
