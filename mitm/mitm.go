@@ -12,9 +12,7 @@ package mitm
 import (
 	"context"
 	"crypto/tls"
-	"errors"
 	"net"
-	"reflect"
 	"time"
 
 	"github.com/serge-net/serge-net/exchange"
@@ -109,31 +107,4 @@ func closeWrite(c net.Conn) {
 func shut(c net.Conn) {
 	c.SetWriteDeadline(time.Now().Add(time.Second))
 	c.Close()
-}
-
-// The alerts by which a client says that it does not accept a certificate
-// (RFC 8446 section 6.2).
-const (
-	alertBadCertificate     = 42
-	alertCertificateUnknown = 46
-	alertUnknownCA          = 48
-)
-
-// rejected tells whether a server's handshake failed because the client would
-// not have the certificate. crypto/tls does not export the type of a received
-// alert, so its number is read through reflection.
-func rejected(err error) bool {
-	var op *net.OpError
-	if !errors.As(err, &op) || op.Op != "remote error" {
-		return false
-	}
-	v := reflect.ValueOf(op.Err)
-	if v.Kind() != reflect.Uint8 {
-		return false
-	}
-	switch v.Uint() {
-	case alertBadCertificate, alertCertificateUnknown, alertUnknownCA:
-		return true
-	}
-	return false
 }

@@ -78,7 +78,7 @@ func (r *Replay) hears(c *peeked, o exchange.Origin) (Protocol, bool) {
 }
 
 // accept ends TLS as the origin did when it was recorded.
-func (r *Replay) accept(ctx context.Context, c net.Conn, o *exchange.Origin) (*tls.Conn, error) {
+func (r *Replay) accept(ctx context.Context, c *peeked, o *exchange.Origin) (*tls.Conn, error) {
 	t, err := r.Server.accept(ctx, c, func(hello *tls.ClientHelloInfo) (shown, error) {
 		return offered(r.Player, o, hello), nil
 	})

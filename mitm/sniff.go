@@ -62,6 +62,7 @@ func Sniff(b []byte) Protocol {
 type peeked struct {
 	net.Conn
 	ahead []byte
+	tail  [alertLen]byte // the last bytes that Read gave
 }
 
 // peek returns c as one that can be peeked, c itself if it is one.
@@ -77,9 +78,19 @@ func (p *peeked) Read(b []byte) (int, error) {
 	if len(p.ahead) > 0 {
 		n := copy(b, p.ahead)
 		p.ahead = p.ahead[n:]
+		p.remember(b[:n])
 		return n, nil
 	}
-	return p.Conn.Read(b)
+	n, err := p.Conn.Read(b)
+	p.remember(b[:n])
+	return n, err
+}
+
+// remember keeps the end of what was read.
+func (p *peeked) remember(b []byte) {
+	b = b[max(0, len(b)-alertLen):]
+	copy(p.tail[:], p.tail[len(b):])
+	copy(p.tail[alertLen-len(b):], b)
 }
 
 // CloseWrite half-closes the connection below.

@@ -5,7 +5,6 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"fmt"
-	"net"
 	"slices"
 	"time"
 )
@@ -40,7 +39,7 @@ type shown struct {
 // accept ends TLS on c. choose is asked, with the client's hello, what to show,
 // and may take its time; its error ends the handshake with an alert and is
 // returned.
-func (s *Server) accept(ctx context.Context, c net.Conn, choose func(*tls.ClientHelloInfo) (shown, error)) (*tls.Conn, error) {
+func (s *Server) accept(ctx context.Context, c *peeked, choose func(*tls.ClientHelloInfo) (shown, error)) (*tls.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
 	t := tls.Server(c, &tls.Config{GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
@@ -51,6 +50,9 @@ func (s *Server) accept(ctx context.Context, c net.Conn, choose func(*tls.Client
 		return s.config(hello, show)
 	}})
 	if err := t.HandshakeContext(ctx); err != nil {
+		if a, ok := c.plainAlert(); ok {
+			err = fmt.Errorf("remote error: %w", a)
+		}
 		return nil, fmt.Errorf("TLS with the client: %w", err)
 	}
 	return t, nil

@@ -1,0 +1,52 @@
+package mitm
+
+import (
+	"crypto/tls"
+	"errors"
+	"net"
+	"reflect"
+)
+
+// The alerts by which a client says that it does not accept a certificate
+// (RFC 8446 section 6.2).
+const (
+	alertBadCertificate     = 42
+	alertCertificateUnknown = 46
+	alertUnknownCA          = 48
+)
+
+// alertLen is the size of a TLS record with an alert that is not encrypted.
+const alertLen = 7
+
+// plainAlert is the alert that the client sent last, if it did not encrypt it.
+// OpenSSL's client does not encrypt the one about a certificate in TLS 1.3: it
+// has not changed its keys by then. crypto/tls takes that for a bad record, and
+// the reason would be lost.
+func (p *peeked) plainAlert() (tls.AlertError, bool) {
+	t := p.tail
+	if t[0] != 21 || t[1] != 3 || t[3] != 0 || t[4] != 2 || t[5] != 1 && t[5] != 2 {
+		return 0, false
+	}
+	return tls.AlertError(t[6]), true
+}
+
+// rejected tells whether a server's handshake failed because the client would
+// not have the certificate. crypto/tls does not export the type of an alert
+// that it received itself, so its number is read through reflection.
+func rejected(err error) bool {
+	var plain tls.AlertError
+	if errors.As(err, &plain) {
+		return aboutCertificate(uint64(plain))
+	}
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Op != "remote error" {
+		return false
+	}
+	v := reflect.ValueOf(op.Err)
+	return v.Kind() == reflect.Uint8 && aboutCertificate(v.Uint())
+}
+
+// aboutCertificate tells whether an alert says that a certificate is not accepted.
+func aboutCertificate(alert uint64) bool {
+	return alert == alertBadCertificate || alert == alertCertificateUnknown || alert == alertUnknownCA
+}
