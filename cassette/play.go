@@ -123,7 +123,7 @@ func (y *play) form(l *live) (form, error) {
 // for leave to send its body, or offers to upgrade.
 func (y *play) early(l *live, answer func(exchange.Event) error) error {
 	_, upgrade := exchange.Get(l.req.Fields, "upgrade")
-	if expect == "" && !upgrade && l.req.Method != "CONNECT" {
+	if !expects(&l.req) && !upgrade && l.req.Method != "CONNECT" {
 		return nil
 	}
 	f := y.p.rules.formOf(&l.req, [32]byte{})

@@ -8,6 +8,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/serge-net/serge-net/certs"
 	"github.com/serge-net/serge-net/exchange"
 	"github.com/serge-net/serge-net/mitm"
 )
@@ -83,7 +84,7 @@ func (r *report) trouble(t mitm.Trouble) {
 	case mitm.Unreachable:
 		r.once(fmt.Sprintf("origin: %s: %v", host, t.Err))
 	case mitm.Untrusted:
-		r.once(fmt.Sprintf("origin: %s: %v\n  the client was refused too; to trust its CA: --upstream-ca FILE; to trust anybody: --upstream-insecure", host, t.Err))
+		r.once(fmt.Sprintf("origin: %s: %v\n  the client was refused too; to trust its CA: --upstream-ca FILE; to trust anybody: --upstream-insecure", host, certs.Explain(t.Err, t.Origin.Host())))
 	case mitm.Rejected:
 		r.once(fmt.Sprintf("rejected: %s does not trust serge-net's certificate for %s: %v\n  to let it pass unrecorded: --bypass %s", callerName(t.Origin.Caller), host, t.Err, t.Origin.Host()))
 	case mitm.Opaque:

@@ -180,6 +180,7 @@ func (r *runner) trust(env []string, mounts bool) (*certs.Plan, error) {
 
 // upstream is our way to the origins.
 func (r *runner) upstream(proxies *proxySettings) *mitm.Upstream {
+	r.roots.AppendCertsFromPEM(r.plan.Extra) // whom the command trusts, we do
 	if proxies != nil {
 		r.report.sayf("the command's %s is used for the way to the origins", proxies.names())
 	}
