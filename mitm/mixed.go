@@ -29,12 +29,25 @@ type Mixed struct {
 // Handle implements Way.
 func (m *Mixed) Handle(ctx context.Context, client net.Conn, o exchange.Origin) {
 	stop := context.AfterFunc(ctx, func() { client.Close() })
-	c := peek(client)
+	m.stream(ctx, peek(client), o, stop)
+}
+
+// stream goes on with what the client shows that it speaks. heard is called
+// when it has.
+func (m *Mixed) stream(ctx context.Context, c *peeked, o exchange.Origin, heard func() bool) {
 	p, err := m.hears(c)
-	stop()
+	heard()
 	switch {
 	case err != nil:
 		shut(c)
+	case p == ProtoHTTP1 && connecting(c.ahead):
+		inner, err := tunnelled(c, o)
+		if err != nil {
+			reset(c)
+			m.Tell.trouble(Opaque, o, err)
+			return
+		}
+		m.stream(ctx, c, inner, heard)
 	case p == ProtoTLS:
 		m.secure(ctx, c, o)
 	case p == ProtoHTTP1 || p == ProtoHTTP2:

@@ -29,20 +29,25 @@ func (r *Record) Handle(ctx context.Context, client net.Conn, o exchange.Origin)
 		r.Tell.trouble(Unreachable, o, err)
 		return
 	}
-	c, s := peek(client), peek(server)
+	r.stream(ctx, peek(client), peek(server), o)
+}
+
+// stream goes on with what the connection shows that it carries.
+func (r *Record) stream(ctx context.Context, c, s *peeked, o exchange.Origin) {
 	stop := context.AfterFunc(ctx, func() { c.Close(); s.Close() })
 	p, err := sniff(c, s)
 	stop()
-	if err != nil { // the client left without a word
+	switch {
+	case err != nil: // the client left without a word
 		c.Close()
 		s.Close()
-		return
-	}
-	if p == ProtoTLS {
+	case p == ProtoTLS:
 		r.secure(ctx, c, s, o)
-		return
+	case p == ProtoHTTP1 && connecting(c.ahead):
+		r.tunnel(ctx, c, s, o)
+	default:
+		r.pass(ctx, c, s, o, p)
 	}
-	r.pass(ctx, c, s, o, p)
 }
 
 // secure ends TLS on both sides, the origin's handshake inside the client's, so
@@ -106,13 +111,9 @@ func (r *Record) pass(ctx context.Context, client, server net.Conn, o exchange.O
 
 // tapped is the tap for what o speaks.
 func (r *Record) tapped(o exchange.Origin, p Protocol) *tap {
-	scheme := "http"
-	if o.TLS {
-		scheme = "https"
-	}
 	switch p {
 	case ProtoHTTP1:
-		return newTap(r.Watcher, http1.NewDecoder(scheme), o, r.Tell)
+		return newTap(r.Watcher, http1.NewDecoder(schemeOf(o)), o, r.Tell)
 	case ProtoHTTP2:
 		return newTap(r.Watcher, http2.NewDecoder(), o, r.Tell)
 	}

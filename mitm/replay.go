@@ -2,13 +2,12 @@ package mitm
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net"
 	"os"
 	"time"
-
-	"crypto/tls"
 
 	"github.com/serge-net/serge-net/exchange"
 	"github.com/serge-net/serge-net/mitm/http2"
@@ -31,15 +30,31 @@ type Replay struct {
 func (r *Replay) Handle(ctx context.Context, client net.Conn, o exchange.Origin) {
 	stop := context.AfterFunc(ctx, func() { client.Close() })
 	defer stop()
-	c := peek(client)
+	r.stream(ctx, peek(client), o)
+}
+
+// stream goes on with what the client shows that it speaks.
+func (r *Replay) stream(ctx context.Context, c *peeked, o exchange.Origin) {
 	p, ok := r.hears(c, o)
-	if !ok {
-		return
-	}
-	if p != ProtoTLS {
+	switch {
+	case !ok:
+	case p == ProtoTLS:
+		r.secure(ctx, c, o)
+	case p == ProtoHTTP1 && connecting(c.ahead):
+		inner, err := tunnelled(c, o)
+		if err != nil {
+			reset(c)
+			r.Tell.missed(o, err.Error())
+			return
+		}
+		r.stream(ctx, c, inner)
+	default:
 		r.play(ctx, c, o, p)
-		return
 	}
+}
+
+// secure ends TLS and goes on with what is inside.
+func (r *Replay) secure(ctx context.Context, c *peeked, o exchange.Origin) {
 	t, err := r.accept(ctx, c, &o)
 	if err != nil {
 		c.Close()
@@ -53,8 +68,7 @@ func (r *Replay) Handle(ctx context.Context, client net.Conn, o exchange.Origin)
 		return
 	}
 	inner := peek(t)
-	p, ok = r.hears(inner, o)
-	if ok {
+	if p, ok := r.hears(inner, o); ok {
 		r.play(ctx, inner, o, p)
 	}
 }

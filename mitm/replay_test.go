@@ -218,7 +218,7 @@ func TestMixed(t *testing.T) {
 						want = "hello"
 					}
 					if proto != c.want || body != want {
-						t.Errorf("%s: got %s %q; want %s %q; trouble %v", path, proto, body, c.want, want, l.trouble)
+						t.Errorf("%s: got %s %q; want %s %q; trouble %v", path, proto, body, c.want, want, l.all())
 					}
 				}
 				big := strings.Repeat("x", 3*spoolMemory)

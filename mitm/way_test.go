@@ -102,6 +102,13 @@ func (l *told) causes() []Cause {
 	return all
 }
 
+// all is what trouble was told so far.
+func (l *told) all() []Trouble {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.trouble)
+}
+
 // missed is how many misses were told.
 func (l *told) missed() int {
 	l.mu.Lock()
