@@ -1,12 +1,15 @@
 package redirect
 
 import (
+	"bytes"
 	"encoding/gob"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
@@ -14,7 +17,7 @@ import (
 // The descriptors that init is born with, after the standard three.
 const (
 	controlFD = 3 + iota // SOCK_SEQPACKET, one message a packet
-	planFD               // a plan, gob
+	planFD               // a plan, see plan.seal
 	parentFD             // pidfd of the process that started init
 	linksFD              // see holdLinks
 )
@@ -27,6 +30,60 @@ type plan struct {
 	Outside string // the directory above
 	Probe   string
 	Mounts  []Mount
+}
+
+// A wirePlan is a plan on its way: its mounts are without Data, which follows
+// it, in their order.
+type wirePlan struct {
+	Plan  plan
+	Sizes []int // of the Data of each of Mounts, in bytes
+}
+
+// seal returns a file in memory that holds p. What the mounts hold is megabytes
+// where a host has many trust stores, and is copied but once.
+func (p plan) seal() (*os.File, error) {
+	w := wirePlan{Plan: p, Sizes: make([]int, len(p.Mounts))}
+	w.Plan.Mounts = slices.Clone(p.Mounts)
+	for i, m := range p.Mounts {
+		w.Sizes[i], w.Plan.Mounts[i].Data = len(m.Data), nil
+	}
+	f, err := sealed(w)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := f.Seek(0, io.SeekEnd); err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	for _, m := range p.Mounts {
+		if _, err := f.Write(m.Data); err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+	}
+	return f, nil
+}
+
+// unsealPlan reads the plan in f and closes f. The Data of its mounts stays
+// where it is, mapped read-only until this process ends.
+func unsealPlan(f *os.File) (plan, error) {
+	defer f.Close()
+	fi, err := f.Stat()
+	if err != nil {
+		return plan{}, err
+	}
+	b, err := unix.Mmap(int(f.Fd()), 0, int(fi.Size()), unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_POPULATE)
+	if err != nil {
+		return plan{}, fmt.Errorf("map: %w", err)
+	}
+	var w wirePlan
+	r := bytes.NewReader(b) // a ByteReader: gob reads no further than it must
+	if err := gob.NewDecoder(r).Decode(&w); err != nil {
+		return plan{}, err
+	}
+	data := b[len(b)-r.Len():]
+	for i, size := range w.Sizes {
+		w.Plan.Mounts[i].Data, data = data[:size], data[size:]
+	}
+	return w.Plan, nil
 }
 
 // What a message between parent and init is.

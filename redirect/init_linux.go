@@ -70,7 +70,8 @@ func newHelper() (*helper, error) {
 		reaped:   make(chan unix.WaitStatus, 1),
 		forward:  make(chan message, 16),
 	}
-	if err := unseal(os.NewFile(planFD, "plan"), &h.plan); err != nil {
+	var err error
+	if h.plan, err = unsealPlan(os.NewFile(planFD, "plan")); err != nil {
 		return nil, fmt.Errorf("read the plan: %w", err)
 	}
 	ctl, err := unixConn(os.NewFile(controlFD, "control"))

@@ -146,7 +146,7 @@ func fork(p plan, args []string, links *os.File) (*os.Process, *net.UnixConn, er
 
 // spawnInit starts init with the descriptors it expects, inside the cgroup.
 func spawnInit(p plan, args []string, control, links *os.File) (*os.Process, error) {
-	told, err := sealed(p)
+	told, err := p.seal()
 	if err != nil {
 		return nil, err
 	}
