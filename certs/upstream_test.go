@@ -29,7 +29,10 @@ func TestUpstreamRoots(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	plain, err := UpstreamRoots()
+	if pool, err := UpstreamRoots(); pool != nil || err != nil {
+		t.Errorf("UpstreamRoots() = %v, %v; want nil, which is the system's", pool, err)
+	}
+	plain, err := x509.SystemCertPool()
 	if err != nil {
 		t.Fatal(err)
 	}
