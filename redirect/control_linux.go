@@ -17,7 +17,7 @@ import (
 // The descriptors that init is born with, after the standard three.
 const (
 	controlFD = 3 + iota // SOCK_SEQPACKET, one message a packet
-	planFD               // a plan, see plan.seal
+	planFD               // a plan, gob
 	parentFD             // pidfd of the process that started init
 	linksFD              // see holdLinks
 )
@@ -29,61 +29,6 @@ type plan struct {
 	Cgroup  string // init's own directory; the command's is below it
 	Outside string // the directory above
 	Probe   string
-	Mounts  []Mount
-}
-
-// A wirePlan is a plan on its way: its mounts are without Data, which follows
-// it, in their order.
-type wirePlan struct {
-	Plan  plan
-	Sizes []int // of the Data of each of Mounts, in bytes
-}
-
-// seal returns a file in memory that holds p. What the mounts hold is megabytes
-// where a host has many trust stores, and is copied but once.
-func (p plan) seal() (*os.File, error) {
-	w := wirePlan{Plan: p, Sizes: make([]int, len(p.Mounts))}
-	w.Plan.Mounts = slices.Clone(p.Mounts)
-	for i, m := range p.Mounts {
-		w.Sizes[i], w.Plan.Mounts[i].Data = len(m.Data), nil
-	}
-	f, err := sealed(w)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := f.Seek(0, io.SeekEnd); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	for _, m := range p.Mounts {
-		if _, err := f.Write(m.Data); err != nil {
-			return nil, errors.Join(err, f.Close())
-		}
-	}
-	return f, nil
-}
-
-// unsealPlan reads the plan in f and closes f. The Data of its mounts stays
-// where it is, mapped read-only until this process ends.
-func unsealPlan(f *os.File) (plan, error) {
-	defer f.Close()
-	fi, err := f.Stat()
-	if err != nil {
-		return plan{}, err
-	}
-	b, err := unix.Mmap(int(f.Fd()), 0, int(fi.Size()), unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_POPULATE)
-	if err != nil {
-		return plan{}, fmt.Errorf("map: %w", err)
-	}
-	var w wirePlan
-	r := bytes.NewReader(b) // a ByteReader: gob reads no further than it must
-	if err := gob.NewDecoder(r).Decode(&w); err != nil {
-		return plan{}, err
-	}
-	data := b[len(b)-r.Len():]
-	for i, size := range w.Sizes {
-		w.Plan.Mounts[i].Data, data = data[:size], data[size:]
-	}
-	return w.Plan, nil
 }
 
 // What a message between parent and init is.
@@ -120,10 +65,58 @@ type wireStatus struct {
 	Err                     string
 }
 
-// A wireCommand is a Command on its way; its files go beside it.
+// A wireCommand is a Command on its way; its files go beside it, and after it,
+// in their order, the Data of its mounts.
 type wireCommand struct {
 	Argv, Env []string
 	Dir       string
+	Mounts    []Mount // without Data
+	Sizes     []int   // of the Data of each, in bytes
+}
+
+// sealedCommand returns a file in memory that holds c. What mounts hold is
+// megabytes where a host has many trust stores, and is copied but once.
+func sealedCommand(c Command) (*os.File, error) {
+	w := wireCommand{Argv: c.Argv, Env: c.Env, Dir: c.Dir, Mounts: slices.Clone(c.Mounts), Sizes: make([]int, len(c.Mounts))}
+	for i, m := range c.Mounts {
+		w.Mounts[i].Data, w.Sizes[i] = nil, len(m.Data)
+	}
+	f, err := sealed(w)
+	if err != nil {
+		return nil, err
+	}
+	_, err = f.Seek(0, io.SeekEnd)
+	for i := 0; i < len(c.Mounts) && err == nil; i++ {
+		_, err = f.Write(c.Mounts[i].Data)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// unsealCommand reads the command in f and closes f. The Data of its mounts
+// stays where it is, mapped until free.
+func unsealCommand(f *os.File) (w wireCommand, free func() error, err error) {
+	defer f.Close()
+	fi, err := f.Stat()
+	if err != nil {
+		return w, nil, err
+	}
+	b, err := unix.Mmap(int(f.Fd()), 0, int(fi.Size()), unix.PROT_READ, unix.MAP_PRIVATE|unix.MAP_POPULATE)
+	if err != nil {
+		return w, nil, fmt.Errorf("map the command: %w", err)
+	}
+	free = func() error { return unix.Munmap(b) }
+	r := bytes.NewReader(b) // a ByteReader: gob reads no further than it must
+	if err := gob.NewDecoder(r).Decode(&w); err != nil {
+		return w, nil, errors.Join(err, free())
+	}
+	data := b[len(b)-r.Len():]
+	for i, size := range w.Sizes {
+		w.Mounts[i].Data, data = data[:size], data[size:]
+	}
+	return w, free, nil
 }
 
 // maxMessage is longer than any message, in bytes; errors in them are cut.

@@ -77,15 +77,22 @@ func echo(t *testing.T, d *Diversion) {
 // output runs argv to its end and returns what it wrote and how it ended.
 func output(t *testing.T, d *Diversion, argv ...string) (string, ExitStatus) {
 	t.Helper()
+	return outputOf(t, d, Command{Argv: argv})
+}
+
+// outputOf runs c to its end and returns what it wrote to both its outputs.
+func outputOf(t *testing.T, d *Diversion, c Command) (string, ExitStatus) {
+	t.Helper()
 	r, w, err := os.Pipe()
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	p, err := d.Run(t.Context(), Command{Argv: argv, Stdout: w, Stderr: w})
+	c.Stdout, c.Stderr = w, w
+	p, err := d.Run(t.Context(), c)
 	w.Close()
 	if err != nil {
-		t.Fatalf("Run(%q): %v", argv, err)
+		t.Fatalf("Run(%q): %v", c.Argv, err)
 	}
 	var b bytes.Buffer
 	io.Copy(&b, r)

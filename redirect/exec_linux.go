@@ -18,24 +18,31 @@ import (
 const heldAbove = 1000
 
 // begin starts the command that files describe: a wireCommand, standard input,
-// output and error. It returns the command's pid, or why it did not start.
-func (h *helper) begin(files []*os.File) (int, *wireStatus) {
+// output and error. It returns the command's pid, or why it did not start. An
+// error is about what comes before the command.
+func (h *helper) begin(files []*os.File) (int, *wireStatus, error) {
 	if len(files) != 4 {
-		return 0, &wireStatus{Code: 126, Err: fmt.Sprintf("run: %d files; want 4", len(files))}
+		return 0, nil, fmt.Errorf("%d files; want 4", len(files))
 	}
-	var c wireCommand
-	if err := unseal(files[0], &c); err != nil {
-		return 0, &wireStatus{Code: 126, Err: err.Error()}
+	c, free, err := unsealCommand(files[0])
+	if err != nil {
+		return 0, nil, err
+	}
+	if h.plan.Private {
+		err = mountAll(c.Mounts)
+	}
+	if err := errors.Join(err, free()); err != nil {
+		return 0, nil, err
 	}
 	pid, err := h.fork(c, files[1:])
 	for _, f := range files[1:] {
 		f.Close()
 	}
 	if err != nil {
-		return 0, notStarted(err)
+		return 0, notStarted(err), nil
 	}
 	h.letGo()
-	return pid, nil
+	return pid, nil, nil
 }
 
 // notStarted is the status of a command that could not be started, with the

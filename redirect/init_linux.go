@@ -70,8 +70,7 @@ func newHelper() (*helper, error) {
 		reaped:   make(chan unix.WaitStatus, 1),
 		forward:  make(chan message, 16),
 	}
-	var err error
-	if h.plan, err = unsealPlan(os.NewFile(planFD, "plan")); err != nil {
+	if err := unseal(os.NewFile(planFD, "plan"), &h.plan); err != nil {
 		return nil, fmt.Errorf("read the plan: %w", err)
 	}
 	ctl, err := unixConn(os.NewFile(controlFD, "control"))
@@ -90,7 +89,7 @@ func (h *helper) prepare() error {
 		return err
 	}
 	if h.plan.Private {
-		err := mountAll(h.plan.Mounts)
+		err := hide()
 		m := message{Kind: msgMounted, Denied: errors.Is(err, errDenied)}
 		if err != nil {
 			m.Err = err.Error()
@@ -172,7 +171,11 @@ func (h *helper) obey(m incoming) bool {
 	case msgStop:
 		return true
 	case msgRun:
-		pid, status := h.begin(m.files)
+		pid, status, err := h.begin(m.files)
+		if err != nil {
+			send(h.ctl, message{Kind: msgMounted, Err: err.Error()})
+			return true
+		}
 		if status != nil {
 			send(h.ctl, message{Kind: msgEnded, Status: status})
 			return true

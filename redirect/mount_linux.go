@@ -72,18 +72,31 @@ func within(covers []*cover, path string) *cover {
 	return nil
 }
 
-// mountAll makes mounts, and the masks, in this process's mount namespace,
-// which must be its own. An errDenied says that nothing can be mounted.
-func mountAll(mounts []Mount) error {
+// hide makes the mount namespace of this process, which must be its own, one in
+// which mounts stay, and mounts the masks. An errDenied says that nothing can
+// be mounted.
+func hide() error {
 	// What the host mounts later is seen; what we mount stays here.
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
 		return fmt.Errorf("%w: make / a slave: %w", errDenied, err)
 	}
-	all := append(masks(), mounts...)
+	// Where this is denied the command can do without; later it could not.
+	if err := mountEmpty(stage); err != nil {
+		return err
+	}
+	if err := unix.Unmount(stage, unix.MNT_DETACH); err != nil {
+		return fmt.Errorf("uncover %s: %w", stage, err)
+	}
+	all := masks()
 	if m, ok := resolvConf(); ok {
 		all = append(all, m)
 	}
-	covers, binds, err := arrange(all, filepath.EvalSymlinks)
+	return mountAll(all)
+}
+
+// mountAll makes mounts in this process's mount namespace, after hide.
+func mountAll(mounts []Mount) error {
+	covers, binds, err := arrange(mounts, filepath.EvalSymlinks)
 	if err != nil {
 		return err
 	}
@@ -162,6 +175,9 @@ func (m Mount) create(path string) error {
 	return os.WriteFile(path, m.Data, 0o444)
 }
 
+// stage is a directory that every system has.
+const stage = "/tmp"
+
 // bindAll has each of binds seen in the place of an existing file. The new
 // files lie in a file system in memory that is mounted over a directory just
 // long enough to bind them; the binds keep it.
@@ -179,7 +195,6 @@ func bindAll(binds []Mount) error {
 		targets[i] = os.NewFile(uintptr(fd), m.Path)
 		defer targets[i].Close()
 	}
-	const stage = "/tmp"
 	if err := mountEmpty(stage); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -70,16 +71,16 @@ func TestMounts(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	d := diverted(t, Target{Mounts: []Mount{
+	d := diverted(t, Target{})
+	out, _ := outputOf(t, d, Command{Mounts: []Mount{
 		{Path: covered, Dir: true},
 		{Path: covered + "/bundle", Data: []byte("roots")},
 		{Path: covered + "/hash.0", Link: "bundle"},
 		{Path: covered + "/java/cacerts", Data: []byte("jks")},
 		{Path: file, Data: []byte("after")},
 		{Path: filepath.Join(dir, "missing"), Dir: true},
-	}})
-	out, _ := output(t, d, "sh", "-c", `cd "$0"; ls covered; cat covered/hash.0 covered/java/cacerts file; echo
-		touch covered/x file 2>/dev/null || echo read-only; ls /run/nscd /run/systemd/resolve; grep -c serge-net /proc/self/mounts`, dir)
+	}, Argv: []string{"sh", "-c", `cd "$0"; ls covered; cat covered/hash.0 covered/java/cacerts file; echo
+		touch covered/x file 2>/dev/null || echo read-only; ls /run/nscd /run/systemd/resolve; grep -c serge-net /proc/self/mounts`, dir}})
 	want := "bundle\nhash.0\njava\nrootsjksafter\nread-only\n/run/nscd:\n\n/run/systemd/resolve:\n4\n"
 	if diff := cmp.Diff(want, out); diff != "" {
 		t.Errorf("the command sees (-want +got):\n%s", diff)
@@ -91,8 +92,9 @@ func TestMounts(t *testing.T) {
 
 func TestMountFails(t *testing.T) {
 	isolate(t)
-	_, err := Start(t.Context(), Target{Init: []string{asInit}, Mounts: []Mount{{Path: "/no/such/file"}}})
-	if err == nil {
-		t.Fatal("Start with a bind over nothing succeeded")
+	d := diverted(t, Target{})
+	p, err := d.Run(t.Context(), Command{Argv: []string{"true"}, Mounts: []Mount{{Path: "/no/such/file"}}})
+	if err == nil || !strings.Contains(err.Error(), "bind over /no/such/file") {
+		t.Fatalf("Run with a bind over nothing = %v, %v; want an error that says so", p, err)
 	}
 }

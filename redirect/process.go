@@ -12,6 +12,10 @@ type Command struct {
 	Env  []string // "name=value"; nil means ours
 	Dir  string   // empty means ours
 
+	// Mounts are made in the command's private mount namespace, if it has one
+	// (see Diversion.Private).
+	Mounts []Mount
+
 	// Stdin, Stdout and Stderr are the command's own; nil means ours.
 	Stdin, Stdout, Stderr *os.File
 

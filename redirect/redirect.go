@@ -52,8 +52,7 @@ func (l Lane) String() string {
 	return fmt.Sprintf("Lane(%d)", uint8(l))
 }
 
-// A Target is whose traffic is diverted, which of it, and what the command
-// sees of the file system. The zero Target is a cgroup of its own, all
+// A Target is whose traffic is diverted, and which of it. The zero Target is a cgroup of its own, all
 // destinations but the host's loopback.
 type Target struct {
 	// Cgroup is the directory of a cgroup v2 whose sockets are diverted, those
@@ -70,9 +69,6 @@ type Target struct {
 	// Hermetic lets packets leave by lo only: what is left alone otherwise,
 	// Except included, is refused and counted.
 	Hermetic bool
-	// Mounts are made in the command's private mount namespace, if it can have
-	// one (see Diversion.Private).
-	Mounts []Mount
 	// Init are the arguments with which this executable calls Init. Nil means
 	// the one argument "init".
 	Init []string
@@ -139,7 +135,7 @@ func Start(ctx context.Context, t Target, lanes ...Lane) (*Diversion, error) {
 func (d *Diversion) Lane() Lane { return d.lane }
 
 // Private says whether the command has a mount namespace of its own, in which
-// Target.Mounts were made. If not, the sockets of nscd and systemd-resolved
+// Command.Mounts are made. If not, the sockets of nscd and systemd-resolved
 // are in its reach: names may leave by them.
 func (d *Diversion) Private() bool { return d.private }
 

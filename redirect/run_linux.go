@@ -11,6 +11,11 @@ import (
 // errLost is what Wait returns when init did not live to tell.
 var errLost = errors.New("redirect: init was killed; the command was killed with it")
 
+// A failure is why init could not prepare what the command needs.
+type failure struct{ why string }
+
+func (f *failure) Error() string { return f.why }
+
 // run has init start c.
 func (e *ebpfLane) run(ctx context.Context, c Command) (*Process, error) {
 	select {
@@ -41,6 +46,10 @@ func (e *ebpfLane) run(ctx context.Context, c Command) (*Process, error) {
 	select {
 	case <-started:
 	case <-p.done:
+		var f *failure
+		if errors.As(p.err, &f) {
+			return nil, fmt.Errorf("redirect: run %s: %w", c.Argv[0], f)
+		}
 	case <-ctx.Done():
 		return nil, fmt.Errorf("redirect: run %s: %w", c.Argv[0], ctx.Err())
 	}
@@ -50,8 +59,7 @@ func (e *ebpfLane) run(ctx context.Context, c Command) (*Process, error) {
 // begin hands c to init.
 func (i *initProcess) begin(c Command) error {
 	in, out, err := own(c.Stdin, os.Stdin), own(c.Stdout, os.Stdout), own(c.Stderr, os.Stderr)
-	c.Stdin, c.Stdout, c.Stderr = nil, nil, nil
-	told, e := sealed(wireCommand{Argv: c.Argv, Env: c.Env, Dir: c.Dir})
+	told, e := sealedCommand(c)
 	if e != nil {
 		return e
 	}
@@ -91,6 +99,8 @@ func (i *initProcess) supervise(p *Process, started chan<- struct{}) {
 			break
 		}
 		switch m.Kind {
+		case msgMounted:
+			p.err = &failure{m.Err}
 		case msgStarted:
 			p.pid = m.PID
 			close(started)

@@ -43,8 +43,8 @@ func namespaces() []plan {
 // where AppArmor restricts user namespaces.
 var errDenied = errors.New("no mounts")
 
-// born starts init in the target, waits until it has mounted and until its
-// probe has arrived.
+// born starts init in the target, waits until it has hidden the host's
+// resolvers and until its probe has arrived.
 func (e *ebpfLane) born(ctx context.Context, t Target, outside string) error {
 	ctx, cancel := context.WithTimeout(ctx, birthPatience)
 	defer cancel()
@@ -55,7 +55,7 @@ func (e *ebpfLane) born(ctx context.Context, t Target, outside string) error {
 	defer links.Close()
 	ways := namespaces()
 	for i, p := range ways {
-		p.Cgroup, p.Outside, p.Probe, p.Mounts = e.cgroup, outside, probe.String(), t.Mounts
+		p.Cgroup, p.Outside, p.Probe = e.cgroup, outside, probe.String()
 		err = e.spawn(ctx, p, t.Init, links)
 		denied := errors.Is(err, errDenied) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSPC) ||
 			errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EUSERS)
@@ -146,7 +146,7 @@ func fork(p plan, args []string, links *os.File) (*os.Process, *net.UnixConn, er
 
 // spawnInit starts init with the descriptors it expects, inside the cgroup.
 func spawnInit(p plan, args []string, control, links *os.File) (*os.Process, error) {
-	told, err := p.seal()
+	told, err := sealed(p)
 	if err != nil {
 		return nil, err
 	}

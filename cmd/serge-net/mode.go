@@ -114,8 +114,11 @@ func inCI() bool {
 // cassettePath is where the cassette is, as a person would name it.
 func (r *runner) cassettePath() string { return filepath.Clean(r.store.Path(r.flags.cassette)) }
 
-// abandon undoes what open and compose did, when the run cannot start.
+// abandon undoes what open and prepare did, when the run cannot start.
 func (r *runner) abandon() {
+	if r.lane != nil {
+		r.lane.Close()
+	}
 	if r.plan != nil {
 		r.plan.Close()
 	}

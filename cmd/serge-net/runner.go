@@ -60,10 +60,7 @@ func (r *runner) run(ctx context.Context) error {
 		return err
 	}
 	defer r.store.Close()
-	way, err := r.compose()
-	if err == nil {
-		err = r.divert(ctx)
-	}
+	way, err := r.prepare(ctx)
 	if err != nil {
 		r.abandon()
 		return err
@@ -202,85 +199,6 @@ func (r *runner) hermetic() bool {
 	return r.flags.hermetic || r.replays()
 }
 
-// divert starts the lane, and the stub DNS that answers in it.
-func (r *runner) divert(ctx context.Context) error {
-	conf := resolvers("/etc/resolv.conf")
-	target := redirect.Target{
-		Hermetic: r.hermetic(),
-		Loopback: r.loopback,
-		Init:     []string{initArg},
-	}
-	for _, s := range conf.Servers {
-		target.Resolvers = append(target.Resolvers, s.Addr())
-	}
-	for _, m := range r.plan.Mounts {
-		target.Mounts = append(target.Mounts, redirect.Mount(m))
-	}
-	var err error
-	if r.lane, err = redirect.Start(ctx, target); err != nil {
-		return err
-	}
-	if !r.lane.Private() {
-		if err := r.trustByEnvironment(); err != nil {
-			return errors.Join(err, r.lane.Close())
-		}
-	}
-	if r.conf != nil {
-		conf = *r.conf
-	}
-	if err := r.names(conf); err != nil {
-		return errors.Join(err, r.lane.Close())
-	}
-	return nil
-}
-
-// resolvers is what the file at path says of the host's name servers. Without
-// the file there is one on this host: resolv.conf(5).
-func resolvers(path string) dnsstub.Conf {
-	b, _ := os.ReadFile(path)
-	return dnsstub.ParseConf(b)
-}
-
-// trustByEnvironment replaces the plan by one that needs no mounts.
-func (r *runner) trustByEnvironment() error {
-	rest, _ := proxiesOf(os.Environ())
-	plan, err := r.trust(rest, false)
-	if err != nil {
-		return err
-	}
-	r.plan = plan
-	r.report.sayf("no private mount namespace can be had here: trust is by environment only (serge-net doctor says why)")
-	return nil
-}
-
-// names makes the stub DNS: it asks the host's resolvers, or in a replay nobody.
-func (r *runner) names(conf dnsstub.Conf) error {
-	r.pins = new(dnsstub.Pins)
-	r.stub = &dnsstub.Stub{
-		Pins:    r.pins,
-		Real:    r.flags.dns == "real",
-		Replay:  r.player != nil,
-		Search:  conf.Search,
-		OnError: func(name string, err error) { r.report.once(fmt.Sprintf("dns: %s: %v", name, err)) },
-	}
-	for _, p := range r.cassette.Pins {
-		if err := r.pins.Add(dnsstub.Pin(p)); err != nil {
-			return fmt.Errorf("cassette %s: %w", r.store.Path(r.flags.cassette), err)
-		}
-	}
-	for _, d := range r.cassette.DNS {
-		r.stub.Kept = append(r.stub.Kept, dnsstub.Record(d))
-	}
-	if !r.replays() {
-		r.stub.Upstream = &dnsstub.Client{Conf: conf}
-	}
-	if r.recorder != nil {
-		r.stub.Recorded = func(rec dnsstub.Record) { r.kept(r.recorder.DNS(cassette.DNS(rec))) }
-		r.stub.Pinned = func(p dnsstub.Pin) { r.kept(r.recorder.Pin(cassette.Pin(p))) }
-	}
-	return nil
-}
-
 // replays tells whether nothing of this run goes to an origin.
 func (r *runner) replays() bool { return r.mode == "replay" && r.flags.onMiss == "fail" }
 
@@ -331,7 +249,11 @@ func (r *runner) answer(ctx context.Context) {
 
 // command runs CMD inside the diversion, to its end.
 func (r *runner) command(ctx context.Context) (redirect.ExitStatus, error) {
-	p, err := r.lane.Run(ctx, redirect.Command{Argv: r.argv, Env: r.plan.Env, Stdout: r.stdout, Signals: true})
+	c := redirect.Command{Argv: r.argv, Env: r.plan.Env, Stdout: r.stdout, Signals: true}
+	for _, m := range r.plan.Mounts {
+		c.Mounts = append(c.Mounts, redirect.Mount(m))
+	}
+	p, err := r.lane.Run(ctx, c)
 	if err != nil {
 		return redirect.ExitStatus{}, err
 	}

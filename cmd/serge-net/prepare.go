@@ -1,0 +1,99 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+
+	"github.com/serge-net/serge-net/cassette"
+	"github.com/serge-net/serge-net/dnsstub"
+	"github.com/serge-net/serge-net/mitm"
+	"github.com/serge-net/serge-net/redirect"
+)
+
+// prepare makes what the run needs. Trust and lane know nothing of each other,
+// and take as long: they are made at the same time.
+func (r *runner) prepare(ctx context.Context) (way mitm.Way, err error) {
+	var composing sync.WaitGroup
+	var composed error
+	composing.Go(func() { way, composed = r.compose() })
+	err = r.divert(ctx)
+	composing.Wait()
+	if err := errors.Join(composed, err); err != nil {
+		return nil, err
+	}
+	if !r.lane.Private() {
+		if err := r.trustByEnvironment(); err != nil {
+			return nil, err
+		}
+	}
+	return way, r.names()
+}
+
+// divert starts the lane.
+func (r *runner) divert(ctx context.Context) error {
+	target := redirect.Target{
+		Hermetic: r.hermetic(),
+		Loopback: r.loopback,
+		Init:     []string{initArg},
+	}
+	for _, s := range resolvers("/etc/resolv.conf").Servers {
+		target.Resolvers = append(target.Resolvers, s.Addr())
+	}
+	var err error
+	r.lane, err = redirect.Start(ctx, target)
+	return err
+}
+
+// resolvers is what the file at path says of the host's name servers. Without
+// the file there is one on this host: resolv.conf(5).
+func resolvers(path string) dnsstub.Conf {
+	b, _ := os.ReadFile(path)
+	return dnsstub.ParseConf(b)
+}
+
+// trustByEnvironment replaces the plan by one that needs no mounts.
+func (r *runner) trustByEnvironment() error {
+	rest, _ := proxiesOf(os.Environ())
+	plan, err := r.trust(rest, false)
+	if err != nil {
+		return err
+	}
+	r.plan = plan
+	r.report.sayf("no private mount namespace can be had here: trust is by environment only (serge-net doctor says why)")
+	return nil
+}
+
+// names makes the stub DNS: it asks the host's resolvers, or in a replay nobody.
+func (r *runner) names() error {
+	conf := resolvers("/etc/resolv.conf")
+	if r.conf != nil {
+		conf = *r.conf
+	}
+	r.pins = new(dnsstub.Pins)
+	r.stub = &dnsstub.Stub{
+		Pins:    r.pins,
+		Real:    r.flags.dns == "real",
+		Replay:  r.player != nil,
+		Search:  conf.Search,
+		OnError: func(name string, err error) { r.report.once(fmt.Sprintf("dns: %s: %v", name, err)) },
+	}
+	for _, p := range r.cassette.Pins {
+		if err := r.pins.Add(dnsstub.Pin(p)); err != nil {
+			return fmt.Errorf("cassette %s: %w", r.store.Path(r.flags.cassette), err)
+		}
+	}
+	for _, d := range r.cassette.DNS {
+		r.stub.Kept = append(r.stub.Kept, dnsstub.Record(d))
+	}
+	if !r.replays() {
+		r.stub.Upstream = &dnsstub.Client{Conf: conf}
+	}
+	if r.recorder != nil {
+		r.stub.Recorded = func(rec dnsstub.Record) { r.kept(r.recorder.DNS(cassette.DNS(rec))) }
+		r.stub.Pinned = func(p dnsstub.Pin) { r.kept(r.recorder.Pin(cassette.Pin(p))) }
+	}
+	return nil
+}
