@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/serge-net/serge-net/exchange"
 )
@@ -23,6 +24,9 @@ type opener func(name string) (io.ReadCloser, error)
 
 // parse reads a cassette in its JSON form, or in one of the older shapes.
 func parse(b []byte, files opener) (*Cassette, error) {
+	if at := notUTF8(b); at >= 0 {
+		return nil, &syntaxError{at, "not UTF-8"}
+	}
 	top, err := parseTree(b)
 	if err != nil {
 		return nil, err
@@ -53,6 +57,18 @@ func parse(b []byte, files opener) (*Cassette, error) {
 	}
 	slices.SortStableFunc(c.Interactions, func(a, b *Interaction) int { return a.Seq - b.Seq })
 	return c, nil
+}
+
+// notUTF8 is where b stops to be UTF-8, -1 if it does not.
+func notUTF8(b []byte) int {
+	for i := 0; i < len(b); {
+		r, n := utf8.DecodeRune(b[i:])
+		if r == utf8.RuneError && n == 1 {
+			return i
+		}
+		i += n
+	}
+	return -1
 }
 
 // checkVersion refuses a major version that is not ours.

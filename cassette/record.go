@@ -76,7 +76,7 @@ func (s *Store) acquire(name string, flag int) (*os.File, error) {
 	for {
 		f, err := root.OpenFile(journal, os.O_RDWR|os.O_APPEND|flag, 0o600)
 		if err != nil {
-			return nil, fmt.Errorf("open journal of %s: %w", name, err)
+			return nil, fmt.Errorf("open journal %s: %w", path.Join(s.dir, journal), reason(err))
 		}
 		ours, err := lock(f)
 		switch {
@@ -185,8 +185,11 @@ func (r *Recorder) Close(failed bool) (Summary, error) {
 	}
 	if err != nil {
 		r.file.Close()
+		if cause != nil {
+			err = fmt.Errorf("%w; before that, %w", err, cause)
+		}
 		return sum, fmt.Errorf("%w: %w; what was recorded is kept in %s and recovered by the next run",
-			ErrIncomplete, errors.Join(err, cause), path.Join(r.store.dir, journalName(r.name)))
+			ErrIncomplete, err, path.Join(r.store.dir, journalName(r.name)))
 	}
 	r.store.release(r.name, r.file)
 	if cause != nil {

@@ -8,6 +8,7 @@ import (
 	"maps"
 	"os"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -31,7 +32,7 @@ type Store struct {
 // Open opens the directory of cassettes dir. It need not exist: the first
 // recording makes it.
 func Open(dir string) (*Store, error) {
-	s := &Store{dir: dir}
+	s := &Store{dir: filepath.Clean(dir)}
 	if _, err := s.opened(); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -168,10 +169,18 @@ func (s *Store) Load(name string) (*Cassette, error) {
 	if err := checkName(name); err != nil {
 		return nil, err
 	}
-	return s.load(name)
+	c, err := s.load(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.checkFiles(name, c); err != nil {
+		return nil, fmt.Errorf("load cassette: %w", inFile(s.Path(name), nil, err))
+	}
+	return c, nil
 }
 
-// load is Load of a checked name, which may lie among the failed ones.
+// load is Load of a checked name, which may lie among the failed ones. Body
+// files are not looked at.
 func (s *Store) load(name string) (*Cassette, error) {
 	root, err := s.opened()
 	if err != nil {
@@ -193,6 +202,40 @@ func (s *Store) load(name string) (*Cassette, error) {
 	return c, nil
 }
 
+// checkFiles says which body file of the cassette c, called name, is not there
+// or was cut. What is in the others is not looked at: see Validate.
+func (s *Store) checkFiles(name string, c *Cassette) error {
+	root, err := s.opened()
+	if err != nil {
+		return err
+	}
+	for _, i := range c.Interactions {
+		for _, b := range i.bodies() {
+			if b.file == "" {
+				continue
+			}
+			info, err := root.Stat(name + bodiesEnd + "/" + b.file)
+			switch {
+			case err != nil:
+				return fmt.Errorf("interaction %d, %s: its body %s%s/%s: %v", i.Seq, i.Route(), path.Base(name), bodiesEnd, b.file, reason(err)) // not wrapped: the cassette does exist
+			case info.Size() != b.Size:
+				return fmt.Errorf("interaction %d, %s: its body %s%s/%s has %d bytes, not %d", i.Seq, i.Route(), path.Base(name), bodiesEnd, b.file, info.Size(), b.Size)
+			}
+		}
+	}
+	return nil
+}
+
+// reason is err without the operation and the path, which a Root gives from
+// where it is.
+func reason(err error) error {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		return at.Err
+	}
+	return err
+}
+
 // inFile adds to err where in the file at path it is and what to do.
 func inFile(path string, b []byte, err error) error {
 	const remedy = "mend it, or restore it from version control, or record again"
@@ -210,7 +253,10 @@ func inFile(path string, b []byte, err error) error {
 // Validate loads the cassette called name and reads every body it refers to:
 // each must be there with the size and the hash that the cassette says.
 func (s *Store) Validate(name string) error {
-	c, err := s.Load(name)
+	if err := checkName(name); err != nil {
+		return err
+	}
+	c, err := s.load(name)
 	if err != nil {
 		return err
 	}
