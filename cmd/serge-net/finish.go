@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -56,11 +55,11 @@ func (r *runner) recorded(status redirect.ExitStatus) (incomplete bool) {
 	case !sum.Changed:
 		r.report.sayf("recorded %s: nothing changed in %s; %s", interactions(sum.Recorded), r.cassettePath(), took)
 	default:
-		r.report.sayf("recorded %s to %s; %s", interactions(sum.Recorded), filepath.Clean(sum.Path), took)
+		r.report.sayf("recorded %s to %s; %s", interactions(sum.Recorded), sum.Path, took)
 	}
 	switch {
 	case !failed || !sum.Changed:
-	case filepath.Clean(sum.Path) != r.cassettePath():
+	case sum.Path != r.cassettePath():
 		r.report.warnf("the command failed: %s stays as it was", r.cassettePath())
 	default:
 		r.report.warnf("the command failed: %s is marked incomplete", r.cassettePath())

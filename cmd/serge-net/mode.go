@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	"github.com/serge-net/serge-net/cassette"
 )
@@ -37,6 +36,9 @@ func (r *runner) open() error {
 		With:   "serge-net " + versionName(),
 		Append: r.mode != "record",
 	})
+	if err != nil && !errors.Is(err, cassette.ErrBusy) {
+		return hintUnlessHinted(err, "a recording needs a --cassette-dir that can be written; a replay does not")
+	}
 	return err
 }
 
@@ -51,7 +53,7 @@ func (r *runner) recover() error {
 	case err != nil:
 		return err
 	case was && sum.Changed:
-		r.report.warnf("a recording of %s was cut off; recovered %d interactions to %s", name, sum.Interactions, filepath.Clean(sum.Path))
+		r.report.warnf("a recording of %s was cut off; recovered %d interactions to %s", name, sum.Interactions, sum.Path)
 	case was:
 		r.report.warnf("a recording of %s was cut off before anything new was recorded", name)
 	}
@@ -93,10 +95,13 @@ func (r *runner) load() error {
 // noCassette says that store has none called name, and names the nearest, or
 // else what to do.
 func noCassette(store *cassette.Store, name, what string) error {
-	missing := fmt.Errorf("no cassette %s", filepath.Clean(store.Path(name)))
+	missing := fmt.Errorf("no cassette %s", store.Path(name))
 	entries, err := store.List()
 	var names []string
 	for _, e := range entries {
+		if e.Name == name && e.Recording {
+			return hint(missing, "a recording of it is under way, or was cut off: then the next run recovers it")
+		}
 		names = append(names, e.Name)
 	}
 	if near := nearest(name, names); err == nil && near != "" {
@@ -112,7 +117,7 @@ func inCI() bool {
 }
 
 // cassettePath is where the cassette is, as a person would name it.
-func (r *runner) cassettePath() string { return filepath.Clean(r.store.Path(r.flags.cassette)) }
+func (r *runner) cassettePath() string { return r.store.Path(r.flags.cassette) }
 
 // abandon undoes what open and prepare did, when the run cannot start.
 func (r *runner) abandon() {

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/serge-net/serge-net/redirect/testnet"
+)
+
+// A bad is what a user may get wrong, and the one error that tells of it.
+type bad struct {
+	name  string
+	files map[string]string // what is there, by path
+	env   []string
+	args  []string // of serge-net; with mode replay and a command if they are flags only
+	want  string   // stderr without "serge-net: " before each line
+}
+
+// bads are the errors that a run begins with.
+func bads() []bad {
+	const good = `{"version": "1.0", "interactions": []}`
+	remedy := "; mend it, or restore it from version control, or record again"
+	named := "hint: a cassette is named as a file below --cassette-dir is, without its ending: api, login/first"
+	cassette := func(text string) map[string]string { return map[string]string{"cassettes/c.json": text} }
+	request := `"request": {"method": "GET", "url": "http://a.example/"}`
+	missing := `{"interactions": [{` + request + `, "response": {"status": 200, "body": {"file": "ab.bin", "sha256": "ab", "size": 9}}}]}`
+	return []bad{
+		{name: "not JSON", files: cassette("{\n  nonsense\n}\n"), want: "error: load cassette: cassettes/c.json:2:3: "},
+		{name: "truncated", files: cassette(good[:20]), want: "error: load cassette: cassettes/c.json:1:20: "},
+		{name: "empty", files: cassette(""), want: "error: load cassette: cassettes/c.json:1:1: "},
+		{name: "not an object", files: cassette("[]"), want: "error: load cassette: cassettes/c.json: a cassette is a JSON object" + remedy},
+		{name: "not UTF-8", files: cassette("{\"name\": \"\xff\"}"), want: "error: load cassette: cassettes/c.json:1:11: not UTF-8" + remedy},
+		{name: "later version", files: cassette(`{"version": "9.1"}`),
+			want: "error: load cassette: cassettes/c.json: cassette: written by a newer version: format 9.1 needs a serge-net that reads 9.x; this one reads up to 1.0"},
+		{name: "no version", files: cassette(`{"version": "new"}`), want: `error: load cassette: cassettes/c.json: /version: "new" is not a version` + remedy},
+		{name: "no request", files: cassette(`{"interactions": [{"request": {}}]}`),
+			want: `error: load cassette: cassettes/c.json: /interactions/0/request: method "" and url "" do not name a request` + remedy},
+		{name: "no response", files: cassette(`{"interactions": [{` + request + `}]}`),
+			want: "error: load cassette: cassettes/c.json: /interactions/0: neither response nor error is there" + remedy},
+		{name: "body file gone", files: cassette(missing),
+			want: "error: load cassette: cassettes/c.json: interaction 1, GET http://a.example/: its body c.bodies/ab.bin: no such file or directory" + remedy},
+		{name: "body file cut", files: map[string]string{"cassettes/c.json": missing, "cassettes/c.bodies/ab.bin": "short"},
+			want: "error: load cassette: cassettes/c.json: interaction 1, GET http://a.example/: its body c.bodies/ab.bin has 5 bytes, not 9" + remedy},
+
+		{name: "directory is a file", files: map[string]string{"cassettes": ""},
+			want: "error: open cassette directory: open cassettes: not a directory\nhint: --cassette-dir names a directory, which the first recording makes"},
+		{name: "leads out", args: []string{"replay", "../x", "--", "true"},
+			want: "error: cassette: not a cassette's name: \"../x\" leads out of the cassette directory\n" + named},
+		{name: "absolute", args: []string{"record", "/tmp/x", "--", "true"},
+			want: "error: cassette: not a cassette's name: \"/tmp/x\" is absolute; names are relative to the cassette directory\n" + named},
+		{name: "ending", args: []string{"record", "x.json", "--", "true"},
+			want: "error: cassette: not a cassette's name: \"x.json\" ends in .json; leave that out\n" + named},
+		{name: "no name", args: []string{"record", "", "--", "true"}, want: "error: cassette: not a cassette's name: \"\" is empty\n" + named},
+
+		{name: "no CA", args: []string{"--upstream-ca", "none.pem"},
+			want: "error: --upstream-ca: read roots: open none.pem: no such file or directory\nhint: it names a file with certificates in PEM"},
+		{name: "CA is no PEM", files: map[string]string{"ca.pem": "hello\n"}, args: []string{"--upstream-ca", "ca.pem"},
+			want: "error: --upstream-ca: read roots: ca.pem: holds no certificate in PEM\nhint: it names a file with certificates in PEM"},
+		{name: "bypass", args: []string{"--bypass", "10.0.0.0/99"},
+			want: "error: --bypass \"10.0.0.0/99\": netip.ParsePrefix(\"10.0.0.0/99\"): prefix length out of range\nhint: a host name, *.example.com, an address or a prefix such as 10.0.0.0/8"},
+		{name: "loopback", args: []string{"--intercept-loopback", "8080,http"},
+			want: "error: --intercept-loopback: \"http\" is no port\nhint: ports are numbers from 1 to 65535, with commas between"},
+		{name: "log", args: []string{"--log", "no/such/log"},
+			want: "error: --log: open no/such/log: no such file or directory\nhint: it names a file that can be written, in a directory that is there"},
+		{name: "unknown flag", args: []string{"--casette-dir", "x"}, want: "error: unknown flag: --casette-dir\nhint: did you mean --cassette-dir?"},
+		{name: "wrong choice", args: []string{"--repeat", "cyle"},
+			want: "error: --repeat: \"cyle\" is not one of auto, never, last, first, cycle\nhint: did you mean cycle?"},
+		{name: "environment", env: []string{"SERGE_MODE=recrod"}, args: []string{"run", "--", "true"},
+			want: "error: SERGE_MODE: \"recrod\" is not one of auto, record, replay, new, passthrough\nhint: did you mean record?"},
+		{name: "unknown key", files: map[string]string{"serge-net.toml": "[serge-net]\nmode = \"auto\"\ncasette_dir = \"x\"\n"},
+			want: "error: DIR/serge-net.toml:3: unknown key \"serge-net.casette_dir\"\nhint: did you mean \"cassette_dir\"?"},
+		{name: "TOML", files: map[string]string{"matgto.toml": "[matgto\n"}, want: "error: DIR/matgto.toml:1:"},
+		{name: "value of a key", files: map[string]string{"serge-net.toml": "[serge-net]\non_miss = \"fial\"\n"},
+			want: "error: DIR/serge-net.toml: on_miss: \"fial\" is not one of fail, passthrough, record\nhint: did you mean fail?"},
+		{name: "no command", args: []string{"replay", "c", "--"}, want: "error: no command to run\nhint: serge-net replay NAME [flags] -- CMD ARGS…"},
+		{name: "no dashes", args: []string{"run", "curl", hello}, want: "error: no -- before the command\nhint: serge-net run [flags] -- curl " + hello},
+	}
+}
+
+// TestBadInput holds each error to be one, to say what, where and what to do,
+// and to leave the directory as it was.
+func TestBadInput(t *testing.T) {
+	net := newRig(t).net
+	for _, b := range bads() {
+		t.Run(b.name, func(t *testing.T) {
+			r := &rig{t: t, net: net, dir: t.TempDir()}
+			for name, text := range b.files {
+				path := filepath.Join(r.dir, name)
+				if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+					t.Fatal(err)
+				}
+				write(t, path, text)
+			}
+			args := b.args
+			if len(args) == 0 || strings.HasPrefix(args[0], "-") {
+				args = append(append([]string{"replay", "c"}, b.args...), "--", "true")
+			}
+			before := tree(t, r.dir)
+			o := r.runWith(b.env, "", append([]string{built.serge}, args...)...)
+			if o.code != 125 || o.stdout != "" {
+				t.Errorf("exit code %d, want 125; stdout %q", o.code, o.stdout)
+			}
+			got := strings.ReplaceAll(strings.ReplaceAll(o.stderr, "serge-net: ", ""), r.dir, "DIR")
+			if !strings.HasPrefix(got, b.want) || strings.Count(got, "error: ") != 1 {
+				t.Errorf("it says\n%s\nwant one error that begins with\n%s", got, b.want)
+			}
+			if d := cmp.Diff(before, tree(t, r.dir)); d != "" {
+				t.Errorf("the directory (-before +after):\n%s", d)
+			}
+		})
+	}
+}
+
+// TestUnwritable cannot record where nothing can be written, and can replay.
+func TestUnwritable(t *testing.T) {
+	r := newRig(t)
+	r.record("c", "curl", "-sS", hello)
+	readOnly := func(args string) outcome {
+		return r.run("unshare", "-m", "sh", "-ec", "mount --bind cassettes cassettes; mount -o remount,ro,bind cassettes; exec "+built.serge+" "+args)
+	}
+	o := readOnly("record c -- curl -sS " + hello)
+	if want := "serge-net: error: open journal cassettes/.c.journal: read-only file system\nserge-net: hint: a recording needs a --cassette-dir that can be written; a replay does not\n"; o.code != 125 || o.stderr != want {
+		t.Errorf("record: exit code %d, want 125\n%swant\n%s", o.code, o.stderr, want)
+	}
+	if o := readOnly("replay c -- curl -sS " + hello); o.code != 0 || o.stdout != "hello from "+testnet.WWW+"\n" {
+		t.Errorf("replay: exit code %d, stdout %q\n%s", o.code, o.stdout, o.stderr)
+	}
+}
+
+// TestFullDisk fills the disk while it records: the command does not notice, the
+// exit code is 96, and what fitted is there when there is room again.
+func TestFullDisk(t *testing.T) {
+	r := newRig(t)
+	if err := os.Mkdir(filepath.Join(r.dir, "cassettes"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	bytes := "http://" + testnet.WWW + "/bytes?n=1048576"
+	script := strings.Join([]string{
+		"mount -t tmpfs -o size=256k none cassettes",
+		built.serge + " record full -- curl -sS " + hello + " -o hello '" + bytes + "' -o big",
+		"echo $? $(stat -c %s big)",
+		built.serge + " show full",
+		"mount -o remount,size=8m cassettes",
+		built.serge + " replay full -- curl -sS " + hello,
+	}, "\n")
+	o := r.run("unshare", "-m", "sh", "-c", script)
+	if want := "96 1048576\nhello from " + testnet.WWW + "\n"; o.stdout != want {
+		t.Errorf("stdout %q; want %q", o.stdout, want)
+	}
+	const full = "write journal: write cassettes/.full.journal: no space left on device"
+	want := lines("record full by ebpf",
+		"not recorded: record full: "+full,
+		"  the command goes on; what was recorded until then stays readable",
+		"error: record full: cassette: recording is incomplete: keep body of "+bytes+": write cassettes/full.bodies/.new: no space left on device; "+
+			"before that, record full: "+full+"; what was recorded is kept in cassettes/.full.journal and recovered by the next run",
+		"error: no cassette cassettes/full.json",
+		"hint: a recording of it is under way, or was cut off: then the next run recovers it",
+		"a recording of full was cut off; recovered 2 interactions to cassettes/full.json",
+		"replay full (2 interactions) by ebpf",
+		"1 served (1 exact, 0 assumed), 0 missed, 1 unused, 0 escaped; isolated: yes; T s")
+	if d := cmp.Diff(want, said(o)); d != "" {
+		t.Errorf("stderr (-want +got):\n%s", d)
+	}
+}
