@@ -54,7 +54,7 @@ func (r *Recorder) Open(o exchange.Origin) (exchange.Watch, error) {
 		return nil, err
 	}
 	r.conns++
-	w := &watch{r: r, id: r.conns}
+	w := &watch{r: r, id: r.conns, sub: r.substitute}
 	w.pen.begin(recConn)
 	w.pen.num(w.id)
 	w.pen.dur(time.Since(r.start))
@@ -178,9 +178,20 @@ const flushAt = 128 << 10
 
 // watch is one connection's part of the journal.
 type watch struct {
-	r   *Recorder
-	id  uint64
-	pen pen
+	r      *Recorder
+	id     uint64
+	pen    pen
+	sub    func(class, secret string) string // r's, as a value that is made once
+	fields []exchange.Field                  // the last ones redacted
+}
+
+// redacted is fields in the cassette's form, until the next call.
+func (w *watch) redacted(fields []exchange.Field) []exchange.Field {
+	w.fields = w.fields[:0]
+	for _, f := range fields {
+		w.fields = append(w.fields, exchange.Field{Name: f.Name, Value: redact(f.Name, escape(f.Value), w.sub)})
+	}
+	return w.fields
 }
 
 // Event records e. It reaches the kernel with the next Flush, or earlier.
@@ -189,9 +200,9 @@ func (w *watch) Event(e exchange.Event) error {
 	switch e.Kind {
 	case exchange.KindHead:
 		h := *e.Head
-		h.Fields = redactFields(h.Fields, w.r.substitute)
+		h.Fields = w.redacted(h.Fields)
 		if len(h.Raw) > 0 {
-			h.Raw = redactRaw(h.Raw, w.r.substitute)
+			h.Raw = redactRaw(h.Raw, w.sub)
 		}
 		w.begin(recHead, e)
 		p.head(&h)
@@ -199,7 +210,7 @@ func (w *watch) Event(e exchange.Event) error {
 	case exchange.KindData:
 		w.data(e)
 	case exchange.KindTrailers:
-		fields := redactFields(e.Fields, w.r.substitute)
+		fields := w.redacted(e.Fields)
 		w.begin(recTrails, e)
 		p.fields(fields)
 		p.bytes(redactRaw(e.Raw, w.r.substitute))

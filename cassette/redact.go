@@ -1,10 +1,6 @@
 package cassette
 
-import (
-	"strings"
-
-	"github.com/serge-net/serge-net/exchange"
-)
+import "strings"
 
 const (
 	secretOpen  = "{{secret:"
@@ -63,7 +59,17 @@ func expand(s string, value func(placeholder string) string) string {
 // secretClass is the class of the secrets in the field called name, "" if it
 // holds none.
 func secretClass(name string) string {
-	switch strings.ToLower(name) {
+	var room [len("x-amz-security-token")]byte // the longest
+	if len(name) > len(room) {
+		return ""
+	}
+	lower := append(room[:0], name...)
+	for i, c := range lower {
+		if 'A' <= c && c <= 'Z' {
+			lower[i] = c + 'a' - 'A'
+		}
+	}
+	switch string(lower) {
 	case "authorization":
 		return "auth"
 	case "proxy-authorization":
@@ -82,6 +88,9 @@ func secretClass(name string) string {
 // cookie names, Set-Cookie attributes.
 func redact(name, value string, sub func(class, secret string) string) string {
 	class := secretClass(name)
+	if class == "" {
+		return value
+	}
 	put := func(s string) string {
 		if s == "" {
 			return s
@@ -89,8 +98,6 @@ func redact(name, value string, sub func(class, secret string) string) string {
 		return sub(class, s)
 	}
 	switch class {
-	case "":
-		return value
 	case "auth", "proxy-auth":
 		scheme, rest, ok := strings.Cut(value, " ")
 		if !ok {
@@ -126,15 +133,6 @@ func redactPair(pair string, put func(string) string) string {
 	}
 	lead := value[:strings.Index(value, body)]
 	return name + lead + put(body) + value[len(lead)+len(body):]
-}
-
-// redactFields is fields in the cassette's form.
-func redactFields(fields []exchange.Field, sub func(class, secret string) string) []exchange.Field {
-	out := make([]exchange.Field, len(fields))
-	for i, f := range fields {
-		out[i] = exchange.Field{Name: f.Name, Value: redact(f.Name, escape(f.Value), sub)}
-	}
-	return out
 }
 
 // redactRaw is the raw head of an HTTP/1 message in the cassette's form. A
