@@ -159,6 +159,9 @@ type answerer struct {
 // event implements exchange.Play's, without misses.
 func (a *answerer) event(e exchange.Event, answer func(exchange.Event) error) error {
 	err := a.play.Event(e, answer)
+	if err == nil {
+		return nil
+	}
 	var m *exchange.Miss
 	if !errors.As(err, &m) {
 		return err

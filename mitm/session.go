@@ -25,13 +25,17 @@ type session struct {
 	dec   *http1.Decoder
 	enc   *http1.Encoder
 	event func(e exchange.Event, answer func(exchange.Event) error) error
-	out   []byte // answer bytes not written yet
-	err   error  // why the session ends
+	emit  func(exchange.Event)       // take, as a value that is made once
+	reply func(exchange.Event) error // answer, likewise
+	out   []byte                     // answer bytes not written yet
+	err   error                      // why the session ends
 }
 
 // newSession is the session of o's client on c, answered by event.
 func newSession(c net.Conn, o exchange.Origin, event func(exchange.Event, func(exchange.Event) error) error) *session {
-	return &session{c: c, start: time.Now(), dec: http1.NewDecoder(schemeOf(o)), event: event}
+	s := &session{c: c, start: time.Now(), dec: http1.NewDecoder(schemeOf(o)), event: event}
+	s.emit, s.reply = s.take, s.answer
+	return s
 }
 
 // serve answers until either side has ended, and closes the connection.
@@ -60,7 +64,7 @@ func (s *session) serve(tell Tell) {
 
 // feed answers what b asks.
 func (s *session) feed(b []byte) {
-	err := s.dec.Feed(exchange.Client, time.Since(s.start), b, s.take)
+	err := s.dec.Feed(exchange.Client, time.Since(s.start), b, s.emit)
 	if s.err == nil {
 		s.err = err
 	}
@@ -69,7 +73,7 @@ func (s *session) feed(b []byte) {
 
 // close passes the end of the client on, and ends the session.
 func (s *session) close(err error) {
-	s.dec.Close(exchange.Client, time.Since(s.start), endOf(err), s.take)
+	s.dec.Close(exchange.Client, time.Since(s.start), endOf(err), s.emit)
 	s.flush()
 	if s.err == nil {
 		s.err = io.EOF
@@ -84,7 +88,7 @@ func (s *session) take(e exchange.Event) {
 	if e.Kind == exchange.KindHead {
 		s.enc = http1.NewEncoder(e.Head)
 	}
-	if err := s.event(e, s.answer); err != nil && s.err == nil {
+	if err := s.event(e, s.reply); err != nil && s.err == nil {
 		s.err = err
 	}
 }
@@ -102,7 +106,7 @@ func (s *session) answer(e exchange.Event) error {
 	if e.Kind == exchange.KindEnd {
 		s.end(e)
 	}
-	if err := s.dec.Answer(e, s.take); err != nil {
+	if err := s.dec.Answer(e, s.emit); err != nil {
 		return err
 	}
 	if e.Kind == exchange.KindEnd {

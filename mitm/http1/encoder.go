@@ -42,10 +42,18 @@ func NewEncoder(req *exchange.Head) *Encoder {
 	_, upgrade := exchange.Get(req.Fields, "Upgrade")
 	return &Encoder{
 		answer:  true,
-		flags:   asked(strings.Clone(req.Method), upgrade),
-		version: strings.Clone(req.Version),
+		flags:   asked(req.Method, upgrade),
+		version: minor(req.Version),
 		close:   has(req.Fields, "Connection", "close"),
 	}
+}
+
+// minor is version, of HTTP/1, without a hold on the head that it came in.
+func minor(version string) string {
+	if version == "1.0" {
+		return "1.0"
+	}
+	return "1.1"
 }
 
 // NewRequestEncoder returns an Encoder of a request, for a server of HTTP/1.1.
