@@ -27,6 +27,7 @@ type tap struct {
 	tell   Tell
 	start  time.Time
 	passed func(exchange.Event) // told what the server does too, if not nil
+	emit   func(exchange.Event) // event, as a value that is made once
 
 	mu  sync.Mutex
 	dec exchange.Decoder // nil: what passes is not understood, or not watched
@@ -37,6 +38,7 @@ type tap struct {
 // told. A nil watcher watches nothing.
 func newTap(watcher exchange.Watcher, dec exchange.Decoder, o exchange.Origin, tell Tell) *tap {
 	t := &tap{origin: o, tell: tell, start: time.Now(), dec: dec}
+	t.emit = t.event
 	if watcher == nil {
 		return t
 	}
@@ -69,14 +71,19 @@ func (t *tap) fail(err error) {
 }
 
 // feed shows what from sent, before it is passed on: when feed returns, the
-// kernel has the record of it.
+// kernel has the record of what the server sent, and of all before it. A request
+// without an answer is worth nothing, so its record waits for that of the answer:
+// one write(2) for both.
 func (t *tap) feed(from exchange.Side, b []byte) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.dec == nil {
 		return
 	}
-	t.understood(t.dec.Feed(from, time.Since(t.start), b, t.event))
+	t.understood(t.dec.Feed(from, time.Since(t.start), b, t.emit))
+	if from == exchange.Server || t.dec == nil {
+		t.flush()
+	}
 }
 
 // end shows that from sends no more.
@@ -86,19 +93,25 @@ func (t *tap) end(from exchange.Side, end exchange.End) {
 	if t.dec == nil {
 		return
 	}
-	t.understood(t.dec.Close(from, time.Since(t.start), end, t.event))
+	t.understood(t.dec.Close(from, time.Since(t.start), end, t.emit))
+	t.flush()
 }
 
-// understood flushes the watch, and gives the decoder up if it erred. Two
-// errors are a matter of course and not told: an origin that says goodbye (408)
-// on an idle connection, and a client that leaves in the middle of a head.
+// understood gives the decoder up if it erred. Two errors are a matter of course
+// and not told: an origin that says goodbye (408) on an idle connection, and a
+// client that leaves in the middle of a head.
 func (t *tap) understood(err error) {
-	if err != nil {
-		t.dec = nil
-		if !errors.Is(err, http1.ErrUnsolicited) && !errors.Is(err, io.ErrUnexpectedEOF) {
-			t.tell.trouble(Opaque, t.origin, err)
-		}
+	if err == nil {
+		return
 	}
+	t.dec = nil
+	if !errors.Is(err, http1.ErrUnsolicited) && !errors.Is(err, io.ErrUnexpectedEOF) {
+		t.tell.trouble(Opaque, t.origin, err)
+	}
+}
+
+// flush hands what the watch was told to the kernel.
+func (t *tap) flush() {
 	if t.w == nil {
 		return
 	}
