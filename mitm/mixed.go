@@ -78,7 +78,7 @@ func (m *Mixed) secure(ctx context.Context, c *peeked, o exchange.Origin) {
 		if m.Player.Offer(o).Recorded {
 			return show, nil
 		}
-		server, upstream = m.dialTLS(ctx, &o, hello.SupportedProtos)
+		server, upstream = m.dialTLS(ctx, &o, hello)
 		if upstream != nil {
 			return shown{}, upstream
 		}
@@ -132,13 +132,13 @@ func (m *Mixed) inner(ctx context.Context, c *peeked, server *tls.Conn, o exchan
 }
 
 // dialTLS connects to o and starts TLS, and tells what goes wrong.
-func (m *Mixed) dialTLS(ctx context.Context, o *exchange.Origin, alpn []string) (*tls.Conn, error) {
+func (m *Mixed) dialTLS(ctx context.Context, o *exchange.Origin, hello *tls.ClientHelloInfo) (*tls.Conn, error) {
 	c, err := m.Upstream.Dial(ctx, *o)
 	if err != nil {
 		m.Tell.trouble(Unreachable, *o, err)
 		return nil, err
 	}
-	t, err := m.Upstream.Secure(ctx, c, o, alpn)
+	t, err := m.Upstream.Secure(ctx, c, o, hello)
 	if err != nil {
 		c.Close()
 		m.Tell.trouble(Untrusted, *o, err)
@@ -177,11 +177,11 @@ func (m *Mixed) dial(ctx context.Context, o exchange.Origin) (net.Conn, exchange
 		}
 		return c, o, err
 	}
-	alpn := []string{"http/1.1"}
+	hello := &tls.ClientHelloInfo{SupportedProtos: []string{"http/1.1"}} // of the client's nothing else is needed
 	if o.ALPN == "h2" {
-		alpn = []string{"h2"}
+		hello.SupportedProtos = []string{"h2"}
 	}
-	c, err := m.dialTLS(ctx, &o, alpn)
+	c, err := m.dialTLS(ctx, &o, hello)
 	if err != nil {
 		return nil, o, err
 	}

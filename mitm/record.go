@@ -84,7 +84,7 @@ func (r *Record) handshakes(ctx context.Context, client, server *peeked, o *exch
 	var upstream error
 	c, err = r.Server.accept(ctx, client, func(hello *tls.ClientHelloInfo) (shown, error) {
 		o.SNI = hello.ServerName
-		s, upstream = r.Upstream.Secure(ctx, server, o, hello.SupportedProtos)
+		s, upstream = r.Upstream.Secure(ctx, server, o, hello)
 		if upstream != nil {
 			return shown{}, upstream
 		}
