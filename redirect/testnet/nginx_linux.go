@@ -39,6 +39,7 @@ http {
   upstream counter { server {{.Counter}}; keepalive 16; }
   server {
     listen {{.V4}}:80; listen [{{.V6}}]:80;
+    ssl_protocols TLSv1.2 TLSv1.3; # as 1.23.4 and later have it by default
     listen {{.V4}}:443 ssl http2; listen [{{.V6}}]:443 ssl http2;
     server_name {{.Name}};
     ssl_certificate {{.Dir}}/nginx.crt; ssl_certificate_key {{.Dir}}/nginx.key;
