@@ -23,7 +23,8 @@ type results struct {
 type row struct {
 	name   string
 	median [variants]sample
-	spread float64 // the largest distance of a round's rate from the median, as a part of it
+	times  [variants]float64 // the rate, in times of direct's in the same round; the median
+	spread float64           // the largest distance of a round's rate from the median, as a part of it
 }
 
 // add takes a scenario's samples in.
@@ -33,8 +34,18 @@ func (r *results) add(name string, got [variants][]sample) {
 		for _, s := range samples {
 			w.spread = max(w.spread, s.rate/w.median[v].rate-1, 1-s.rate/w.median[v].rate)
 		}
+		w.times[v] = times(samples, got[direct])
 	}
 	r.rows = append(r.rows, w)
+}
+
+// times is the median of how many times of b's rate that of a is, round by round.
+func times(a, b []sample) float64 {
+	var ratios []float64
+	for i := range a {
+		ratios = append(ratios, a[i].rate/b[i].rate)
+	}
+	return median(ratios)
 }
 
 // write writes the table to the file at path, or to standard output.
@@ -64,8 +75,9 @@ Written by `+"`make bench`"+` on %s; package bench says how. Only ratios within 
 `, time.Now().UTC().Format(time.DateOnly), machine())
 	fmt.Fprintf(w, `## Answers of %d B over TLS 1.3
 
-Medians of %d rounds of %d s. Direct is nginx; its CPU time is the server's to beat. Record is serge-net between
-the two, Replay serge-net alone. Spread is how far the worst round of any variant was from its median.
+Medians of %d rounds of %d s; the ratios are medians of those of single rounds. Direct is nginx, whose CPU time is the
+one to beat; record is serge-net between client and nginx, replay serge-net in nginx's place. Spread is how far the worst
+round of any variant was from its median.
 
 | scenario | direct req/s | record | replay | record × direct | replay × direct | median latency | CPU µs/req | spread |
 |---|---|---|---|---|---|---|---|---|
@@ -73,7 +85,7 @@ the two, Replay serge-net alone. Spread is how far the worst round of any varian
 	for _, row := range r.rows {
 		m := row.median
 		fmt.Fprintf(w, "| %s | %.0f | %.0f | %.0f | **%.2f** | **%.2f** | %s | %s | %.0f %% |\n", row.name,
-			m[direct].rate, m[record].rate, m[replay].rate, m[record].rate/m[direct].rate, m[replay].rate/m[direct].rate,
+			m[direct].rate, m[record].rate, m[replay].rate, row.times[record], row.times[replay],
 			each(m, func(s sample) string { return fmt.Sprintf("%.2f ms", s.latency.Seconds()*1e3) }),
 			each(m, func(s sample) string { return fmt.Sprintf("%.1f", s.cpu.Seconds()*1e6) }), 100*row.spread)
 	}
