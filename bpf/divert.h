@@ -21,7 +21,8 @@
 #define LOOPBACK4 0x7f000001
 #define ALIAS4 0x7f800001 // 127.128.0.1, the first address that stands for a name server
 #define SLOTS 32 // IPv6 name servers that a target can tell apart
-#define MAX_SERVERS 32768 // and IPv4 ones
+#define MAX_ALIASES 8192 // name servers in all; their buckets are made at load, and take time
+#define MAX_SERVERS (MAX_ALIASES - SLOTS) // IPv4 ones
 
 // Settings, set before load; zero means there is none. Ports and IPv4
 // addresses in host order.
@@ -77,10 +78,12 @@ struct {
 } origins SEC(".maps");
 
 // by_tuple is filled before the SYN leaves and emptied by the listener. The LRU
-// drops what was abandoned before it was accepted.
+// drops what was abandoned before it was accepted. Both backlogs hold 4096 by
+// default (net.core.somaxconn, since Linux 5.4); more entries would only make
+// the load longer, which fills the map: 3 ms for 65536.
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 65536);
+	__uint(max_entries, 16384);
 	__type(key, struct tuple);
 	__type(value, struct origin);
 } by_tuple SEC(".maps");
@@ -90,7 +93,7 @@ struct {
 // order: ports are below 2^16, so the two never meet.
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
+	__uint(max_entries, MAX_ALIASES);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, __u32);
 	__type(value, struct destination);
@@ -99,7 +102,7 @@ struct {
 // aliases is the inverse of queried, and next4 and next6 count what is in it.
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 65536);
+	__uint(max_entries, MAX_ALIASES);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct destination);
 	__type(value, __u32);
