@@ -227,15 +227,41 @@ func (p *planner) bindLoose() {
 // bind plans a file over the one that path leads to, once, unless it is
 // covered: its content as with gives it.
 func (p *planner) bind(path string, with func(path string, data []byte) []byte) {
-	real, err := p.tree.resolve(path)
-	if err != nil || p.bound[real] || p.isCovered(real) {
+	real, ok := p.unbound(path)
+	if !ok {
 		return
 	}
-	p.bound[real] = true
 	data, err := p.tree.read(real)
 	if err != nil {
 		p.note("%s: %v", path, cause(err))
 		return
 	}
 	p.mounts = append(p.mounts, Mount{Path: real, Data: with(path, data)})
+}
+
+// append plans our CA at the end of the bundle that path leads to, once,
+// unless it is covered. A host has dozens of them, which nobody need read here.
+func (p *planner) append(path string) {
+	real, ok := p.unbound(path)
+	if !ok {
+		return
+	}
+	f, err := p.tree.open(real)
+	if err != nil {
+		p.note("%s: %v", path, cause(err))
+		return
+	}
+	f.Close()
+	p.mounts = append(p.mounts, Mount{Path: real, Append: true, Data: joined([]byte{'\n'}, p.CA)})
+}
+
+// unbound is the file that path leads to, and whether it is to be bound over:
+// it is there, not covered, and was not asked for before.
+func (p *planner) unbound(path string) (string, bool) {
+	real, err := p.tree.resolve(path)
+	if err != nil || p.bound[real] || p.isCovered(real) {
+		return "", false
+	}
+	p.bound[real] = true
+	return real, true
 }

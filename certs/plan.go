@@ -30,12 +30,13 @@ type PlanConfig struct {
 // it follows. Below a covered directory, Path is made: a symbolic link to
 // Link, unless that is "", else a file with Data, 0644, in directories that
 // are made as needed, 0755. Elsewhere Path is a file that exists, and one
-// with Data is bound over it.
+// with Data is bound over it; with Append one with what it has, then Data.
 type Mount struct {
-	Path string
-	Dir  bool
-	Link string
-	Data []byte
+	Path   string
+	Dir    bool
+	Link   string
+	Append bool
+	Data   []byte
 }
 
 // Plan is what makes a command trust a CA beside all that it trusted before.

@@ -14,7 +14,6 @@ func (p *planner) bindPython() {
 		libs = append(libs, p.tree.glob(filepath.Join(prefix, "lib/python3*/site-packages"))...)
 		libs = append(libs, p.tree.glob(filepath.Join(prefix, "lib/python3*/dist-packages"))...)
 	}
-	add := func(_ string, data []byte) []byte { return joined(data, p.CA) }
 	for _, lib := range libs {
 		for _, file := range []string{
 			"certifi/cacert.pem",
@@ -23,7 +22,7 @@ func (p *planner) bindPython() {
 			"httplib2/cacerts.txt",
 			"grpc/_cython/_credentials/roots.pem",
 		} {
-			p.bind(filepath.Join(lib, file), add)
+			p.append(filepath.Join(lib, file))
 		}
 	}
 }

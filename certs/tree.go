@@ -3,6 +3,7 @@ package certs
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -71,6 +72,22 @@ func (t tree) resolve(path string) (string, error) {
 
 // read is the content of the regular file that path leads to.
 func (t tree) read(path string) ([]byte, error) {
+	f, err := t.open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	fi, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	data := make([]byte, fi.Size())
+	_, err = io.ReadFull(f, data)
+	return data, err
+}
+
+// open opens the regular file that path leads to.
+func (t tree) open(path string) (*os.File, error) {
 	real, err := t.resolve(path)
 	if err != nil {
 		return nil, err
@@ -85,7 +102,7 @@ func (t tree) read(path string) ([]byte, error) {
 	case fi.Size() > maxFile:
 		return nil, &fs.PathError{Op: "read", Path: path, Err: errors.New("is larger than 64 MiB")}
 	}
-	return os.ReadFile(t.host(real))
+	return os.Open(t.host(real))
 }
 
 // isDir reports whether path leads to a directory.

@@ -3,6 +3,7 @@ package redirect
 import (
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -53,6 +54,8 @@ func arrange(mounts []Mount, resolve func(string) (string, error)) (covers []*co
 		switch {
 		case c == nil && m.Link != "":
 			return nil, nil, fmt.Errorf("link %s: it is in no covered directory", m.Path)
+		case c != nil && m.Append:
+			return nil, nil, fmt.Errorf("append to %s: it is covered", m.Path)
 		case c == nil:
 			binds = append(binds, m)
 		case c.given != m.Path:
@@ -175,6 +178,27 @@ func (m Mount) create(path string) error {
 	return os.WriteFile(path, m.Data, 0o444)
 }
 
+// extend makes m at path: what old, an O_PATH descriptor, has, then Data.
+func (m Mount) extend(path string, old *os.File) error {
+	from, err := os.Open(pathOf(old))
+	if err != nil {
+		return err
+	}
+	defer from.Close()
+	to, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o444)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(to, from)
+	if err == nil {
+		_, err = to.Write(m.Data)
+	}
+	return errors.Join(err, to.Close())
+}
+
+// pathOf is a path to what f, which has one no longer perhaps, is open on.
+func pathOf(f *os.File) string { return fmt.Sprintf("/proc/self/fd/%d", f.Fd()) }
+
 // stage is a directory that every system has.
 const stage = "/tmp"
 
@@ -200,7 +224,12 @@ func bindAll(binds []Mount) error {
 	}
 	defer unix.Unmount(stage, unix.MNT_DETACH)
 	for i, m := range binds {
-		if err := m.create(filepath.Join(stage, strconv.Itoa(i))); err != nil {
+		staged := filepath.Join(stage, strconv.Itoa(i))
+		write := m.create
+		if m.Append {
+			write = func(path string) error { return m.extend(path, targets[i]) }
+		}
+		if err := write(staged); err != nil {
 			return fmt.Errorf("write %s: %w", m.Path, err)
 		}
 	}
@@ -208,8 +237,7 @@ func bindAll(binds []Mount) error {
 		return err
 	}
 	for i, m := range binds {
-		over := fmt.Sprintf("/proc/self/fd/%d", targets[i].Fd())
-		if err := unix.Mount(filepath.Join(stage, strconv.Itoa(i)), over, "", unix.MS_BIND, ""); err != nil {
+		if err := unix.Mount(filepath.Join(stage, strconv.Itoa(i)), pathOf(targets[i]), "", unix.MS_BIND, ""); err != nil {
 			return fmt.Errorf("bind over %s: %w", m.Path, err)
 		}
 	}

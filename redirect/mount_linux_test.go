@@ -36,6 +36,7 @@ func TestArrange(t *testing.T) {
 			covers: []cover{{path: "/certs", given: "/link", files: []Mount{{Path: "/link/a", Data: data}, {Path: "/link/java", Dir: true}}}},
 			binds:  []Mount{{Path: "/linked", Data: data}},
 		},
+		{name: "append to what is covered", mounts: []Mount{{Path: "/certs", Dir: true}, {Path: "/certs/a", Append: true}}, fails: true},
 		{name: "link outside", mounts: []Mount{{Path: "/etc/a", Link: "b"}}, fails: true},
 	} {
 		covers, binds, err := arrange(c.mounts, resolve)
@@ -61,11 +62,12 @@ func TestMounts(t *testing.T) {
 	run(t, `mount --make-rprivate /; mount -t tmpfs none /run
 		mkdir -p /run/nscd /run/systemd/resolve; touch /run/nscd/socket /run/systemd/resolve/io.systemd.Resolve`)
 	dir := t.TempDir()
-	covered, file := filepath.Join(dir, "covered"), filepath.Join(dir, "file")
+	covered, file, longer := filepath.Join(dir, "covered"), filepath.Join(dir, "file"), filepath.Join(dir, "longer")
 	for _, err := range []error{
 		os.Mkdir(covered, 0o755),
 		os.WriteFile(filepath.Join(covered, "old"), nil, 0o644),
 		os.WriteFile(file, []byte("before"), 0o644),
+		os.WriteFile(longer, []byte("before"), 0o644),
 	} {
 		if err != nil {
 			t.Fatal(err)
@@ -78,10 +80,11 @@ func TestMounts(t *testing.T) {
 		{Path: covered + "/hash.0", Link: "bundle"},
 		{Path: covered + "/java/cacerts", Data: []byte("jks")},
 		{Path: file, Data: []byte("after")},
+		{Path: longer, Append: true, Data: []byte("and after")},
 		{Path: filepath.Join(dir, "missing"), Dir: true},
-	}, Argv: []string{"sh", "-c", `cd "$0"; ls covered; cat covered/hash.0 covered/java/cacerts file; echo
+	}, Argv: []string{"sh", "-c", `cd "$0"; ls covered; cat covered/hash.0 covered/java/cacerts file longer; echo
 		touch covered/x file 2>/dev/null || echo read-only; ls /run/nscd /run/systemd/resolve; grep -c serge-net /proc/self/mounts`, dir}})
-	want := "bundle\nhash.0\njava\nrootsjksafter\nread-only\n/run/nscd:\n\n/run/systemd/resolve:\n4\n"
+	want := "bundle\nhash.0\njava\nrootsjksafterbeforeand after\nread-only\n/run/nscd:\n\n/run/systemd/resolve:\n5\n"
 	if diff := cmp.Diff(want, out); diff != "" {
 		t.Errorf("the command sees (-want +got):\n%s", diff)
 	}

@@ -80,12 +80,13 @@ type Target struct {
 //   - A Path below a covered one is created there: a symlink to Link, or a file
 //     that holds Data. Missing directories are made.
 //   - Any other Path is an existing file, in whose place a read-only file that
-//     holds Data is seen.
+//     holds Data is seen; with Append what the file has, then Data.
 type Mount struct {
-	Path string // absolute
-	Dir  bool
-	Link string
-	Data []byte
+	Path   string // absolute
+	Dir    bool
+	Link   string
+	Append bool
+	Data   []byte
 }
 
 // A Diversion is in force until Close. Its methods are safe for concurrent use.
