@@ -11,8 +11,9 @@ import (
 func (p *planner) bindPython() {
 	var libs []string
 	for _, prefix := range p.prefixes() {
-		libs = append(libs, p.tree.glob(filepath.Join(prefix, "lib/python3*/site-packages"))...)
-		libs = append(libs, p.tree.glob(filepath.Join(prefix, "lib/python3*/dist-packages"))...)
+		for _, lib := range p.tree.glob(filepath.Join(prefix, "lib/python3*")) {
+			libs = append(libs, filepath.Join(lib, "site-packages"), filepath.Join(lib, "dist-packages"))
+		}
 	}
 	for _, lib := range libs {
 		for _, file := range []string{
