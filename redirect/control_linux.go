@@ -87,7 +87,9 @@ func sealedCommand(c Command) (*os.File, error) {
 	}
 	_, err = f.Seek(0, io.SeekEnd)
 	for i := 0; i < len(c.Mounts) && err == nil; i++ {
-		_, err = f.Write(c.Mounts[i].Data)
+		if data := c.Mounts[i].Data; len(data) > 0 { // hundreds are links
+			_, err = f.Write(data)
+		}
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())

@@ -164,11 +164,20 @@ func (c *cover) mount() error {
 	return seal(c.path)
 }
 
-// create makes m at path.
+// create makes m at path, and the directories above it if they are missing.
 func (m Mount) create(path string) error {
+	err := m.createIn(path)
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
 	}
+	return m.createIn(path)
+}
+
+// createIn makes m at path, in a directory that is there.
+func (m Mount) createIn(path string) error {
 	switch {
 	case m.Dir:
 		return os.MkdirAll(path, 0o755)
