@@ -145,7 +145,11 @@ func (p *planner) added(name, path string) string {
 	for _, err := range faults {
 		p.note("%v", err)
 	}
-	p.adds.addDER(theirs.ders)
+	for _, der := range theirs.ders {
+		if !p.roots.seen[string(der)] {
+			p.adds.add(der, encode(der))
+		}
+	}
 	file := strings.ToLower(strings.ReplaceAll(name, "_", "-")) + ".pem"
 	return p.place(file, joined(theirs.text, p.CA))
 }

@@ -110,7 +110,10 @@ func (r *runner) compose() (mitm.Way, error) {
 	if err != nil {
 		return nil, err
 	}
-	upstream := r.upstream(proxies)
+	upstream, err := r.upstream(proxies)
+	if err != nil {
+		return nil, err
+	}
 	server := mitm.NewServer(r.ca.Leaf, false)
 	tell := mitm.Tell{Trouble: r.report.trouble, Miss: r.report.miss}
 	record := mitm.Record{Server: server, Upstream: upstream, Tell: tell}
@@ -176,16 +179,36 @@ func (r *runner) trust(env []string, mounts bool) (*certs.Plan, error) {
 }
 
 // upstream is our way to the origins.
-func (r *runner) upstream(proxies *proxySettings) *mitm.Upstream {
-	r.roots.AppendCertsFromPEM(r.plan.Extra) // whom the command trusts, we do
+func (r *runner) upstream(proxies *proxySettings) (*mitm.Upstream, error) {
+	roots, err := r.trusted()
+	if err != nil {
+		return nil, err
+	}
 	if proxies != nil {
 		r.report.sayf("the command's %s is used for the way to the origins", proxies.names())
 	}
-	u := &mitm.Upstream{Roots: r.roots, Insecure: r.flags.insecure, Proxy: proxies.config(), Sessions: tls.NewLRUClientSessionCache(0)}
+	u := &mitm.Upstream{Roots: roots, Insecure: r.flags.insecure, Proxy: proxies.config(), Sessions: tls.NewLRUClientSessionCache(0)}
 	if r.conf != nil {
 		u.Dialer.Resolver = &net.Resolver{PreferGo: true, Dial: r.dialResolver}
 	}
-	return u
+	return u, nil
+}
+
+// trusted is whom origins are trusted by: those that the flags name, and whom
+// the command itself would trust. Nil is the system's.
+func (r *runner) trusted() (*x509.CertPool, error) {
+	if len(r.plan.Extra) == 0 {
+		return r.roots, nil
+	}
+	roots := r.roots
+	if roots == nil {
+		var err error
+		if roots, err = x509.SystemCertPool(); err != nil {
+			return nil, fmt.Errorf("read the system's roots: %w", err)
+		}
+	}
+	roots.AppendCertsFromPEM(r.plan.Extra)
+	return roots, nil
 }
 
 // dialResolver connects to the run's own name server.
