@@ -6,7 +6,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 // A footprint is what of the files that a run may write was there before it,
@@ -72,18 +71,4 @@ func (r *runner) paths() []string {
 			return paths
 		}
 	}
-}
-
-// shellWords is argv as it is typed.
-func shellWords(argv []string) string {
-	words := slices.Clone(argv)
-	for i, w := range words {
-		plain := func(c rune) bool {
-			return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.ContainsRune("_@%+=:,./-", c)
-		}
-		if w == "" || strings.ContainsFunc(w, func(c rune) bool { return !plain(c) }) {
-			words[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
-		}
-	}
-	return strings.Join(words, " ")
 }
