@@ -53,7 +53,7 @@ func (r *runner) recover() error {
 	case err != nil:
 		return err
 	case was && sum.Changed:
-		r.report.warnf("a recording of %s was cut off; recovered %d interactions to %s", name, sum.Interactions, sum.Path)
+		r.report.warnf("a recording of %s was cut off; recovered %s to %s", name, interactions(sum.Interactions), sum.Path)
 	case was:
 		r.report.warnf("a recording of %s was cut off before anything new was recorded", name)
 	}
