@@ -38,8 +38,8 @@ type incoming struct {
 
 // Init is the process that Start starts between us and the command; a program
 // that calls Start calls Init, and exits with what it returns, when it is
-// started with the arguments Target.Init. It mounts what the command is to
-// see, probes, starts the command when told, and kills it when its parent dies.
+// started with the arguments Target.Init. It probes, and when told mounts what
+// the command is to see and starts it, and kills it when its parent dies.
 func Init() int {
 	// Capabilities are a thread's own: the command is forked from this one.
 	runtime.LockOSThread()
