@@ -61,7 +61,7 @@ func bads() []bad {
 		{name: "CA is no PEM", files: map[string]string{"ca.pem": "hello\n"}, args: []string{"--upstream-ca", "ca.pem"},
 			want: "error: --upstream-ca: read roots: ca.pem: holds no certificate in PEM\nhint: it names a file with certificates in PEM"},
 		{name: "bypass", args: []string{"--bypass", "10.0.0.0/99"},
-			want: "error: --bypass \"10.0.0.0/99\": netip.ParsePrefix(\"10.0.0.0/99\"): prefix length out of range\nhint: a host name, *.example.com, an address or a prefix such as 10.0.0.0/8"},
+			want: "error: --bypass \"10.0.0.0/99\": neither host, address, prefix nor port\nhint: a host name, *.example.com, an address, a prefix such as 10.0.0.0/8, or a port"},
 		{name: "loopback", args: []string{"--intercept-loopback", "8080,http"},
 			want: "error: --intercept-loopback: \"http\" is no port\nhint: ports are numbers from 1 to 65535, with commas between"},
 		{name: "log", args: []string{"--log", "no/such/log"},

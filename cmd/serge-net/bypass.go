@@ -1,54 +1,67 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/serge-net/serge-net/exchange"
 )
 
+// A bypass is what passes untouched: whose name, address or port it has.
+type bypass struct {
+	hosts    []string // lower case; * stands for anything
+	prefixes []netip.Prefix
+	ports    []uint16
+}
+
 // bypassed tells which origins pass unseen by patterns: host names, in which *
-// stands for anything, addresses and prefixes. It is nil if there are none.
+// stands for anything, addresses, prefixes and ports. It is nil if there are none.
 func bypassed(patterns []string) (func(exchange.Origin) bool, error) {
-	var hosts []string
-	var prefixes []netip.Prefix
+	var b bypass
 	for _, p := range patterns {
-		if a, err := netip.ParseAddr(p); err == nil {
-			prefixes = append(prefixes, netip.PrefixFrom(a, a.BitLen()))
-			continue
+		if err := b.add(p); err != nil {
+			return nil, hint(fmt.Errorf("--bypass %q: %w", p, err), "a host name, *.example.com, an address, a prefix such as 10.0.0.0/8, or a port")
 		}
-		if strings.Contains(p, "/") {
-			prefix, err := netip.ParsePrefix(p)
-			if err != nil {
-				return nil, hint(fmt.Errorf("--bypass %q: %w", p, err), "a host name, *.example.com, an address or a prefix such as 10.0.0.0/8")
-			}
-			prefixes = append(prefixes, prefix)
-			continue
-		}
-		if _, err := path.Match(p, ""); err != nil || p == "" {
-			return nil, hint(fmt.Errorf("--bypass %q is not a host name", p), "a host name, *.example.com, an address or a prefix such as 10.0.0.0/8")
-		}
-		hosts = append(hosts, strings.ToLower(p))
 	}
-	if len(hosts)+len(prefixes) == 0 {
+	if len(patterns) == 0 {
 		return nil, nil
 	}
-	return func(o exchange.Origin) bool {
-		for _, p := range prefixes {
-			if p.Contains(o.Addr.Addr().Unmap()) {
-				return true
-			}
-		}
-		for _, h := range hosts {
-			if ok, _ := path.Match(h, strings.ToLower(o.Host())); ok {
-				return true
-			}
-		}
-		return false
-	}, nil
+	return b.match, nil
+}
+
+// add reads one pattern.
+func (b *bypass) add(p string) error {
+	if a, err := netip.ParseAddr(strings.Trim(p, "[]")); err == nil {
+		b.prefixes = append(b.prefixes, netip.PrefixFrom(a, a.BitLen()))
+		return nil
+	}
+	if prefix, err := netip.ParsePrefix(p); err == nil {
+		b.prefixes = append(b.prefixes, prefix.Masked())
+		return nil
+	}
+	if strings.Trim(p, "0123456789") == "" && p != "" {
+		all, err := ports([]string{p})
+		b.ports = append(b.ports, all...)
+		return err
+	}
+	if _, err := path.Match(p, ""); err != nil || p == "" || strings.ContainsAny(p, ":/@ \t") {
+		return errors.New("neither host, address, prefix nor port")
+	}
+	b.hosts = append(b.hosts, strings.ToLower(p))
+	return nil
+}
+
+// match tells whether o passes.
+func (b *bypass) match(o exchange.Origin) bool {
+	host := strings.ToLower(o.Host())
+	return slices.Contains(b.ports, o.Addr.Port()) ||
+		slices.ContainsFunc(b.prefixes, func(p netip.Prefix) bool { return p.Contains(o.Addr.Addr().Unmap()) }) ||
+		slices.ContainsFunc(b.hosts, func(h string) bool { ok, _ := path.Match(h, host); return ok }) // add tried the pattern
 }
 
 // ports reads port numbers.

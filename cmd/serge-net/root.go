@@ -125,7 +125,10 @@ func flagError(c *cobra.Command, err error) error {
 	if near := nearest(unknown.GetSpecifiedName(), flagNames(c)); near != "" && unknown.GetSpecifiedShortnames() == "" {
 		return hint(err, "did you mean --%s?", near)
 	}
-	if strings.Contains(c.Use, "--") {
+	switch {
+	case !c.HasParent():
+		return hint(err, "serge-net help lists the commands; to run one of the system's: serge-net run -- CMD ARGS…")
+	case strings.Contains(c.Use, "--"):
 		return hint(err, "serge-net help %s lists its flags; those of the command to run go after --", c.Name())
 	}
 	return hint(err, "serge-net help %s lists its flags", c.Name())

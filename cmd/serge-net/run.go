@@ -55,7 +55,7 @@ func (f *runFlags) register(c *cobra.Command) {
 	s.StringVar(&f.repeat, "repeat", "auto", "what a request gets that was served as often as it was recorded; auto is last for safe methods, else never")
 	s.StringVar(&f.shiftDates, "shift-dates", "on", "move the dates in served headers to today")
 	s.StringVar(&f.backend, "backend", "auto", "how to divert")
-	s.StringSliceVar(&f.bypass, "bypass", nil, "let `HOST|CIDR` pass untouched and unrecorded")
+	s.StringSliceVar(&f.bypass, "bypass", nil, "let `HOST|CIDR|PORT` pass untouched and unrecorded")
 	s.StringSliceVar(&f.loopback, "intercept-loopback", nil, "divert these loopback `PORTS` too")
 	s.BoolVar(&f.hermetic, "hermetic", false, "let nothing but loopback leave, in any mode; replay always does")
 	s.StringVar(&f.dns, "dns", "pin", "pin gives each name an address of its own, real passes the origin's addresses on")
