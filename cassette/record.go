@@ -36,7 +36,7 @@ func (s *Store) Record(name string, opt RecordOptions) (*Recorder, error) {
 	}
 	if _, _, err := s.recover(name, f); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("recover the recording of %s that was cut off: %w", name, err)
+		return nil, s.unrecovered(name, err)
 	}
 	r := &Recorder{store: s, name: name, opt: opt, start: time.Now(), file: f, write: f.Write, secrets: newSecrets()}
 	if err := r.begin(); err != nil {
@@ -138,10 +138,15 @@ func (s *Store) Recover(name string) (Summary, bool, error) {
 	sum, was, err := s.recover(name, f)
 	if err != nil {
 		f.Close()
-		return sum, was, fmt.Errorf("recover the recording of %s that was cut off: %w", name, err)
+		return sum, was, s.unrecovered(name, err)
 	}
 	s.release(name, f)
 	return sum, was, nil
+}
+
+// unrecovered is err with the journal that it is of and what to do.
+func (s *Store) unrecovered(name string, err error) error {
+	return fmt.Errorf("recover the recording of %s that was cut off: %w; if it is of no use, remove %s", name, err, path.Join(s.dir, journalName(name)))
 }
 
 // recover compacts what is in f, which is locked.

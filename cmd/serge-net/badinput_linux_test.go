@@ -46,6 +46,10 @@ func bads() []bad {
 		{name: "body file cut", files: map[string]string{"cassettes/c.json": missing, "cassettes/c.bodies/ab.bin": "short"},
 			want: "error: load cassette: cassettes/c.json: interaction 1, GET http://a.example/: its body c.bodies/ab.bin has 5 bytes, not 9" + remedy},
 
+		{name: "record over a later version", files: cassette(`{"version": "9.1"}`), args: []string{"record", "c", "--", "true"},
+			want: "error: load cassette: cassettes/c.json: cassette: written by a newer version: format 9.1 needs"},
+		{name: "journal of another version", files: map[string]string{"cassettes/.c.journal": "something else"}, args: []string{"run", "--cassette", "c", "--", "true"},
+			want: "error: recover the recording of c that was cut off: not a journal of this version: it begins with \"somethin\"; if it is of no use, remove cassettes/.c.journal\n"},
 		{name: "directory is a file", files: map[string]string{"cassettes": ""},
 			want: "error: open cassette directory: open cassettes: not a directory\nhint: --cassette-dir names a directory, which the first recording makes"},
 		{name: "leads out", args: []string{"replay", "../x", "--", "true"},
@@ -126,8 +130,11 @@ func TestUnwritable(t *testing.T) {
 	if want := "serge-net: error: open journal cassettes/.c.journal: read-only file system\nserge-net: hint: a recording needs a --cassette-dir that can be written; a replay does not\n"; o.code != 125 || o.stderr != want {
 		t.Errorf("record: exit code %d, want 125\n%swant\n%s", o.code, o.stderr, want)
 	}
+	write(t, filepath.Join(r.dir, "cassettes/.c.journal"), "left behind")
 	if o := readOnly("replay c -- curl -sS " + hello); o.code != 0 || o.stdout != "hello from "+testnet.WWW+"\n" {
 		t.Errorf("replay: exit code %d, stdout %q\n%s", o.code, o.stdout, o.stderr)
+	} else if want := "serge-net: open journal cassettes/.c.journal: read-only file system\n"; !strings.HasPrefix(o.stderr, want) {
+		t.Errorf("replay says\n%swant\n%s", o.stderr, want)
 	}
 }
 
@@ -164,5 +171,29 @@ func TestFullDisk(t *testing.T) {
 		"1 served (1 exact, 0 assumed), 0 missed, 0 unused, 0 escaped; isolated: yes; T s")
 	if d := cmp.Diff(want, said(o)); d != "" {
 		t.Errorf("stderr (-want +got):\n%s", d)
+	}
+}
+
+// TestNoLane leaves nothing where serge-net may not divert, and says what to do.
+func TestNoLane(t *testing.T) {
+	r := newRig(t)
+	if err := os.Chmod(r.dir, 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chmod(filepath.Dir(r.dir), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	o := r.run("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", built.serge, "record", "deep/er", "--cassette-dir", "a/b", "--", "true")
+	if o.code != 125 || strings.Count(o.stderr, "serge-net: error: ") != 1 || !strings.Contains(o.stderr, "serge-net: hint: ") {
+		t.Errorf("exit code %d, want 125 and an error with a hint\n%s", o.code, o.stderr)
+	}
+	if left := r.run("find", ".", "-mindepth", "1").stdout; left != "" {
+		t.Errorf("left behind:\n%s", left)
+	}
+	if o := r.serge("run", "--mode", "passthrough", "--", "true"); o.code != 0 {
+		t.Errorf("passthrough: exit code %d\n%s", o.code, o.stderr)
+	}
+	if left := r.run("find", ".", "-mindepth", "1").stdout; left != "" {
+		t.Errorf("passthrough left behind:\n%s", left)
 	}
 }

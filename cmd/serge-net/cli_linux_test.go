@@ -65,6 +65,9 @@ func TestMessages(t *testing.T) {
 	r := newRig(t)
 	curl := func(url string) []string { return []string{"--", "curl", "-sS", url} }
 	args := func(a []string, more ...string) []string { return append(a, more...) }
+	if err := os.WriteFile(filepath.Join(r.dir, "script"), []byte("#!/no/such/interpreter\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
 	page := "http://" + testnet.WWW + "/method?page="
 	for _, c := range []says{
 		{name: "record", args: args([]string{"record", "login"}, curl(page+"2")...), stdout: "GET /method?page=2\n",
@@ -106,6 +109,9 @@ func TestMessages(t *testing.T) {
 			stderr: lines("error: run no-such-command: no such command")},
 		{name: "not executable", args: []string{"record", "none", "--", "/etc/passwd"}, code: 126,
 			stderr: lines("error: run /etc/passwd: it cannot be executed")},
+		{name: "no interpreter", args: []string{"record", "none", "--", "./script"}, code: 127,
+			stderr: lines("record none by ebpf", "nothing to record: the command made no exchange; T s",
+				"error: run ./script: exec ./script: no such file or directory")},
 		{name: "passthrough", args: args([]string{"run", "--mode", "passthrough"}, curl(hello)...), stdout: "hello from " + testnet.WWW + "\n",
 			stderr: lines("passthrough by ebpf", "passed through, nothing recorded; T s")},
 		{name: "on-miss passthrough", args: args([]string{"replay", "login", "--on-miss", "passthrough"}, curl(hello)...), stdout: "hello from " + testnet.WWW + "\n",
@@ -176,6 +182,7 @@ func TestListAndShow(t *testing.T) {
 	r := newRig(t)
 	r.record("api", "curl", "-sS", hello, "http://"+testnet.WWW+"/json")
 	r.record("login/first", "curl", "-sS", "-H", "Authorization: Bearer hidden", hello)
+	write(t, filepath.Join(r.dir, "cassettes/bad.json"), "{\n")
 	label := regexp.MustCompile(`get-hello-[0-9a-f]{4}\.1`)
 	id, secret := label.FindString(r.well("show", "api").stdout), label.FindString(r.well("show", "login/first").stdout)
 	if id == "" || secret == "" {
@@ -188,6 +195,7 @@ func TestListAndShow(t *testing.T) {
 	}{
 		{[]string{"list"}, 0, []string{"NAME", "api          2", "login/first  1", "complete"}},
 		{[]string{"list", "--json"}, 0, []string{`"name": "api"`, `"interactions": 2`, `"hosts": [`, `"` + testnet.WWW + `"`}},
+		{[]string{"list"}, 0, []string{"bad          0             2 B", "load cassette: cassettes/bad.json:1:"}},
 		{[]string{"list", "--cassette-dir", "nowhere", "--json"}, 0, []string{"[]"}},
 		{[]string{"show", "api"}, 0, []string{"api: 2 interactions, recorded ", "GET " + hello + " -> 200", "GET http://" + testnet.WWW + "/json -> 200"}},
 		{[]string{"show", "api", id}, 0, []string{"GET " + hello + " HTTP/1.1\nHost: " + testnet.WWW, "\n200 OK\n", "\n\nhello from " + testnet.WWW + "\n"}},

@@ -50,9 +50,13 @@ func (r *runner) recover() error {
 	switch {
 	case errors.Is(err, cassette.ErrBusy):
 		return nil // Record refuses; a replay of the old cassette may go on
+	case err != nil && r.mode == "replay" && !errors.Is(err, cassette.ErrName):
+		r.report.warnf("%v", err) // the cassette itself can be replayed all the same
+		return nil
 	case err != nil:
 		return err
 	case was && sum.Changed:
+		r.before.own(r.paths())
 		r.report.warnf("a recording of %s was cut off; recovered %s to %s", name, interactions(sum.Interactions), sum.Path)
 	case was:
 		r.report.warnf("a recording of %s was cut off before anything new was recorded", name)
