@@ -134,12 +134,24 @@ func TestBigBody(t *testing.T) {
 		size = 2 << 30
 	}
 	r := newRig(t)
-	for _, url := range []string{"http://" + testnet.WWW, "https://" + testnet.H2} {
-		t.Run(url, func(t *testing.T) {
+	download := func(base string) func(int64) []string {
+		return func(n int64) []string { return []string{"curl", "-sS", fmt.Sprintf("%s/bytes?n=%d&seed=7", base, n)} }
+	}
+	upload := func(n int64) []string {
+		return []string{"curl", "-sS", "-H", "Expect:", "-T", fmt.Sprint(n), "http://" + testnet.WWW + "/echo"}
+	}
+	for name, argv := range map[string]func(int64) []string{
+		"HTTP/1.1": download("http://" + testnet.WWW), "HTTP/2": download("https://" + testnet.H2), "echo": upload,
+	} {
+		t.Run(name, func(t *testing.T) {
 			r := &rig{t: t, net: r.net, dir: t.TempDir()}
-			small := func(mode string) int64 { _, peak := r.fetch(t, mode, "small", url, 1<<10); return peak }
+			if name == "echo" {
+				r.random(t, 1<<10)
+				r.random(t, size)
+			}
+			small := func(mode string) int64 { _, peak := r.fetch(t, mode, "small", argv(1<<10)); return peak }
 			big := func(mode string) int64 {
-				sum, peak := r.fetch(t, mode, "big", url, size)
+				sum, peak := r.fetch(t, mode, "big", argv(size))
 				if want := randomSum(t, size); sum != want {
 					t.Errorf("%s: sha256 %x; want %x", mode, sum, want)
 				}
@@ -156,12 +168,25 @@ func TestBigBody(t *testing.T) {
 	}
 }
 
-// fetch runs curl in mode and returns the sha256 of what it got and the most
-// memory in KiB that serge-net or curl held: at least what this process holds,
-// of which exec counts the memory too (getrusage(2)).
-func (r *rig) fetch(t *testing.T, mode, name, url string, size int64) (sum [sha256.Size]byte, peak int64) {
+// random makes a file of n bytes, called n, of what /bytes serves.
+func (r *rig) random(t *testing.T, n int64) {
 	t.Helper()
-	cmd := r.net.Command(built.serge, mode, name, "--", "curl", "-sS", fmt.Sprintf("%s/bytes?n=%d&seed=7", url, size))
+	f, err := os.Create(filepath.Join(r.dir, fmt.Sprint(n)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := io.CopyN(f, testnet.Random(7), n); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fetch runs argv in mode and returns the sha256 of what it prints and the most
+// memory in KiB that serge-net or argv held: at least what this process holds,
+// of which exec counts the memory too (getrusage(2)).
+func (r *rig) fetch(t *testing.T, mode, name string, argv []string) (sum [sha256.Size]byte, peak int64) {
+	t.Helper()
+	cmd := r.net.Command(built.serge, append([]string{mode, name, "--"}, argv...)...)
 	cmd.Dir = r.dir
 	cmd.Env = append(cmd.Env, "CI=", "SERGE_UPSTREAM_CA="+r.net.CAFile)
 	h := sha256.New()
