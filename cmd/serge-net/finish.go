@@ -99,7 +99,14 @@ func (r *runner) replayed(escapes []redirect.Escape) (missed int, unserved bool)
 
 // escapeLine is one escape with what can be done about it.
 func escapeLine(e redirect.Escape) string {
-	line := fmt.Sprintf("%s to %s refused, %d times", strings.ToUpper(e.Protocol), e.Dst, e.Count)
+	dst, often := e.Dst.String(), fmt.Sprintf("%d times", e.Count)
+	if e.Dst.Port() == 0 { // ICMP has none
+		dst = e.Dst.Addr().String()
+	}
+	if e.Count == 1 {
+		often = "once"
+	}
+	line := fmt.Sprintf("%s to %s refused %s", strings.ToUpper(e.Protocol), dst, often)
 	switch e.Why {
 	case "quic":
 		return line + ": QUIC is not recorded; clients fall back to TCP"
