@@ -26,7 +26,8 @@ type mixed1 struct {
 	scratch []byte
 	tunnel  *tunnel
 
-	continued bool // the request being read was answered 100 by us
+	continued bool           // the request being read was answered 100 by us
+	early     *exchange.Miss // that of the request being read, if its head was enough
 }
 
 // event takes what the client did: see exchange.Play.
@@ -38,7 +39,7 @@ func (x *mixed1) event(e exchange.Event, answer func(exchange.Event) error) erro
 		return err
 	}
 	if e.Kind == exchange.KindHead {
-		x.continued = false
+		x.continued, x.early = false, nil
 		if waits(e.Head) {
 			if err := x.goOn(e, answer); err != nil {
 				return err
@@ -47,13 +48,17 @@ func (x *mixed1) event(e exchange.Event, answer func(exchange.Event) error) erro
 	}
 	answer = x.once(answer)
 	err := x.play.Event(e, answer)
-	var miss *exchange.Miss
-	if e.Kind == exchange.KindEnd {
-		defer x.held.reset()
-		if errors.As(err, &miss) && e.End.How == exchange.Complete {
-			x.m.missed(miss)
-			return x.forward(e, answer)
-		}
+	if e.Kind == exchange.KindHead && errors.As(err, &x.early) {
+		return nil // it goes on when all of it is here
+	}
+	if e.Kind != exchange.KindEnd {
+		return err
+	}
+	defer x.held.reset()
+	miss := x.early
+	if (errors.As(err, &miss) || miss != nil) && e.End.How == exchange.Complete {
+		x.m.missed(miss)
+		return x.forward(e, answer)
 	}
 	return err
 }

@@ -37,6 +37,7 @@ type waiting struct {
 	head     exchange.Head
 	body     spool
 	trailers []exchange.Field
+	early    *exchange.Miss // if its head was enough
 }
 
 // event takes what the client did: see exchange.Play.
@@ -46,12 +47,15 @@ func (x *mixed2) event(e exchange.Event, answer func(exchange.Event) error) erro
 		return err
 	}
 	err = x.play.Event(e, answer)
+	if e.Kind == exchange.KindHead && errors.As(err, &w.early) {
+		return nil // it goes on when all of it is here
+	}
 	if e.Kind != exchange.KindEnd {
 		return err
 	}
 	defer w.body.reset()
-	var miss *exchange.Miss
-	if errors.As(err, &miss) && e.End.How == exchange.Complete {
+	miss := w.early
+	if (errors.As(err, &miss) || miss != nil) && e.End.How == exchange.Complete {
 		x.m.missed(miss)
 		return x.forward(e, w, answer)
 	}

@@ -224,3 +224,32 @@ func TestMixedOpaque(t *testing.T) {
 		t.Errorf("the report does not name it:\n%s", o.stderr)
 	}
 }
+
+// TestMixedEarly goes on with requests that miss before their end: one that
+// waits for leave to send its body, and a WebSocket, whose key is new each time.
+func TestMixedEarly(t *testing.T) {
+	r := newRig(t)
+	ws := r.client("wsclient")
+	for _, m := range mixtures()[:3] {
+		t.Run(m.name, func(t *testing.T) {
+			r := &rig{t: t, net: r.net, dir: t.TempDir()}
+			argv := append(append([]string{"curl", "-sS"}, m.curl...), "-H", "Expect: 100-continue", "-d", "body", m.base+"/echo")
+			r.record("default", m.argv("/hello")...)
+			if o := r.well(append([]string{"run", "--mode", "new", "--"}, argv...)...); o.stdout != "body" {
+				t.Errorf("expecting: %q; want body\n%s", o.stdout, o.stderr)
+			}
+			if o := r.replay("default", argv...); o.stdout != "body" {
+				t.Errorf("replayed: %q; want body\n%s", o.stdout, o.stderr)
+			}
+			if m.name == "h2" {
+				return
+			}
+			talk := []string{ws, "ws" + strings.TrimPrefix(m.base, "http") + "/ws", "one"}
+			r.record("default", talk...)
+			o := r.well(append([]string{"run", "--mode", "new", "--"}, talk...)...)
+			if want := "101 Switching Protocols echo.test\none\n70000 true <nil>\nwebsocket: close 1000 (normal)\n"; o.stdout != want {
+				t.Errorf("WebSocket: %q; want %q\n%s", o.stdout, want, o.stderr)
+			}
+		})
+	}
+}
