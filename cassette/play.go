@@ -142,6 +142,11 @@ func (y *play) early(l *live, answer func(exchange.Event) error) error {
 		// Its origin refused before the body came: so do we, if none was recorded.
 		bare := slices.ContainsFunc(same, func(s *slot) bool { return s.it.Request.Body.Size == 0 })
 		return y.tryNow(l, bare, answer)
+	case y.stranger(l, same):
+		m := y.p.newMiss(y.o, l)
+		m.Reason = "a WebSocket, which is not replayed yet"
+		y.drop(l)
+		return m
 	case upgrade || l.req.Method == "CONNECT":
 		turns := slices.ContainsFunc(same, func(s *slot) bool {
 			r := s.it.Response
@@ -151,6 +156,18 @@ func (y *play) early(l *live, answer func(exchange.Event) error) error {
 		return y.tryNow(l, turns && !length, answer)
 	}
 	return nil
+}
+
+// stranger says whether l is a WebSocket's handshake whose key none of same has.
+// What was answered to theirs is no answer to it (RFC 6455 section 4.2.2), and
+// its frames are masked otherwise.
+func (y *play) stranger(l *live, same []*slot) bool {
+	const name = "sec-websocket-key"
+	key, ok := exchange.Get(l.req.Fields, name)
+	return ok && len(same) > 0 && !slices.ContainsFunc(same, func(s *slot) bool {
+		theirs, _ := exchange.Get(s.it.Request.Fields, name)
+		return theirs == key
+	})
 }
 
 // tryNow answers by the head alone, if worth and if something matches.

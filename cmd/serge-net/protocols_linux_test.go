@@ -179,6 +179,10 @@ func TestWebSocket(t *testing.T) {
 		if o.stdout != want {
 			t.Errorf("%s: recorded %q; want %q\n%s", url, o.stdout, want, o.stderr)
 		}
+		o = r.serge("replay", "c", "--", ws, url, "one", "two")
+		if o.stdout != "501 Not Implemented \n" || !strings.Contains(o.stderr, "miss: GET http"+url[2:]+"\n  a WebSocket, which is not replayed yet\n") {
+			t.Errorf("%s: replayed %q; want a miss that says why\n%s", url, o.stdout, o.stderr)
+		}
 	}
 }
 
