@@ -144,7 +144,7 @@ func (y *play) early(l *live, answer func(exchange.Event) error) error {
 		return y.tryNow(l, bare, answer)
 	case y.stranger(l, same):
 		m := y.p.newMiss(y.o, l)
-		m.Reason = "a WebSocket, which is not replayed yet"
+		m.Cassette, m.Reason = "", "a WebSocket, which is not replayed yet"
 		y.drop(l)
 		return m
 	case upgrade || l.req.Method == "CONNECT":

@@ -12,7 +12,7 @@ import (
 // comes nearest and what the user can do. Secrets in it are masked. Its texts
 // are as they came: Error makes them fit for a terminal.
 type Miss struct {
-	Cassette string
+	Cassette string // that to record it would help; "" if it would not
 	Method   string
 	URL      string
 	Caller   Caller
@@ -54,7 +54,9 @@ func (m *Miss) Error() string {
 	if m.Accept != "" {
 		fmt.Fprintf(&b, "\n  to accept: serge-net run %s …", Visible(m.Accept))
 	}
-	fmt.Fprintf(&b, "\n  to record: serge-net run --mode new --cassette %s -- …", Visible(m.Cassette))
+	if m.Cassette != "" {
+		fmt.Fprintf(&b, "\n  to record: serge-net run --mode new --cassette %s -- …", Visible(m.Cassette))
+	}
 	return b.String()
 }
 

@@ -210,5 +210,8 @@ func TestRawTCP(t *testing.T) {
 		if !strings.Contains(o.stderr, "1 missed") || !strings.Contains(o.stderr, "isolated: no") {
 			t.Errorf("%s: the report does not count it:\n%s", at, o.stderr)
 		}
+		if strings.Contains(o.stderr, "to record:") {
+			t.Errorf("%s: the report advises to record it, which would not help:\n%s", at, o.stderr)
+		}
 	}
 }
