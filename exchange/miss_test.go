@@ -28,7 +28,7 @@ func misses() map[string]*Miss {
 		"absent": {Cassette: "api", Method: "POST", URL: "https://api.example/items", Reason: "no recording equals it",
 			Nearest: near(Diff{"header x-trace", "", "abc"}, Diff{"body $.user.name", "alice", ""})},
 		"hopeless": {Method: "CONNECT", URL: "tcp://db.example:5432", Reason: "psql (pid 7) speaks neither TLS nor HTTP"},
-		"served": {Cassette: "api", Method: "GET", URL: "https://api.example/items?page=1", Reason: "already served 1/1", Nearest: near()},
+		"served":   {Cassette: "api", Method: "GET", URL: "https://api.example/items?page=1", Reason: "already served 1/1", Nearest: near()},
 		"long": {Cassette: "api", Method: "POST", URL: "https://api.example/items",
 			Nearest: near(Diff{"body", strings.Repeat("a", 80), strings.Repeat("b", 81)})},
 		"runes": {Cassette: "api", Method: "POST", URL: "https://api.example/items",
