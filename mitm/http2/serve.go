@@ -36,7 +36,8 @@ type Play func(e exchange.Event, answer func(exchange.Event) error) error
 // play is called as exchange.Play says, concurrently for different streams.
 // Its error resets the stream with INTERNAL_ERROR; a miss is the caller's to
 // answer. An answer that ends reset or truncated is reset after what it sent.
-// Each Data is flushed.
+// Each Data of an answer without a Content-Length is flushed; the others go out
+// as they fill frames, and at their end.
 //
 // The server is net/http's, and that is to be seen in this: a stream's number
 // is the order of arrival, not the id. Fields come and go sorted by name,
@@ -111,7 +112,7 @@ func (s *server) request(stream uint64, r *http.Request, answer func(exchange.Ev
 	if err := s.play(e, answer); err != nil {
 		return err
 	}
-	buf := make([]byte, readSize)
+	buf := make([]byte, 512) // most requests have no body
 	for {
 		n, err := r.Body.Read(buf)
 		if n > 0 {
@@ -119,6 +120,9 @@ func (s *server) request(stream uint64, r *http.Request, answer func(exchange.Ev
 			if err := s.play(e, answer); err != nil {
 				return err
 			}
+		}
+		if n == len(buf) && n < readSize {
+			buf = make([]byte, readSize)
 		}
 		if errors.Is(err, io.EOF) {
 			break
@@ -150,6 +154,7 @@ type answer struct {
 	w       http.ResponseWriter
 	head    bool // no Data is to be sent: the request is HEAD
 	headed  bool
+	sized   bool // its head has a Content-Length: nobody waits for a piece of it
 	aborted bool
 }
 
@@ -168,6 +173,9 @@ func (a *answer) event(e exchange.Event) error {
 		}
 		if _, err := a.w.Write(e.Data); err != nil {
 			return fmt.Errorf("send data: %w", err)
+		}
+		if a.sized {
+			return nil
 		}
 		return a.flush()
 	case exchange.KindTrailers:
@@ -214,8 +222,8 @@ func (a *answer) fields(h *exchange.Head) error {
 	a.w.WriteHeader(h.Status)
 	clear(header)
 	_, status := exchange.Get(h.Fields, "grpc-status")
-	size, _ := exchange.Get(h.Fields, "content-length")
-	if !a.headed || a.head || status || size == "0" || h.Status == 204 || h.Status == 304 {
+	_, a.sized = exchange.Get(h.Fields, "content-length")
+	if !a.headed || a.head || status || a.sized || h.Status == 204 || h.Status == 304 {
 		return nil
 	}
 	return a.flush()
