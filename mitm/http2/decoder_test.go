@@ -61,12 +61,18 @@ func (w *wire) get(id uint32) {
 
 // A listener keeps the events it is told in short, Data joined.
 type listener struct {
-	mu    sync.Mutex
-	lines []string
+	mu     sync.Mutex
+	lines  []string
+	sorted bool // requests' fields by name: net/http sends them in no order
 }
 
 func (l *listener) emit(e exchange.Event) {
 	line := fmt.Sprintf("%c%d ", e.From.String()[0], e.Stream)
+	if l.sorted && e.Head != nil {
+		h := *e.Head
+		h.Fields = slices.SortedStableFunc(slices.Values(h.Fields), func(a, b exchange.Field) int { return strings.Compare(a.Name, b.Name) })
+		e.Head = &h
+	}
 	switch e.Kind {
 	case exchange.KindHead:
 		if h := e.Head; h.Status == 0 {

@@ -108,16 +108,16 @@ func TestServe(t *testing.T) {
 		method, path string
 		want         []string
 	}{
-		{"GET", "/plain", []string{"s1 200 [a=1] [a=2] [server=x]", "s1 data hello again", "s1 complete"}},
+		{"GET", "/plain", []string{"s1 200 [server=x] [a=1] [a=2]", "s1 data hello again", "s1 complete"}},
 		{"GET", "/empty", []string{"s1 302 [location=/]", "s1 complete"}},
 		{"GET", "/204", []string{"s1 204", "s1 complete"}},
 		{"GET", "/304", []string{"s1 304 [etag=e]", "s1 complete"}},
-		{"GET", "/length", []string{"s1 200 [content-type=t] [date=d] [content-length=2]", "s1 data ab", "s1 complete"}},
-		{"HEAD", "/length", []string{"s1 200 [content-type=t] [date=d] [content-length=2]", "s1 complete"}},
+		{"GET", "/length", []string{"s1 200 [content-length=2] [content-type=t] [date=d]", "s1 data ab", "s1 complete"}},
+		{"HEAD", "/length", []string{"s1 200 [content-length=2] [content-type=t] [date=d]", "s1 complete"}},
 		{"GET", "/zero", []string{"s1 200 [content-length=0]", "s1 complete"}},
 		{"GET", "/trailers", []string{"s1 200 [trailer=announced]", "s1 data x", "s1 trailers [announced=1] [other=2] [other=3]", "s1 complete"}},
 		{"GET", "/grpc", []string{"s1 200 [content-type=application/grpc] [grpc-status=5]", "s1 complete"}},
-		{"GET", "/hints", []string{"s1 103 [link=</a>]", "s1 200", "s1 data x", "s1 complete"}},
+		{"GET", "/hints", []string{"s1 100", "s1 103 [link=</a>]", "s1 200", "s1 data x", "s1 complete"}},
 		{"GET", "/http1", []string{"s1 200 [x-y=z]", "s1 data x", "s1 complete"}},
 		{"GET", "/reset", []string{"s1 200", "s1 data part", "s1 reset 2"}},
 		{"GET", "/cut", []string{"s1 200", "s1 reset 2"}},
@@ -157,7 +157,7 @@ func TestServe(t *testing.T) {
 }
 
 func TestServeRequest(t *testing.T) {
-	l := &listener{}
+	l := &listener{sorted: true}
 	conn, _ := serve(t, script(l, map[string][]exchange.Event{"/a%2Fb?c": {head(200), ended(exchange.Complete)}}))
 	cc, err := (&http2.Transport{DisableCompression: true}).NewClientConn(conn)
 	if err != nil {
@@ -172,7 +172,7 @@ func TestServeRequest(t *testing.T) {
 		t.Fatal(err)
 	}
 	resp.Body.Close()
-	want := []string{"c1 POST https://h:1 /a%2Fb?c [cookie=a=1; b=2] [user-agent=u] [x-b=1] [x-b=2]", "c1 data hello", "c1 trailers [sum=7]", "c1 complete"}
+	want := []string{"c1 POST https://h:1 /a%2Fb?c [cookie=a=1] [cookie=b=2] [trailer=Sum] [user-agent=u] [x-b=1] [x-b=2]", "c1 data hello", "c1 trailers [sum=7]", "c1 complete"}
 	if diff := cmp.Diff(want, l.lines); diff != "" {
 		t.Errorf("events (-want +got):\n%s", diff)
 	}
@@ -232,8 +232,8 @@ func TestServeDone(t *testing.T) {
 	near.Write(c.Bytes())
 	cancel()
 	wg.Wait()
-	if s := (&server{closed: true}); func() bool { _, ok := s.begin(); return ok }() {
-		t.Error("begin after the end = true; want false")
+	if !errors.Is(failed, errGone) {
+		t.Errorf("answer after the end = %v; want one that wraps %v", failed, errGone)
 	}
 }
 

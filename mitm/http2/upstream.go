@@ -13,6 +13,7 @@ import (
 	"net/http/httptrace"
 	"net/textproto"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 
@@ -20,6 +21,10 @@ import (
 
 	"github.com/serge-net/serge-net/exchange"
 )
+
+// readSize is the most bytes of an answer's Data event: a frame of the default
+// SETTINGS_MAX_FRAME_SIZE.
+const readSize = 16 << 10
 
 // errLeft is what a request's body reads as once nobody waits for the answer.
 var errLeft = errors.New("the exchange is over")
@@ -263,4 +268,25 @@ func (t *teller) end(ctx context.Context, err error) error {
 	}
 	end := endOf(err)
 	return t.tell(exchange.Event{Kind: exchange.KindEnd, End: &end})
+}
+
+// endOf is the end that a failed read of a body tells.
+func endOf(err error) exchange.End {
+	var reset http2.StreamError
+	if errors.As(err, &reset) {
+		return exchange.End{How: exchange.Reset, Code: uint32(reset.Code), Err: err.Error()}
+	}
+	return exchange.End{How: exchange.Truncated, Err: err.Error()}
+}
+
+// fieldsOf is h as fields: lower-case, sorted by name.
+func fieldsOf(h http.Header) []exchange.Field {
+	var fields []exchange.Field
+	for name, values := range h {
+		for _, v := range values {
+			fields = append(fields, exchange.Field{Name: strings.ToLower(name), Value: v})
+		}
+	}
+	slices.SortStableFunc(fields, func(a, b exchange.Field) int { return strings.Compare(a.Name, b.Name) })
+	return fields
 }

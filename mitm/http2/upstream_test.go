@@ -22,7 +22,7 @@ func request(h exchange.Head, rest ...exchange.Event) iter.Seq[exchange.Event] {
 
 // origin serves a script for as long as the test runs; asked is what it got.
 func origin(t *testing.T) (u *Upstream, asked *listener) {
-	asked = &listener{}
+	asked = &listener{sorted: true}
 	play := script(asked, map[string][]exchange.Event{
 		"/a%2Fb?c": {head(103, "link", "</a>"), head(200, "b", "1", "a", "2", "b", "3"), data("hello"), trailers("sum", "7"), ended(exchange.Complete)},
 		"//x?y":    {head(204), ended(exchange.Complete)},
@@ -55,14 +55,14 @@ func TestUpstream(t *testing.T) {
 		{"post", request(exchange.Head{Method: "POST", Scheme: "https", Authority: "h", Target: "/a%2Fb?c", Fields: []exchange.Field{
 			{Name: "x-b", Value: "1"}, {Name: "x-a", Value: "2"}, {Name: "x-b", Value: "3"}, {Name: "content-length", Value: "5"}, {Name: "connection", Value: "x"}, {Name: "trailer", Value: "t, u"}}},
 			data("hel"), data("lo"), trailers("t", "1", "v", "2"), ended(exchange.Complete)),
-			[]string{"c1 POST https://h /a%2Fb?c [content-length=5] [x-a=2] [x-b=1] [x-b=3]", "c1 data hello", "c1 trailers [t=1]", "c1 complete"},
+			[]string{"c1 POST https://h /a%2Fb?c [content-length=5] [trailer=T,U] [x-a=2] [x-b=1] [x-b=3]", "c1 data hello", "c1 trailers [t=1]", "c1 complete"},
 			[]string{"s5 103 [link=</a>]", "s5 200 [a=2] [b=1] [b=3]", "s5 data hello", "s5 trailers [sum=7]", "s5 complete"}},
 		{"get", request(exchange.Head{Method: "GET", Scheme: "https", Authority: "h", Target: "//x?y"}, ended(exchange.Complete)),
-			[]string{"c2 GET https://h //x?y", "c2 complete"}, []string{"s5 204", "s5 complete"}},
+			[]string{"c3 GET https://h //x?y", "c3 complete"}, []string{"s5 204", "s5 complete"}},
 		{"reset", request(exchange.Head{Method: "GET", Scheme: "https", Authority: "h", Target: "/reset"}, ended(exchange.Complete)),
-			[]string{"c3 GET https://h /reset", "c3 complete"}, []string{"s5 200", "s5 data x", "s5 reset 2"}},
+			[]string{"c5 GET https://h /reset", "c5 complete"}, []string{"s5 200", "s5 data x", "s5 reset 2"}},
 		{"none", request(exchange.Head{Method: "GET", Scheme: "https", Authority: "h", Target: "/none"}, ended(exchange.Complete)),
-			[]string{"c4 GET https://h /none", "c4 complete"}, []string{"s5 reset 2"}},
+			[]string{"c7 GET https://h /none", "c7 complete"}, []string{"s5 reset 2"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := &listener{}

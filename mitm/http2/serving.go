@@ -1,0 +1,252 @@
+package http2
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+
+	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
+
+	"github.com/serge-net/serge-net/exchange"
+)
+
+// serving is one stream of a server.
+type serving struct {
+	s    *server
+	id   uint32
+	head *exchange.Head // the request's
+
+	// What follows is guarded by s.mu, but for what run's goroutine has alone.
+
+	window   int64  // what the client takes of Data
+	credit   int64  // what it may send
+	body     []byte // what came and was not taken
+	padding  uint32 // of its frames
+	trailers []exchange.Field
+	ended    *exchange.End // how the client's side ended, if it has
+	gone     bool          // the stream was reset
+
+	headed bool           // the final head was told
+	held   *exchange.Head // and waits for what follows it
+	done   bool           // the answer is at its end
+}
+
+// finish ends the client's side.
+func (t *serving) finish() {
+	t.ended = &exchange.End{}
+	t.s.moved.Broadcast()
+}
+
+// cut resets the stream.
+func (t *serving) cut(end exchange.End) {
+	t.gone, t.body = true, nil
+	if t.ended == nil {
+		t.ended = &end
+	}
+	t.s.moved.Broadcast()
+}
+
+// run plays the stream.
+func (t *serving) run() {
+	e := exchange.Event{Stream: uint64(t.id), From: exchange.Client, Kind: exchange.KindHead, Head: t.head}
+	err := t.s.play(e, t.answer)
+	var spare []byte
+	for err == nil {
+		body, end := t.next(spare)
+		e := exchange.Event{Stream: uint64(t.id), From: exchange.Client}
+		if len(body) > 0 {
+			e.Kind, e.Data = exchange.KindData, body
+			err = t.s.play(e, t.answer)
+			spare = body
+			continue
+		}
+		if end.How == exchange.Complete && len(t.trailers) > 0 {
+			e.Kind, e.Fields = exchange.KindTrailers, t.trailers
+			if err = t.s.play(e, t.answer); err != nil {
+				break
+			}
+		}
+		e.Kind, e.Fields, e.End = exchange.KindEnd, nil, &end
+		err = t.s.play(e, t.answer)
+		break
+	}
+	t.close()
+}
+
+// next waits for the next piece of body, or the end of it. It gives the window
+// of the piece back, and spare to hold the next.
+func (t *serving) next(spare []byte) ([]byte, exchange.End) {
+	t.s.mu.Lock()
+	defer t.s.mu.Unlock()
+	for len(t.body) == 0 && t.ended == nil && t.s.left == nil {
+		t.s.moved.Wait()
+	}
+	switch {
+	case len(t.body) > 0:
+		b := t.body
+		n := uint32(len(b)) + t.padding
+		t.body, t.padding = spare[:0], 0
+		if t.ended == nil {
+			t.credit += int64(n)
+			t.s.frames.WriteWindowUpdate(t.id, n)
+		}
+		return b, exchange.End{}
+	case t.ended == nil:
+		return nil, exchange.End{How: exchange.Truncated, Err: t.s.left.Error()}
+	}
+	return nil, *t.ended
+}
+
+// close forgets the stream, and resets it if its answer is not at its end.
+func (t *serving) close() {
+	t.s.mu.Lock()
+	defer t.s.mu.Unlock()
+	delete(t.s.streams, t.id)
+	if !t.done && !t.gone && t.s.left == nil {
+		t.s.frames.WriteRSTStream(t.id, http2.ErrCodeInternal)
+	}
+}
+
+// lost is why the client gets no more of the answer, or nil.
+func (t *serving) lost() error {
+	switch {
+	case t.s.left != nil:
+		return t.s.left
+	case t.gone:
+		return fmt.Errorf("%w: stream %d was reset", errGone, t.id)
+	}
+	return nil
+}
+
+// answer is the answer that play is given. An error is the client's leaving, or
+// an event that has no place.
+func (t *serving) answer(e exchange.Event) error {
+	t.s.mu.Lock()
+	defer t.s.mu.Unlock()
+	if err := t.lost(); err != nil {
+		return err
+	}
+	switch e.Kind {
+	case exchange.KindHead:
+		return t.respond(e.Head)
+	case exchange.KindData:
+		return t.send(e.Data)
+	case exchange.KindTrailers:
+		if t.done || len(e.Fields) == 0 || t.head.Method == http.MethodHead {
+			return nil
+		}
+		t.release(false)
+		t.done = true
+		t.s.list("", e.Fields, t.id, true)
+	case exchange.KindEnd:
+		return t.end(e.End)
+	}
+	return nil
+}
+
+// respond sends a head, interim or final. The final one waits for the stream's
+// end where that may be in the same frame: gRPC clients take an error from a
+// head that ends the stream, and from no other.
+func (t *serving) respond(h *exchange.Head) error {
+	switch {
+	case t.headed:
+		return fmt.Errorf("%w: a second head", errFraming)
+	case h.Status == http.StatusSwitchingProtocols:
+		return nil
+	case h.Status < 200:
+		t.s.list(strconv.Itoa(h.Status), h.Fields, t.id, false)
+		return nil
+	}
+	t.headed = true
+	_, status := exchange.Get(h.Fields, "grpc-status")
+	t.held = &exchange.Head{Status: h.Status, Fields: slices.Clone(h.Fields)}
+	if !status && !t.bare() {
+		t.release(false)
+	}
+	return nil
+}
+
+// bare tells whether the head that is held has no body.
+func (t *serving) bare() bool {
+	h := t.held
+	return h.Status == http.StatusNoContent || h.Status == http.StatusNotModified ||
+		t.head.Method == http.MethodHead || length(h.Fields) == 0
+}
+
+// release sends the head that is held, if one is.
+func (t *serving) release(last bool) {
+	if t.held != nil {
+		t.s.list(strconv.Itoa(t.held.Status), t.held.Fields, t.id, last)
+		t.held = nil
+	}
+}
+
+// send sends a piece of body as the client's windows allow.
+func (t *serving) send(b []byte) error {
+	switch {
+	case t.head.Method == http.MethodHead || len(b) == 0:
+		return nil
+	case !t.headed || t.done || t.held != nil && t.bare():
+		return fmt.Errorf("%w: data out of place", errFraming)
+	}
+	t.release(false)
+	for s := t.s; len(b) > 0; {
+		for t.lost() == nil && (t.window <= 0 || s.window <= 0 || s.out.Len() > serveAhead) {
+			s.moved.Wait()
+		}
+		if err := t.lost(); err != nil {
+			return err
+		}
+		n := min(int64(len(b)), t.window, s.window, int64(s.frameMax))
+		s.frames.WriteData(t.id, false, b[:n])
+		t.window, s.window, b = t.window-n, s.window-n, b[n:]
+	}
+	return nil
+}
+
+// end ends the answer.
+func (t *serving) end(e *exchange.End) error {
+	switch {
+	case t.done:
+		return nil
+	case e.How != exchange.Complete:
+		t.release(false)
+		code := http2.ErrCode(e.Code)
+		if code == http2.ErrCodeNo {
+			code = http2.ErrCodeInternal
+		}
+		t.s.frames.WriteRSTStream(t.id, code)
+		t.cut(*e)
+	case !t.headed:
+		return fmt.Errorf("%w: an end, and no head", errFraming)
+	case t.held != nil:
+		t.release(true)
+	default:
+		t.s.frames.WriteData(t.id, true, nil)
+	}
+	t.done = true
+	return nil
+}
+
+// list writes fields, with status in front if there is one.
+func (s *server) list(status string, fields []exchange.Field, id uint32, last bool) {
+	s.block.Reset()
+	if status != "" {
+		s.fields.WriteField(hpack.HeaderField{Name: ":status", Value: status})
+	}
+	for _, f := range fields {
+		if !forbidden(f.Name) {
+			s.fields.WriteField(hpack.HeaderField{Name: strings.ToLower(f.Name), Value: f.Value})
+		}
+	}
+	b := s.block.Bytes()
+	n := min(len(b), s.frameMax)
+	s.frames.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: b[:n], EndStream: last, EndHeaders: n == len(b)})
+	for b = b[n:]; len(b) > 0; b = b[n:] {
+		n = min(len(b), s.frameMax)
+		s.frames.WriteContinuation(id, n == len(b), b[:n])
+	}
+}

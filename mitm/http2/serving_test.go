@@ -1,0 +1,174 @@
+package http2
+
+//lint:file-ignore SA1019 what net/http has instead takes a listener or dials; here the connection is made
+
+import (
+	"bytes"
+	"io"
+	"net"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"golang.org/x/net/http2"
+
+	"github.com/serge-net/serge-net/exchange"
+)
+
+// TestServeBulk sends more than any window both ways.
+func TestServeBulk(t *testing.T) {
+	const up, down = 1 << 20, 10 << 20
+	var got int
+	conn, _ := serve(t, func(e exchange.Event, answer func(exchange.Event) error) error {
+		if got += len(e.Data); e.Kind != exchange.KindEnd {
+			return nil
+		}
+		events := slices.Repeat([]exchange.Event{data(strings.Repeat("x", down/16))}, 16)
+		for _, a := range slices.Concat([]exchange.Event{head(200)}, events, []exchange.Event{ended(exchange.Complete)}) {
+			if err := answer(a); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	cc, err := (&http2.Transport{}).NewClientConn(conn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cc.Close()
+	req, _ := http.NewRequest("POST", "https://h/", bytes.NewReader(make([]byte, up)))
+	resp, err := cc.RoundTrip(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := io.Copy(io.Discard, resp.Body)
+	if n != down || err != nil || got != up {
+		t.Errorf("%d bytes up, %d down, %v; want %d and %d", got, n, err, up, down)
+	}
+}
+
+// TestServeFrames talks in frames: what the server says to each, but for its
+// own SETTINGS, its acknowledgement of ours and the connection's windows.
+func TestServeFrames(t *testing.T) {
+	get := func(c *wire, id uint32, path string, pairs ...string) {
+		c.headers(id, true, append([]string{":method", "GET", ":scheme", "https", ":authority", "a", ":path", path}, pairs...)...)
+	}
+	for _, tt := range []struct {
+		name string
+		talk func(c *wire)
+		want []string
+	}{
+		{"ping", func(c *wire) { c.WritePing(false, [8]byte{1}) }, []string{"PING ack"}},
+		{"window", func(c *wire) {
+			c.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 3})
+			get(c, 1, "/eight")
+		}, []string{"HEADERS 1", "DATA 1 abc"}},
+		{"more window", func(c *wire) {
+			c.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+			get(c, 1, "/eight")
+			c.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 8})
+		}, []string{"HEADERS 1", "DATA 1 abcdefgh", "DATA 1 end"}},
+		{"an even stream", func(c *wire) { get(c, 2, "/empty") }, []string{"GOAWAY PROTOCOL_ERROR"}},
+		{"data on no stream", func(c *wire) { c.WriteData(9, false, []byte("x")) }, []string{"GOAWAY PROTOCOL_ERROR"}},
+		{"no path", func(c *wire) { c.headers(1, true, ":method", "GET", ":scheme", "https") }, []string{"RST_STREAM 1 PROTOCOL_ERROR"}},
+		{"upper case", func(c *wire) { get(c, 1, "/empty", "X-Y", "z") }, []string{"RST_STREAM 1 PROTOCOL_ERROR"}},
+		{"data behind the end", func(c *wire) {
+			c.headers(1, true, ":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/wait")
+			c.WriteData(1, true, []byte("x"))
+		}, []string{"RST_STREAM 1 STREAM_CLOSED"}},
+		{"code", func(c *wire) { get(c, 1, "/cancel") }, []string{"RST_STREAM 1 CANCEL"}},
+		{"many fields", func(c *wire) { get(c, 1, "/large") }, []string{"HEADERS 1", "CONTINUATION 1", "CONTINUATION 1 end"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			talk(t, tt.talk, tt.want)
+		})
+	}
+}
+
+// frameReplies are TestServeFrames'. What is not there is never answered.
+var frameReplies = map[string][]exchange.Event{
+	"/eight":  {head(200), data("abcdefgh"), ended(exchange.Complete)},
+	"/cancel": {{From: exchange.Server, Kind: exchange.KindEnd, End: &exchange.End{How: exchange.Reset, Code: uint32(http2.ErrCodeCancel)}}},
+	"/large":  {head(200, "content-length", "0", "x", strings.Repeat("\xff", 40<<10)), ended(exchange.Complete)},
+}
+
+// talk plays frameReplies to what say writes, and compares the frames that
+// come back, until as many are there as want.
+func talk(t *testing.T, say func(*wire), want []string) {
+	conn, far := net.Pipe()
+	var serving sync.WaitGroup
+	defer serving.Wait()
+	defer conn.Close()
+	serving.Go(func() {
+		Serve(t.Context(), far, "https", func(e exchange.Event, answer func(exchange.Event) error) error {
+			if e.Kind != exchange.KindHead {
+				return nil
+			}
+			for _, a := range frameReplies[e.Head.Target] {
+				if err := answer(a); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+	})
+	conn.SetDeadline(time.Now().Add(5 * time.Second))
+	c := newWire(Preface)
+	say(c)
+	serving.Go(func() { conn.Write(c.Bytes()) })
+	in := http2.NewFramer(nil, conn)
+	var got []string
+	for len(got) < len(want) {
+		f, err := in.ReadFrame()
+		if err != nil {
+			t.Errorf("after %q: %v", got, err)
+			break
+		}
+		if line := told(f); line != "" {
+			got = append(got, line)
+		}
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("frames (-want +got):\n%s", diff)
+	}
+}
+
+// told is f in a line, "" if it tells nothing.
+func told(f http2.Frame) string {
+	line := f.Header().Type.String()
+	id := string(rune('0' + f.Header().StreamID))
+	switch f := f.(type) {
+	case *http2.SettingsFrame:
+		return ""
+	case *http2.WindowUpdateFrame:
+		if f.StreamID == 0 {
+			return ""
+		}
+	case *http2.PingFrame:
+		if f.IsAck() {
+			return line + " ack"
+		}
+	case *http2.GoAwayFrame:
+		return line + " " + f.ErrCode.String()
+	case *http2.RSTStreamFrame:
+		return line + " " + id + " " + f.ErrCode.String()
+	case *http2.DataFrame:
+		line += " " + id
+		if len(f.Data()) > 0 {
+			line += " " + string(f.Data())
+		}
+		if f.StreamEnded() {
+			line += " end"
+		}
+		return line
+	case *http2.ContinuationFrame:
+		if f.HeadersEnded() {
+			return line + " " + id + " end"
+		}
+	}
+	return line + " " + id
+}
