@@ -8,13 +8,10 @@ BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(V
 
 # What the tests run: real clients, real servers, the compiler of the race
 # detector, and the clang that the committed eBPF objects were made with.
-DEMO_PACKAGES := curl ca-certificates
+DEMO_PACKAGES := curl ca-certificates python3
 TEST_PACKAGES := $(DEMO_PACKAGES) gcc libc6-dev clang llvm libbpf-dev nginx-light wget \
-	python3 python3-requests nodejs default-jdk-headless openssl nghttp2-client tmux musl-tools procps bind9-dnsutils util-linux
+	python3-requests nodejs default-jdk-headless openssl nghttp2-client tmux musl-tools procps bind9-dnsutils util-linux
 BENCH_PACKAGES := $(TEST_PACKAGES) wrk hyperfine
-
-# Packages that touch no kernel: they run as anybody, with the race detector.
-PURE := ./bpf/... ./cassette/... ./certs/... ./dnsstub/... ./exchange/... ./mitm/... ./cmd/...
 
 .PHONY: build demo test test-all generate fuzz bench lint cross help apt-%
 
@@ -29,7 +26,8 @@ demo: apt-DEMO build ## record and replay real clients against an embedded origi
 
 test: apt-TEST lint cross ## everything that CI checks
 	.ci/coverage
-	$(GO) test -count=1 -timeout 20m ./...
+	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 10m ./bpf ./redirect
+	CGO_ENABLED=0 $(GO) test -count=1 -timeout 20m ./cmd/... ./redirect/testnet ./bench
 
 test-all: test ## the rest: every fuzzer for a minute, the whole matrix, soak
 	$(MAKE) fuzz FUZZTIME=60s
