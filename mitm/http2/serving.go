@@ -19,7 +19,7 @@ type serving struct {
 	id   uint32
 	head *exchange.Head // the request's
 
-	// What follows is guarded by s.mu, but for what run's goroutine has alone.
+	// What follows is guarded by s.mu.
 
 	window   int64  // what the client takes of Data
 	credit   int64  // what it may send
@@ -56,24 +56,28 @@ func (t *serving) run() {
 	var spare []byte
 	for err == nil {
 		body, end := t.next(spare)
-		e := exchange.Event{Stream: uint64(t.id), From: exchange.Client}
-		if len(body) > 0 {
-			e.Kind, e.Data = exchange.KindData, body
-			err = t.s.play(e, t.answer)
-			spare = body
-			continue
+		if len(body) == 0 {
+			t.conclude(end)
+			break
 		}
-		if end.How == exchange.Complete && len(t.trailers) > 0 {
-			e.Kind, e.Fields = exchange.KindTrailers, t.trailers
-			if err = t.s.play(e, t.answer); err != nil {
-				break
-			}
-		}
-		e.Kind, e.Fields, e.End = exchange.KindEnd, nil, &end
-		err = t.s.play(e, t.answer)
-		break
+		err = t.s.play(exchange.Event{Stream: uint64(t.id), From: exchange.Client, Kind: exchange.KindData, Data: body}, t.answer)
+		spare = body
 	}
 	t.close()
+}
+
+// conclude plays the end of the request. An error of play leaves the answer
+// without an end, which close sees.
+func (t *serving) conclude(end exchange.End) {
+	e := exchange.Event{Stream: uint64(t.id), From: exchange.Client}
+	if end.How == exchange.Complete && len(t.trailers) > 0 {
+		e.Kind, e.Fields = exchange.KindTrailers, t.trailers
+		if t.s.play(e, t.answer) != nil {
+			return
+		}
+	}
+	e.Kind, e.Fields, e.End = exchange.KindEnd, nil, &end
+	_ = t.s.play(e, t.answer)
 }
 
 // next waits for the next piece of body, or the end of it. It gives the window
