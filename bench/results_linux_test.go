@@ -77,7 +77,8 @@ Written by `+"`make bench`"+` on %s; package bench says how. Only ratios within 
 
 Medians of %d rounds of %d s; the ratios are medians of those of single rounds. Direct is nginx, whose CPU time is the
 one to beat; record is serge-net between client and nginx, replay serge-net in nginx's place. Spread is how far the worst
-round of any variant was from its median.
+round of any variant was from its median. On a machine that others load, nginx's one thread gets less of it than Go's
+several: the ratios then flatter serge-net, and CPU time is the figure to compare.
 
 | scenario | direct req/s | record | replay | record × direct | replay × direct | median latency | CPU µs/req | spread |
 |---|---|---|---|---|---|---|---|---|
@@ -136,6 +137,9 @@ func machine() string {
 		}
 	}
 	fmt.Fprintf(&b, "- %d × %s\n- Linux %s, %s\n", runtime.NumCPU(), cpu, firstLine("uname", "-r"), runtime.Version())
+	load, _ := os.ReadFile("/proc/loadavg") // unreadable: unknown
+	one, _, _ := strings.Cut(string(load), " ")
+	fmt.Fprintf(&b, "- load average at the end: %s, of which about 2 are this benchmark's\n", one)
 	for _, argv := range [][]string{{"/usr/sbin/nginx", "-v"}, {"wrk", "-v"}, {"h2load", "--version"}, {"curl", "--version"}} {
 		words := strings.Fields(firstLine(argv...))
 		fmt.Fprintf(&b, "- %s\n", strings.Join(words[:min(3, len(words))], " "))
