@@ -275,6 +275,32 @@ func TestKilledRecording(t *testing.T) {
 	}
 }
 
+// TestKilledBesideOld has a complete cassette stay as it is, and be replayed,
+// while it is recorded anew and when that is killed: what was recovered goes
+// beside it.
+func TestKilledBesideOld(t *testing.T) {
+	r := newRig(t)
+	r.record("k", "curl", "-sS", hello)
+	old := tree(t, filepath.Join(r.dir, "cassettes"))["k.json"]
+	killed, _ := r.started(t, "record", "k", "--", "sh", "-c", "curl -sS http://"+testnet.WWW+"/json >got; touch ready; exec sleep 60")
+	replay := says{args: []string{"run", "--cassette", "k", "--", "curl", "-sS", hello}, stdout: "hello from " + testnet.WWW + "\n",
+		stderr: lines("replay k (1 interaction) by ebpf",
+			"1 served (1 exact, 0 assumed), 0 missed, 0 unused, 0 escaped; isolated: yes; T s")}
+	r.check(t, replay)
+	if err := killed.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = killed.Wait() // killed
+	recovered := replay
+	recovered.stderr = lines("a recording of k was cut off; recovered 1 interaction to cassettes/.failed/k.json") + replay.stderr
+	r.check(t, recovered)
+	r.check(t, replay)
+	files := tree(t, filepath.Join(r.dir, "cassettes"))
+	if !bytes.Equal(old, files["k.json"]) || !bytes.Contains(files[".failed/k.json"], []byte("/json")) || len(files) != 2 {
+		t.Errorf("%d files are left; want the old cassette as it was and what was recovered", len(files))
+	}
+}
+
 // TestSecondRecorder refuses a second recorder of one cassette, naming the
 // first, which goes on.
 func TestSecondRecorder(t *testing.T) {
