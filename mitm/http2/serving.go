@@ -222,6 +222,9 @@ func (t *serving) end(e *exchange.End) error {
 		if code == http2.ErrCodeNo {
 			code = http2.ErrCodeInternal
 		}
+		if err := t.drain(); err != nil {
+			return err
+		}
 		t.s.frames.WriteRSTStream(t.id, code)
 		t.cut(*e)
 	case !t.headed:
@@ -233,6 +236,15 @@ func (t *serving) end(e *exchange.End) error {
 	}
 	t.done = true
 	return nil
+}
+
+// drain waits until what was sent is on its way. A client that reads a reset
+// together with data before it may lose the data (curl 7.88 does).
+func (t *serving) drain() error {
+	for t.lost() == nil && t.s.out.Len() > 0 {
+		t.s.moved.Wait()
+	}
+	return t.lost()
 }
 
 // list writes fields, with status in front if there is one.
