@@ -89,10 +89,21 @@ func (x *mixed2) forward(e exchange.Event, w *waiting, answer func(exchange.Even
 	if err != nil {
 		return answer(exchange.Event{Stream: e.Stream, From: exchange.Server, Kind: exchange.KindEnd, End: &exchange.End{How: exchange.Refused, Err: err.Error()}})
 	}
+	var last *exchange.Event // trailers: the client may leave when it has them, so their End is told first
 	return server.RoundTrip(x.ctx, x.sent(w, stream), func(r exchange.Event) error {
 		r.Stream = stream
 		x.tell(r)
 		r.Stream = e.Stream
+		if r.Kind == exchange.KindTrailers {
+			r.Fields = slices.Clone(r.Fields)
+			last = &r
+			return nil
+		}
+		if last != nil {
+			if err := answer(*last); err != nil {
+				return err
+			}
+		}
 		return answer(r)
 	})
 }
