@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -74,8 +75,11 @@ func interruptsRole([]string) int {
 	}
 }
 
-// lingerRole has a daemon beside it, and dials once for every line it reads.
+// lingerRole has a daemon beside it, and dials once for every line it reads. It
+// survives the SIGHUP that the kernel sends a process group which is orphaned
+// while a member is stopped, as TestKillBoth does it: setpgid(2).
 func lingerRole([]string) int {
+	signal.Ignore(unix.SIGHUP)
 	daemon := exec.Command("sleep", "1000")
 	daemon.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := daemon.Start(); err != nil {
