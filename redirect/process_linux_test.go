@@ -10,7 +10,6 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
-	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"

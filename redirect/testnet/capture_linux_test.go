@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/gopacket/layers"
 )
@@ -20,16 +21,10 @@ func TestCapture(t *testing.T) {
 	}
 	for _, a := range www.Addrs() {
 		to := netip.AddrPortFrom(a, 80)
-		syn, fin := 0, 0
-		for _, p := range c.Packets() {
-			switch {
-			case p.Proto != layers.IPProtocolTCP:
-				t.Errorf("packet %v is neither HTTP nor left out", p)
-			case p.Outbound && p.Dst == to && p.Flags == "SYN":
-				syn++
-			case !p.Outbound && p.Src == to && strings.Contains(p.Flags, "FIN"):
-				fin++
-			}
+		syn, fin := handshake(t, c, to)
+		for end := time.Now().Add(5 * time.Second); fin == 0 && time.Now().Before(end); { // the origin's may come after curl's exit
+			time.Sleep(5 * time.Millisecond)
+			syn, fin = handshake(t, c, to)
 		}
 		if syn != 1 || fin != 1 {
 			t.Errorf("%v: %d SYN out, %d FIN in; want 1 and 1 in %v", to, syn, fin, c.Packets())
@@ -44,6 +39,22 @@ func TestCapture(t *testing.T) {
 	if err := c.Close(); err != nil {
 		t.Errorf("second Close: %v", err)
 	}
+}
+
+// handshake counts the client's SYNs and the server's FINs that c has of to.
+func handshake(t *testing.T, c *Capture, to netip.AddrPort) (syn, fin int) {
+	t.Helper()
+	for _, p := range c.Packets() {
+		switch {
+		case p.Proto != layers.IPProtocolTCP:
+			t.Errorf("packet %v is neither HTTP nor left out", p)
+		case p.Outbound && p.Dst == to && p.Flags == "SYN":
+			syn++
+		case !p.Outbound && p.Src == to && strings.Contains(p.Flags, "FIN"):
+			fin++
+		}
+	}
+	return syn, fin
 }
 
 // TestCaptureQuiet checks that nothing is counted where the test sends nothing,
