@@ -19,7 +19,7 @@ import (
 func keytool(t *testing.T, file string, args ...string) string {
 	t.Helper()
 	if _, err := exec.LookPath("keytool"); err != nil {
-		t.Skip("no keytool on the path")
+		missing(t, "keytool")
 	}
 	cmd := exec.Command("keytool", append(args, "-J-Xshare:auto", "-J-XX:TieredStopAtLevel=1", "-keystore", file)...)
 	cmd.Env = []string{"PATH=" + os.Getenv("PATH"), "LC_ALL=C"}

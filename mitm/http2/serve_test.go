@@ -13,6 +13,7 @@ import (
 	"net/http/httptest"
 	"net/http/httptrace"
 	"net/textproto"
+	"os"
 	"os/exec"
 	"strings"
 	"sync"
@@ -288,7 +289,9 @@ func programs(t *testing.T, scheme string, conf *tls.Config, argvs [][]string) {
 	for _, argv := range argvs {
 		argv = append(argv, at)
 		if _, err := exec.LookPath(argv[0]); err != nil {
-			t.Logf("%s is not installed", argv[0])
+			if os.Geteuid() == 0 {
+				t.Errorf("%s is not on the path; make test installs it", argv[0])
+			}
 			continue
 		}
 		out, err := exec.Command(argv[0], argv[1:]...).CombinedOutput()
