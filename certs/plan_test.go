@@ -20,7 +20,7 @@ func plan(t *testing.T, mounts bool, f files, env ...string) (*Plan, *CA) {
 	}
 	ca := newCA(t)
 	p, err := NewPlan(PlanConfig{
-		CA: ca.PEM(), Env: env, Root: makeTree(t, f), Workdir: "/work", Mounts: mounts,
+		CA: ca.PEM(), Env: env, Root: makeTree(t, f), Workdir: "/src", Mounts: mounts,
 		Dir: filepath.Join(t.TempDir(), "certs"),
 	})
 	if err != nil {
@@ -128,7 +128,7 @@ func TestPlanVariables(t *testing.T) {
 	fs := files{
 		"/etc/ssl/certs/ca-certificates.crt": system,
 		"/corp.pem":                          corp,
-		"/work/rel.pem":                      corp,
+		"/src/rel.pem":                      corp,
 		"/extra.pem":                         extra,
 		"/corp.jks":                          jks,
 		"/dir/0123abcd.0":                    corp,
