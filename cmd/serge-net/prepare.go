@@ -57,18 +57,6 @@ func resolvers(path string) dnsstub.Conf {
 	return dnsstub.ParseConf(b)
 }
 
-// trustByEnvironment replaces the plan by one that needs no mounts.
-func (r *runner) trustByEnvironment() error {
-	rest, _ := proxiesOf(os.Environ())
-	plan, err := r.trust(rest, false)
-	if err != nil {
-		return err
-	}
-	r.plan = plan
-	r.report.sayf("no private mount namespace can be had here: trust is by environment only (serge-net doctor says why)")
-	return nil
-}
-
 // names makes the stub DNS: it asks the host's resolvers, or in a replay nobody.
 func (r *runner) names() error {
 	conf := resolvers("/etc/resolv.conf")

@@ -159,25 +159,6 @@ func (r *runner) playOptions() cassette.PlayOptions {
 	return opt
 }
 
-// trust plans how the command comes to trust this run's CA.
-func (r *runner) trust(env []string, mounts bool) (*certs.Plan, error) {
-	dir := ""
-	if !mounts {
-		var err error
-		if dir, err = os.MkdirTemp("", "serge-net-*"); err != nil {
-			return nil, fmt.Errorf("write certificates: %w", err)
-		}
-	}
-	plan, err := certs.NewPlan(certs.PlanConfig{CA: r.ca.PEM(), Env: env, Mounts: mounts, Dir: dir})
-	if err != nil {
-		return nil, err
-	}
-	for _, n := range plan.Notes {
-		r.report.sayf("trust: %s", n)
-	}
-	return plan, nil
-}
-
 // upstream is our way to the origins.
 func (r *runner) upstream(proxies *proxySettings) (*mitm.Upstream, error) {
 	roots, err := r.trusted()
@@ -192,23 +173,6 @@ func (r *runner) upstream(proxies *proxySettings) (*mitm.Upstream, error) {
 		u.Dialer.Resolver = &net.Resolver{PreferGo: true, Dial: r.dialResolver}
 	}
 	return u, nil
-}
-
-// trusted is whom origins are trusted by: those that the flags name, and whom
-// the command itself would trust. Nil is the system's.
-func (r *runner) trusted() (*x509.CertPool, error) {
-	if len(r.plan.Extra) == 0 {
-		return r.roots, nil
-	}
-	roots := r.roots
-	if roots == nil {
-		var err error
-		if roots, err = x509.SystemCertPool(); err != nil {
-			return nil, fmt.Errorf("read the system's roots: %w", err)
-		}
-	}
-	roots.AppendCertsFromPEM(r.plan.Extra)
-	return roots, nil
 }
 
 // dialResolver connects to the run's own name server.
