@@ -359,3 +359,44 @@ func TestNobody(t *testing.T) {
 		}
 	}
 }
+
+// TestTrustByEnvironment: in a chroot the kernel lets nobody have a user
+// namespace, so there is no private mount namespace: the variables alone have to
+// do, and their files are gone afterwards.
+func TestTrustByEnvironment(t *testing.T) {
+	r := newRig(t)
+	var err error
+	if r.dir, err = os.MkdirTemp("", "serge-net-chroot-*"); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := os.Remove(filepath.Join(r.dir, "root")); err != nil { // never what may be a mount of everything
+			t.Error(err)
+			return
+		}
+		os.RemoveAll(r.dir)
+	})
+	for _, d := range []string{"", "root", "tmp"} {
+		d = filepath.Join(r.dir, d)
+		if err := os.MkdirAll(d, 0o755); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Chown(d, nobody, nobody); err != nil {
+			t.Fatal(err)
+		}
+	}
+	enter := []string{"sh", "-ec", `mount --rbind / root; echo $$ > "$1/cgroup.procs"; shift; exec chroot root "$@"`, "sh", delegated(t),
+		"setpriv", "--reuid", strconv.Itoa(nobody), "--regid", strconv.Itoa(nobody), "--clear-groups",
+		"--inh-caps", "+bpf,+net_admin", "--ambient-caps", "+bpf,+net_admin"}
+	script := "curl -sS $0; /usr/bin/python3 -c 'import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).read().decode(), end=\"\")' $0"
+	for _, mode := range []string{"record", "replay"} {
+		o := r.runWith([]string{"SERGE_UPSTREAM_CA=" + r.net.CAFile, "SERGE_CASSETTE_DIR=" + r.dir, "HOME=" + r.dir, "TMPDIR=" + filepath.Join(r.dir, "tmp")}, "",
+			append(slices.Clone(enter), built.serge, mode, "c", "--", "sh", "-c", script, "https://"+testnet.WWW+"/hello")...)
+		if o.code != 0 || o.stdout != strings.Repeat("hello from "+testnet.WWW+"\n", 2) || !strings.Contains(o.stderr, "trust is by environment only") {
+			t.Errorf("%s: exit code %d, %q\n%s", mode, o.code, o.stdout, o.stderr)
+		}
+		if left, err := os.ReadDir(filepath.Join(r.dir, "tmp")); err != nil || len(left) > 0 {
+			t.Errorf("%s: in TMPDIR is left %v, %v", mode, left, err)
+		}
+	}
+}
