@@ -80,7 +80,7 @@ func layouts(der []byte, text string) []layout {
 				"/opt/py/bin/python3":                                                      "",
 				"/opt/py/lib/python3.12/site-packages/certifi/cacert.pem":                  text,
 				"/opt/py/lib/python3.12/site-packages/pip/_vendor/certifi/cacert.pem":      text,
-				"/src/.venv/lib/python3.12/site-packages/certifi/cacert.pem":              text,
+				"/src/.venv/lib/python3.12/site-packages/certifi/cacert.pem":               text,
 				"/home/.pyenv/versions/3.9/lib/python3.9/site-packages/certifi/cacert.pem": text,
 				"/home/.pyenv/shims/":                                                      "",
 			},

@@ -128,7 +128,7 @@ func TestPlanVariables(t *testing.T) {
 	fs := files{
 		"/etc/ssl/certs/ca-certificates.crt": system,
 		"/corp.pem":                          corp,
-		"/src/rel.pem":                      corp,
+		"/src/rel.pem":                       corp,
 		"/extra.pem":                         extra,
 		"/corp.jks":                          jks,
 		"/dir/0123abcd.0":                    corp,
