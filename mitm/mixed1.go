@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
+	"time"
 
 	"github.com/serge-net/serge-net/exchange"
 	"github.com/serge-net/serge-net/mitm/http1"
@@ -26,6 +28,7 @@ type mixed1 struct {
 	scratch []byte
 	tunnel  *tunnel
 
+	stop      func() bool    // of what closes server when ctx ends
 	continued bool           // the request being read was answered 100 by us
 	early     *exchange.Miss // that of the request being read, if its head was enough
 }
@@ -58,7 +61,7 @@ func (x *mixed1) event(e exchange.Event, answer func(exchange.Event) error) erro
 	miss := x.early
 	if (errors.As(err, &miss) || miss != nil) && e.End.How == exchange.Complete {
 		x.m.missed(miss)
-		return x.forward(e, answer)
+		return x.roundTrip(e, answer)
 	}
 	return err
 }
@@ -77,60 +80,63 @@ func (x *mixed1) hold(e exchange.Event) error {
 	return err
 }
 
-// forward sends the held request to the origin and its answer to the client.
-func (x *mixed1) forward(e exchange.Event, answer func(exchange.Event) error) error {
-	reused := x.server != nil && x.tap != nil
-	some, err := x.roundTrip(e, answer)
-	if err != nil && reused && !some { // an idle connection that the origin had closed
+// roundTrip sends the held request to the origin and its answer to the client.
+func (x *mixed1) roundTrip(e exchange.Event, answer func(exchange.Event) error) (err error) {
+	if x.tap != nil && gone(x.server) {
 		x.drop()
-		_, err = x.roundTrip(e, answer)
 	}
-	return err
-}
-
-// roundTrip does one exchange with the origin. some tells that a byte of the
-// answer came.
-func (x *mixed1) roundTrip(e exchange.Event, answer func(exchange.Event) error) (some bool, err error) {
 	if err := x.connect(); err != nil {
-		return false, &abort{exchange.End{How: exchange.Refused, Err: err.Error()}}
+		return &abort{exchange.End{How: exchange.Refused, Err: err.Error()}}
 	}
+	tap := x.tap // drop forgets it
 	var done, upgraded bool
-	x.tap.passed = func(r exchange.Event) {
+	tap.passed = func(r exchange.Event) {
 		if done || upgraded || err != nil {
 			return
 		}
-		some = true
 		r.Stream = e.Stream
 		upgraded = r.Kind == exchange.KindHead && r.Head.Status == 101
 		done = r.Kind == exchange.KindEnd
 		err = answer(r)
 	}
-	defer func() { x.tap.passed = nil }()
+	defer func() { tap.passed = nil }()
 	if err := x.send(); err != nil {
-		return some, err
+		return err
 	}
 	buf := make([]byte, startBuffer)
 	for !done && !upgraded && err == nil {
 		n, rerr := x.server.Read(buf)
 		if n > 0 {
-			x.tap.feed(exchange.Server, buf[:n])
+			tap.feed(exchange.Server, buf[:n])
 		}
 		if rerr != nil {
-			x.tap.end(exchange.Server, endOf(rerr))
+			tap.end(exchange.Server, endOf(rerr))
 			x.drop()
 			if !done && err == nil {
 				err = &abort{exchange.End{How: exchange.Reset, Err: rerr.Error()}}
 			}
 		}
-		if x.tap != nil && x.tap.blind() {
-			return some, &abort{exchange.End{How: exchange.Reset, Err: "the origin's answer is not understood"}}
+		if tap.blind() && !done && err == nil {
+			return &abort{exchange.End{How: exchange.Reset, Err: "the origin's answer is not understood"}}
 		}
 	}
 	if upgraded && err == nil {
-		x.tunnel = &tunnel{server: x.server, tap: x.tap}
+		x.tunnel = &tunnel{server: x.server, tap: tap}
 		x.tunnel.start(x.client)
 	}
-	return some, err
+	return err
+}
+
+// idleLook is how long an idle connection is looked at before it is used again.
+const idleLook = time.Millisecond
+
+// gone tells whether an idle connection was closed by the origin. What is sent on
+// one that is closed a moment later fails: to send it again could have it done twice.
+func gone(c net.Conn) bool {
+	c.SetReadDeadline(time.Now().Add(idleLook))
+	defer c.SetReadDeadline(time.Time{})
+	_, err := c.Read(make([]byte, 1))
+	return !errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // send writes the held request, watched.
@@ -164,6 +170,8 @@ func (x *mixed1) connect() error {
 		x.server, x.origin = c, o
 	}
 	if x.tap == nil {
+		server := x.server
+		x.stop = context.AfterFunc(x.ctx, func() { server.Close() })
 		x.tap = newTap(x.m.Watcher, http1.NewDecoder(schemeOf(x.origin)), x.origin, x.m.Tell)
 	}
 	return nil
@@ -191,6 +199,7 @@ func (x *mixed1) drop() {
 		x.server = nil
 	}
 	if x.tap != nil {
+		x.stop()
 		x.tap.close()
 		x.tap = nil
 	}

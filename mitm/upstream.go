@@ -74,9 +74,8 @@ func (u *Upstream) proxyOf(o exchange.Origin, to string) (*url.URL, error) {
 }
 
 // Secure starts TLS on c as the client would have, by its hello if there is one:
-// its name, its protocols, and the post-quantum key exchange, which costs a sixth
-// of a recorded handshake (measured 2026-11, Go 1.26), only if it offers that. o
-// gets what the origin chose. The origin's certificate is verified against the
+// its name, its protocols, and the post-quantum key exchange, whose cost NewServer
+// tells, only if it offers that. o gets what the origin chose. The origin's certificate is verified against the
 // name that the client asked for, else the one it looked up, else the address.
 func (u *Upstream) Secure(ctx context.Context, c net.Conn, o *exchange.Origin, hello *tls.ClientHelloInfo) (*tls.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
