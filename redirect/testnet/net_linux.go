@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 )
 
 // Net is a small internet. Its methods are safe for concurrent use, except
@@ -90,10 +91,18 @@ func (n *Net) file(name string, data []byte) string {
 	return path
 }
 
+// dying is how long a process that was killed as the test's last act may take to
+// be gone: another one has to notice, kill and reap.
+const dying = 2 * time.Second
+
 // leave checks that the client's side is empty and gives the namespaces up.
 func (n *Net) leave() {
 	n.tb.Helper()
 	left, err := n.link.tenants()
+	for end := time.Now().Add(dying); err == nil && len(left) > 0 && time.Now().Before(end); {
+		time.Sleep(10 * time.Millisecond)
+		left, err = n.link.tenants()
+	}
 	if err != nil {
 		n.tb.Error(err)
 	}
