@@ -19,14 +19,15 @@ const (
 	controlFD = 3 + iota // SOCK_SEQPACKET, one message a packet
 	planFD               // a plan, gob
 	parentFD             // pidfd of the process that started init
-	linksFD              // see holdLinks
+	heldFD               // birth.held, if plan.Holds
 )
 
 // A plan is what init is told at birth.
 type plan struct {
 	Private bool   // in a mount namespace of its own
 	User    bool   // and in a user namespace
-	Cgroup  string // init's own directory; the command's is below it
+	Holds   bool   // there is something to hold
+	Cgroup  string // init's own directory; the command's is below it. "": there is none
 	Outside string // the directory above
 	Probe   string
 }

@@ -14,18 +14,15 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/serge-net/serge-net/bpf"
+	"github.com/serge-net/serge-net/exchange"
 )
 
 // ebpfLane is what a Diversion of the ebpf lane owns.
 type ebpfLane struct {
-	d         *Diversion
-	hooks     *bpf.Hooks
-	listeners []*net.TCPListener
-	sockets   *packetSockets
-	cgroup    string
-	init      *initProcess
-	serving   sync.WaitGroup
-	probed    chan int // the pid, as the hooks saw it, of who probed
+	door
+	hooks   *bpf.Hooks
+	sockets *packetSockets
+	cgroup  string
 	// foreignPIDs is set where the hooks count processes in another pid
 	// namespace than ours.
 	foreignPIDs atomic.Bool
@@ -33,21 +30,6 @@ type ebpfLane struct {
 	mu   sync.Mutex
 	last []Escape // once hooks are closed
 	gone bool
-}
-
-// start makes the diversion of one lane.
-func start(ctx context.Context, t Target, l Lane) (*Diversion, error) {
-	if l != EBPF {
-		return nil, fmt.Errorf("%w: there is no such lane", ErrUnsupported)
-	}
-	d := &Diversion{lane: l, conns: make(chan accepted), closed: make(chan struct{})}
-	e := &ebpfLane{d: d, probed: make(chan int, 1)}
-	d.packets = &Packets{in: make(chan datagram), closed: d.closed}
-	d.escapes, d.run, d.undo = e.escapes, e.run, e.close
-	if err := e.start(ctx, t); err != nil {
-		return nil, errors.Join(err, d.Close())
-	}
-	return d, nil
 }
 
 // start makes everything that close undoes.
@@ -78,12 +60,45 @@ func (e *ebpfLane) start(ctx context.Context, t Target) error {
 		return err
 	}
 	for _, l := range e.listeners {
-		e.serving.Go(func() { e.serve(l) })
+		e.serving.Go(func() { e.serve(l, e.identify) })
 	}
 	for _, c := range e.sockets.conns() {
 		e.serving.Go(func() { e.servePackets(c) })
 	}
 	return e.born(ctx, t, outside)
+}
+
+// born starts init in the target's cgroup, holding the hooks, and waits for its
+// probe.
+func (e *ebpfLane) born(ctx context.Context, t Target, outside string) error {
+	ctx, cancel := context.WithTimeout(ctx, birthPatience)
+	defer cancel()
+	links, err := holdLinks(e.hooks.Links())
+	if err != nil {
+		return err
+	}
+	defer links.Close()
+	e.init, e.d.private, err = birth{
+		plan:    plan{Cgroup: e.cgroup, Outside: outside, Probe: probe.String()},
+		args:    t.Init,
+		held:    links,
+		kill:    func() { kill(e.cgroup) },
+		arrived: e.probedBy,
+	}.start(ctx, namespaces())
+	if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
+		return cgroupError(outside, err)
+	}
+	return err
+}
+
+// probedBy waits for the probe of the init whose pid is given.
+func (e *ebpfLane) probedBy(ctx context.Context, pid int) error {
+	seen, err := e.door.arrived(ctx)
+	if err != nil {
+		return &HintError{Err: err, Hint: "another program's hooks on this cgroup or one above divert connections: see bpftool cgroup tree"}
+	}
+	e.foreignPIDs.Store(seen != pid)
+	return nil
 }
 
 // open opens our sockets, and says what the hooks are to know.
@@ -162,6 +177,17 @@ func executable() string {
 	return path
 }
 
+// identify tells what the hooks know of c.
+func (e *ebpfLane) identify(c *net.TCPConn) (arrival, bool, error) {
+	o, ok, err := e.hooks.Original(addrPort(c.RemoteAddr()), addrPort(c.LocalAddr()))
+	a := arrival{dst: o.Dst, caller: exchange.Caller{UID: o.UID, Cgroup: o.Cgroup}}
+	if o.Dst == probe || !e.foreignPIDs.Load() {
+		a.caller.PID = o.PID
+		a.caller.Command = commandName(o.PID) // it may be gone by now
+	}
+	return a, ok, err
+}
+
 // escapes reads what the hooks refused.
 func (e *ebpfLane) escapes() ([]Escape, error) {
 	e.mu.Lock()
@@ -211,9 +237,7 @@ func (e *ebpfLane) close() error {
 	e.mu.Lock()
 	e.last, e.gone = last, true
 	e.mu.Unlock()
-	for _, l := range e.listeners {
-		errs = append(errs, l.Close())
-	}
+	errs = append(errs, e.closeListeners())
 	if e.sockets != nil {
 		errs = append(errs, e.sockets.close())
 	}

@@ -61,15 +61,21 @@ func (h *helper) fork(c wireCommand, stdio []*os.File) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	dir, err := os.Open(h.dir)
-	if err != nil {
-		return 0, err
+	sys := &syscall.SysProcAttr{PidFD: &h.pidfd}
+	if h.dir != "" {
+		dir, err := os.Open(h.dir)
+		if err != nil {
+			return 0, err
+		}
+		defer dir.Close()
+		sys.UseCgroupFD, sys.CgroupFD = true, int(dir.Fd())
 	}
-	defer dir.Close()
-	// Not close-on-exec: the command has it, so that with both of us killed the
-	// hooks stay, and refuse.
-	if _, err := unix.FcntlInt(linksFD, unix.F_DUPFD, heldAbove); err != nil {
-		return 0, fmt.Errorf("keep the links: %w", err)
+	if h.plan.Holds {
+		// Not close-on-exec: the command has it, so that with both of us killed
+		// the hooks stay, and refuse.
+		if _, err := unix.FcntlInt(heldFD, unix.F_DUPFD, heldAbove); err != nil {
+			return 0, fmt.Errorf("keep the links: %w", err)
+		}
 	}
 	if err := dropCaps(h.plan.User); err != nil {
 		return 0, err
@@ -78,7 +84,7 @@ func (h *helper) fork(c wireCommand, stdio []*os.File) (int, error) {
 		Dir:   c.Dir,
 		Env:   c.Env,
 		Files: []uintptr{stdio[0].Fd(), stdio[1].Fd(), stdio[2].Fd()},
-		Sys:   &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: int(dir.Fd()), PidFD: &h.pidfd},
+		Sys:   sys,
 	}
 	pid, err := syscall.ForkExec(path, c.Argv, attr)
 	if errors.Is(err, unix.ENOEXEC) { // a script without "#!", as execvp(3) has it

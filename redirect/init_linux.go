@@ -18,7 +18,7 @@ type helper struct {
 	plan   plan
 	ctl    *net.UnixConn
 	parent *os.File // pidfd
-	dir    string   // the command's cgroup
+	dir    string   // the command's cgroup, "" if there is none
 
 	pid    int // the command, 0 before and after
 	pidfd  int
@@ -56,9 +56,9 @@ func Init() int {
 
 // newHelper takes over what init is born with.
 func newHelper() (*helper, error) {
-	for fd := controlFD; fd <= linksFD; fd++ {
-		if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
-			return nil, fmt.Errorf("descriptor %d: %w", fd, err)
+	for fd := controlFD; fd <= parentFD; fd++ {
+		if err := closeOnExec(fd); err != nil {
+			return nil, err
 		}
 	}
 	h := &helper{
@@ -78,8 +78,21 @@ func newHelper() (*helper, error) {
 		return nil, err
 	}
 	h.ctl = ctl
-	h.dir = filepath.Join(h.plan.Cgroup, commandCgroup)
-	return h, nil
+	if h.plan.Cgroup != "" {
+		h.dir = filepath.Join(h.plan.Cgroup, commandCgroup)
+	}
+	if h.plan.Holds {
+		err = closeOnExec(heldFD)
+	}
+	return h, err
+}
+
+// closeOnExec keeps the descriptor fd from the command.
+func closeOnExec(fd int) error {
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, unix.FD_CLOEXEC); err != nil {
+		return fmt.Errorf("descriptor %d: %w", fd, err)
+	}
+	return nil
 }
 
 // prepare does what comes before the command, and tells the parent of it.
@@ -220,6 +233,9 @@ func (h *helper) reap(command int) {
 
 // vanish removes our own cgroup: nobody else is left to do it.
 func (h *helper) vanish() {
+	if h.plan.Cgroup == "" {
+		return
+	}
 	os.WriteFile(filepath.Join(h.plan.Outside, "cgroup.procs"), []byte("0"), 0)
 	removeDirs(h.plan.Cgroup)
 }

@@ -40,20 +40,37 @@ func (e *HintError) Unwrap() error { return e.Err }
 // A Lane is a way to divert a target.
 type Lane uint8
 
-// EBPF hooks the sockets of a cgroup v2. It needs CAP_BPF, CAP_NET_ADMIN and a
-// cgroup that we may write to.
-const EBPF Lane = 1
+// The lanes, in the order in which Start tries them if it is not told.
+const (
+	// EBPF hooks the sockets of a cgroup v2. It needs CAP_BPF, CAP_NET_ADMIN and
+	// a cgroup that we may write to.
+	EBPF Lane = 1 + iota
+	// Netns gives the command a network namespace of its own. It needs
+	// unprivileged user namespaces, or CAP_SYS_ADMIN.
+	Netns
+	// IPTables has netfilter redirect a cgroup, or a supplementary group. It
+	// needs CAP_NET_ADMIN and the iptables program.
+	IPTables
+)
+
+// Lanes returns all lanes, in the order in which Start tries them.
+func Lanes() []Lane { return []Lane{EBPF} }
 
 // String returns the lane's name on the command line.
 func (l Lane) String() string {
-	if l == EBPF {
+	switch l {
+	case EBPF:
 		return "ebpf"
+	case Netns:
+		return "netns"
+	case IPTables:
+		return "iptables"
 	}
 	return fmt.Sprintf("Lane(%d)", uint8(l))
 }
 
-// A Target is whose traffic is diverted, and which of it. The zero Target is a cgroup of its own, all
-// destinations but the host's loopback.
+// A Target is whose traffic is diverted, and which of it. The zero Target is the
+// command alone, all destinations but the host's loopback.
 type Target struct {
 	// Cgroup is the directory of a cgroup v2 whose sockets are diverted, those
 	// that are created from now on. Empty makes one, below our own.
@@ -116,7 +133,7 @@ type accepted struct {
 // found it. A context that ends later does not end the Diversion.
 func Start(ctx context.Context, t Target, lanes ...Lane) (*Diversion, error) {
 	if len(lanes) == 0 {
-		lanes = []Lane{EBPF}
+		lanes = Lanes()
 	}
 	var errs []error
 	for _, l := range lanes {

@@ -17,30 +17,25 @@ type failure struct{ why string }
 func (f *failure) Error() string { return f.why }
 
 // run has init start c.
-func (e *ebpfLane) run(ctx context.Context, c Command) (*Process, error) {
-	select {
-	case <-e.d.closed:
-		return nil, fmt.Errorf("redirect: run %s: %w", c.Argv, os.ErrClosed)
-	default:
-	}
+func (i *initProcess) run(ctx context.Context, c Command) (*Process, error) {
 	if len(c.Argv) == 0 {
 		return nil, errors.New("redirect: run: no command")
 	}
-	if !e.init.used.CompareAndSwap(false, true) {
+	if !i.used.CompareAndSwap(false, true) {
 		return nil, errors.New("redirect: run: a diversion runs one command")
 	}
 	if c.Env == nil {
 		c.Env = os.Environ()
 	}
 	p := &Process{done: make(chan struct{})}
-	p.signal = func(s os.Signal) error { return e.init.signal(s, false) }
+	p.signal = func(s os.Signal) error { return i.signal(s, false) }
 	started := make(chan struct{})
-	e.init.wait.Go(func() { e.init.supervise(p, started) })
+	i.wait.Go(func() { i.supervise(p, started) })
 	if c.Signals {
 		signals, stop := catch()
-		e.init.wait.Go(func() { defer stop(); e.init.relay(signals, p.done) })
+		i.wait.Go(func() { defer stop(); i.relay(signals, p.done) })
 	}
-	if err := e.init.begin(c); err != nil {
+	if err := i.begin(c); err != nil {
 		return nil, fmt.Errorf("redirect: run %s: %w", c.Argv[0], err)
 	}
 	select {

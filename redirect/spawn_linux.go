@@ -43,53 +43,51 @@ func namespaces() []plan {
 // where AppArmor restricts user namespaces.
 var errDenied = errors.New("no mounts")
 
-// born starts init in the target, waits until it has hidden the host's
-// resolvers and until its probe has arrived.
-func (e *ebpfLane) born(ctx context.Context, t Target, outside string) error {
-	ctx, cancel := context.WithTimeout(ctx, birthPatience)
-	defer cancel()
-	links, err := holdLinks(e.hooks.Links())
-	if err != nil {
-		return err
-	}
-	defer links.Close()
-	ways := namespaces()
-	for i, p := range ways {
-		p.Cgroup, p.Outside, p.Probe = e.cgroup, outside, probe.String()
-		err = e.spawn(ctx, p, t.Init, links)
+// A birth is how a lane has init born.
+type birth struct {
+	plan plan
+	args []string // Target.Init
+	held *os.File // what the command is to hold for as long as it lives; nil: nothing
+	kill func()   // kills the whole target
+	// arrived waits for the probe of the init that has this pid.
+	arrived func(ctx context.Context, pid int) error
+}
+
+// start starts init in the first of ways that this machine allows, and waits
+// until it has hidden the host's resolvers and its probe has arrived. private
+// says whether it has a mount namespace of its own.
+func (b birth) start(ctx context.Context, ways []plan) (i *initProcess, private bool, err error) {
+	for n, way := range ways {
+		b.plan.Private, b.plan.User = way.Private, way.User
+		i, err = b.spawn(ctx)
+		if err == nil {
+			return i, way.Private, nil
+		}
 		denied := errors.Is(err, errDenied) || errors.Is(err, unix.EPERM) || errors.Is(err, unix.ENOSPC) ||
 			errors.Is(err, unix.EINVAL) || errors.Is(err, unix.EUSERS)
-		if err == nil {
-			e.d.private = p.Private
-			return nil
-		}
-		if !denied || i == len(ways)-1 {
+		if !denied || n == len(ways)-1 {
 			break
 		}
 	}
-	if errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM) {
-		return cgroupError(outside, err)
-	}
-	return err
+	return nil, false, err
 }
 
 // spawn starts init in one way and follows it to its probe.
-func (e *ebpfLane) spawn(ctx context.Context, p plan, args []string, links *os.File) error {
-	proc, ctl, err := fork(p, args, links)
+func (b birth) spawn(ctx context.Context) (*initProcess, error) {
+	proc, ctl, err := b.fork()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	i := &initProcess{proc: proc, ctl: ctl, kill: func() { kill(e.cgroup) }}
-	if err := e.follow(ctx, i); err != nil {
+	i := &initProcess{proc: proc, ctl: ctl, kill: b.kill}
+	if err := b.follow(ctx, i); err != nil {
 		i.stop()
-		return err
+		return nil, err
 	}
-	e.init = i
-	return nil
+	return i, nil
 }
 
 // follow reads what init reports until it has probed.
-func (e *ebpfLane) follow(ctx context.Context, i *initProcess) error {
+func (b birth) follow(ctx context.Context, i *initProcess) error {
 	unblock := context.AfterFunc(ctx, func() { i.ctl.SetReadDeadline(time.Unix(1, 0)) })
 	defer unblock()
 	for {
@@ -104,28 +102,13 @@ func (e *ebpfLane) follow(ctx context.Context, i *initProcess) error {
 		case m.Err != "":
 			return fmt.Errorf("init: %s: %s", m.Kind, m.Err)
 		case m.Kind == msgProbed:
-			return e.arrived(ctx, i.proc.Pid)
-		}
-	}
-}
-
-// arrived waits for the probe to arrive here. That init could connect is not
-// enough: somebody else may listen there.
-func (e *ebpfLane) arrived(ctx context.Context, pid int) error {
-	select {
-	case seen := <-e.probed:
-		e.foreignPIDs.Store(seen != pid)
-		return nil
-	case <-ctx.Done():
-		return &HintError{
-			Err:  fmt.Errorf("the probe did not arrive: %w", ctx.Err()),
-			Hint: "another program's hooks on this cgroup or one above divert connections: see bpftool cgroup tree",
+			return b.arrived(ctx, i.proc.Pid)
 		}
 	}
 }
 
 // fork starts this executable as init.
-func fork(p plan, args []string, links *os.File) (*os.Process, *net.UnixConn, error) {
+func (b birth) fork() (*os.Process, *net.UnixConn, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		return nil, nil, fmt.Errorf("socketpair: %w", err)
@@ -136,7 +119,7 @@ func fork(p plan, args []string, links *os.File) (*os.Process, *net.UnixConn, er
 	if err != nil {
 		return nil, nil, err
 	}
-	proc, err := spawnInit(p, args, theirs, links)
+	proc, err := b.spawnInit(theirs)
 	if err != nil {
 		ctl.Close()
 		return nil, nil, err
@@ -144,9 +127,11 @@ func fork(p plan, args []string, links *os.File) (*os.Process, *net.UnixConn, er
 	return proc, ctl, nil
 }
 
-// spawnInit starts init with the descriptors it expects, inside the cgroup.
-func spawnInit(p plan, args []string, control, links *os.File) (*os.Process, error) {
-	told, err := sealed(p)
+// spawnInit starts init with the descriptors it expects, inside the cgroup if
+// there is one.
+func (b birth) spawnInit(control *os.File) (*os.Process, error) {
+	b.plan.Holds = b.held != nil
+	told, err := sealed(b.plan)
 	if err != nil {
 		return nil, err
 	}
@@ -157,33 +142,39 @@ func spawnInit(p plan, args []string, control, links *os.File) (*os.Process, err
 	}
 	self := os.NewFile(uintptr(fd), "self")
 	defer self.Close()
-	dir, err := os.Open(p.Cgroup)
-	if err != nil {
-		return nil, fmt.Errorf("open cgroup: %w", err)
+	attr := &os.ProcAttr{Files: []*os.File{os.Stdin, os.Stdout, os.Stderr, control, told, self}, Sys: b.plan.attributes()}
+	if b.held != nil {
+		attr.Files = append(attr.Files, b.held)
 	}
-	defer dir.Close()
-	if args == nil {
-		args = []string{"init"}
+	where := "the namespaces"
+	if b.plan.Cgroup != "" {
+		where = b.plan.Cgroup
+		dir, err := os.Open(b.plan.Cgroup)
+		if err != nil {
+			return nil, fmt.Errorf("open cgroup: %w", err)
+		}
+		defer dir.Close()
+		attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, int(dir.Fd())
 	}
-	attr := &os.ProcAttr{
-		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr, control, told, self, links},
-		Sys:   sysProcAttr(p, int(dir.Fd())),
-	}
-	if p.User {
+	if b.plan.User {
 		// A program with file capabilities is not dumpable, and then its
 		// children's uid_map is root's.
 		unix.Prctl(unix.PR_SET_DUMPABLE, 1, 0, 0, 0)
 	}
+	args := b.args
+	if args == nil {
+		args = []string{"init"}
+	}
 	proc, err := os.StartProcess("/proc/self/exe", append([]string{os.Args[0]}, args...), attr)
 	if err != nil {
-		return nil, fmt.Errorf("start init in %s: %w", p.Cgroup, err)
+		return nil, fmt.Errorf("start init in %s: %w", where, err)
 	}
 	return proc, nil
 }
 
-// sysProcAttr says how init is born.
-func sysProcAttr(p plan, cgroup int) *syscall.SysProcAttr {
-	a := &syscall.SysProcAttr{UseCgroupFD: true, CgroupFD: cgroup}
+// attributes say in which namespaces init is born.
+func (p plan) attributes() *syscall.SysProcAttr {
+	a := new(syscall.SysProcAttr)
 	if p.Private {
 		a.Cloneflags = unix.CLONE_NEWNS
 	}

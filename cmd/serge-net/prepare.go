@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime/debug"
+	"slices"
 	"sync"
 
 	"github.com/serge-net/serge-net/cassette"
@@ -45,8 +46,12 @@ func (r *runner) divert(ctx context.Context) error {
 	for _, s := range resolvers("/etc/resolv.conf").Servers {
 		target.Resolvers = append(target.Resolvers, s.Addr())
 	}
+	lanes := redirect.Lanes()
+	if r.flags.backend != "auto" {
+		lanes = slices.DeleteFunc(lanes, func(l redirect.Lane) bool { return l.String() != r.flags.backend })
+	}
 	var err error
-	r.lane, err = redirect.Start(ctx, target)
+	r.lane, err = redirect.Start(ctx, target, lanes...)
 	return err
 }
 

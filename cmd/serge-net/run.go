@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/serge-net/serge-net/redirect"
 )
 
 // A runFlags is what run was asked to do, from its flags, the environment and
@@ -67,10 +69,19 @@ func (f *runFlags) register(c *cobra.Command) {
 	choices(c, "on-miss", "fail", "passthrough", "record")
 	choices(c, "repeat", "auto", "never", "last", "first", "cycle")
 	choices(c, "shift-dates", "on", "off")
-	choices(c, "backend", "auto", "ebpf")
+	choices(c, "backend", backends()...)
 	choices(c, "dns", "pin", "real")
 	c.MarkFlagDirname("cassette-dir")
 	c.MarkFlagFilename("upstream-ca", "pem", "crt")
+}
+
+// backends are the words that --backend takes.
+func backends() []string {
+	words := []string{"auto"}
+	for _, l := range redirect.Lanes() {
+		words = append(words, l.String())
+	}
+	return words
 }
 
 // choices holds the values of c's flag name to words, and has the shell complete
