@@ -3,7 +3,6 @@ package mitm
 import (
 	"context"
 	"crypto/tls"
-	"fmt"
 	"net"
 
 	"github.com/serge-net/serge-net/exchange"
@@ -116,7 +115,9 @@ func (r *Record) tapped(o exchange.Origin, p Protocol) *tap {
 		return newTap(r.Watcher, http1.NewDecoder(schemeOf(o)), o, r.Tell)
 	case ProtoHTTP2:
 		return newTap(r.Watcher, http2.NewDecoder(), o, r.Tell)
+	case Undecided:
+		return newTap(r.Watcher, &undecidedDecoder{scheme: schemeOf(o)}, o, r.Tell)
 	}
-	r.Tell.trouble(Opaque, o, fmt.Errorf("%s speaks neither TLS nor HTTP", connected(o)))
+	r.Tell.trouble(Opaque, o, errOpaque)
 	return &tap{origin: o, tell: r.Tell}
 }

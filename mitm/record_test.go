@@ -202,6 +202,54 @@ func TestRecordPassesWhatItDoesNotUnderstand(t *testing.T) {
 	}
 }
 
+// TestRecordHoldsNothingBack has a client wait for an answer to a byte that HTTP
+// could begin with too, and one that sends HTTP byte by byte.
+func TestRecordHoldsNothingBack(t *testing.T) {
+	origin := raw(t, func(c net.Conn) { io.Copy(c, c) })
+	l := new(told)
+	addr := front(t, &Record{Upstream: new(Upstream), Watcher: newWatcher(), Tell: l.tell()}, origin, "")
+	for _, first := range []string{"x", "P", "PING"} {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.SetDeadline(time.Now().Add(10 * time.Second))
+		io.WriteString(c, first)
+		b := make([]byte, len(first))
+		if _, err := io.ReadFull(c, b); string(b) != first || err != nil {
+			t.Errorf("of %q came back %q, %v", first, b, err)
+		}
+		c.Close()
+	}
+	if got, want := l.causes(), []Cause{Opaque, Opaque, Opaque}; !slices.Equal(got, want) {
+		t.Errorf("causes = %v; want %v", got, want)
+	}
+}
+
+func TestRecordHTTPInPieces(t *testing.T) {
+	origin := httptest.NewServer(echo)
+	defer origin.Close()
+	for _, request := range []string{"GET /slow HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n", "CONTINUE / HTTP/1.0\r\n\r\n"} {
+		w, l := newWatcher(), new(told)
+		addr := front(t, &Record{Upstream: new(Upstream), Watcher: w, Tell: l.tell()}, origin.Listener.Addr().String(), "")
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, b := range []byte(request) {
+			c.Write([]byte{b})
+		}
+		if b, err := io.ReadAll(c); !strings.Contains(string(b), "200 OK") || err != nil {
+			t.Errorf("%q was answered %q, %v", request, b, err)
+		}
+		c.Close()
+		want := strings.Join(strings.Fields(request)[:2], " ")
+		if heads, _, _ := w.seen(); len(heads) != 2 || heads[0] != want {
+			t.Errorf("of %q was watched %q; troubles %v", request, heads, l.causes())
+		}
+	}
+}
+
 func TestRecordKeepsHalfCloseAndReset(t *testing.T) {
 	t.Run("half-close", func(t *testing.T) {
 		origin := raw(t, func(c net.Conn) {

@@ -112,17 +112,18 @@ func (p *peeked) more() error {
 
 // sniff reads ahead on client until its protocol shows. If server is not nil
 // and speaks or ends before that, the protocol is opaque: TLS and HTTP clients
-// are not spoken to first. An error is that of reading client.
+// are not spoken to first; and what may pass before it is decided is not waited
+// for. An error is that of reading client.
 func sniff(client, server *peeked) (Protocol, error) {
 	if p := Sniff(client.ahead); p != Undecided {
 		return p, nil
 	}
 	if server == nil {
-		return sniffClient(client)
+		return sniffClient(client, false)
 	}
 	first := make(chan struct{})
 	go awaitServer(server, client, first)
-	p, err := sniffClient(client)
+	p, err := sniffClient(client, true)
 	server.SetReadDeadline(time.Unix(1, 0)) // wakes awaitServer
 	<-first
 	server.SetReadDeadline(time.Time{})
@@ -142,13 +143,14 @@ func awaitServer(server, client *peeked, done chan<- struct{}) {
 	}
 }
 
-// sniffClient reads ahead on client until its protocol shows.
-func sniffClient(client *peeked) (Protocol, error) {
+// sniffClient reads ahead on client until its protocol shows, or, if it passes on,
+// until its bytes may pass.
+func sniffClient(client *peeked, passes bool) (Protocol, error) {
 	for {
 		if err := client.more(); err != nil {
 			return Undecided, err
 		}
-		if p := Sniff(client.ahead); p != Undecided {
+		if p := Sniff(client.ahead); p != Undecided || passes && !held(client.ahead) {
 			return p, nil
 		}
 	}
