@@ -70,6 +70,7 @@ func BenchmarkSerge(b *testing.B) {
 	results := &results{}
 	l.record()
 	results.startup = l.startup()
+	results.lanes = l.lanes()
 	l.loads(results)
 	l.bulk(results)
 	if err := results.write(*output); err != nil {
@@ -81,7 +82,7 @@ var (
 	output  = flag.String("write", "", "file to write the table to; empty: standard output")
 	rounds  = flag.Int("rounds", 5, "how often each variant is measured")
 	seconds = flag.Int("seconds", 2, "how long a round of a load lasts")
-	only    = flag.String("only", "", "measure the scenarios whose name holds this")
+	only    = flag.String("only", "", "measure only the scenarios whose name holds this, beside lanes and bulk")
 )
 
 // record makes the cassettes that are replayed, and checks what is received.
@@ -128,14 +129,7 @@ func (l *lab) startup() [2]time.Duration {
 	var took [2][]time.Duration
 	for range 4 * *rounds {
 		for i, command := range []string{"true", l.serge + " run -- true"} {
-			out := s.run("date +%s%N; sh -c 'exec " + command + "'; date +%s%N")
-			lines := strings.Fields(out)
-			from, err1 := strconv.ParseInt(lines[0], 10, 64)
-			to, err2 := strconv.ParseInt(lines[len(lines)-1], 10, 64)
-			if err1 != nil || err2 != nil {
-				l.tb.Fatalf("%s: %q", command, out)
-			}
-			took[i] = append(took[i], time.Duration(to-from))
+			took[i] = append(took[i], s.time(command))
 		}
 	}
 	return [2]time.Duration{median(took[0]), median(took[1])}
@@ -144,15 +138,16 @@ func (l *lab) startup() [2]time.Duration {
 // loads measures the scenarios. A session of each variant stays open for all of them.
 func (l *lab) loads(r *results) {
 	l.tb.Helper()
+	wanted := slices.DeleteFunc(scenarios(), func(s scenario) bool { return !strings.Contains(s.name, *only) })
+	if len(wanted) == 0 {
+		return
+	}
 	sessions := [variants]*session{l.open(), l.open("record", "load"), l.open("replay", "small")}
 	servers := [variants]int{l.nginx(), sessions[record].pid, sessions[replay].pid}
 	for v, pid := range servers {
 		r.idle[v] = memory(l.tb, pid, "VmRSS")
 	}
-	for _, sc := range scenarios() {
-		if !strings.Contains(sc.name, *only) {
-			continue
-		}
+	for _, sc := range wanted {
 		var got [variants][]sample
 		for range *rounds {
 			for v, s := range sessions {

@@ -17,6 +17,7 @@ type results struct {
 	idle    [variants]int64
 	rows    []row
 	bulk    [variants]sample
+	lanes   []*path
 }
 
 // A row is one scenario's medians, and how far the rounds were apart.
@@ -113,6 +114,7 @@ several: the ratios then flatter serge-net, and CPU time is the figure to compar
 	for _, row := range r.rows {
 		fmt.Fprintf(w, "| RSS after %s, record / replay | %.0f / %.0f MiB |\n", row.name, mib(row.median[record].memory), mib(row.median[replay].memory))
 	}
+	printLanes(w, r.lanes)
 }
 
 // each is the variants' members that f prints, with slashes between.
