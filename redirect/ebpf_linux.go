@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"strconv"
@@ -17,10 +18,19 @@ import (
 	"github.com/serge-net/serge-net/exchange"
 )
 
+// hooks are what the lane asks of the programs once they are attached: of
+// *bpf.Hooks where we may load them ourselves.
+type hooks interface {
+	Original(client, listener netip.AddrPort) (bpf.Origin, bool, error)
+	Queried(at netip.AddrPort) (netip.AddrPort, bool, error)
+	Escapes() ([]bpf.Escape, error)
+	Close() error
+}
+
 // ebpfLane is what a Diversion of the ebpf lane owns.
 type ebpfLane struct {
 	door
-	hooks   *bpf.Hooks
+	hooks   hooks
 	sockets *packetSockets
 	cgroup  string
 	// foreignPIDs is set where the hooks count processes in another pid
@@ -46,9 +56,11 @@ func (e *ebpfLane) start(ctx context.Context, t Target) error {
 	if err != nil {
 		return err
 	}
-	if e.hooks, err = bpf.Load(c); err != nil {
+	own, err := bpf.Load(c)
+	if err != nil {
 		return loadError(err)
 	}
+	e.hooks = own
 	if e.cgroup, err = makeCgroup(outside); err != nil {
 		return err
 	}
@@ -56,7 +68,7 @@ func (e *ebpfLane) start(ctx context.Context, t Target) error {
 	if t.Cgroup != "" {
 		hooked = t.Cgroup
 	}
-	if err := e.attach(hooked); err != nil {
+	if err := attach(own, hooked); err != nil {
 		return err
 	}
 	for _, l := range e.listeners {
@@ -65,15 +77,15 @@ func (e *ebpfLane) start(ctx context.Context, t Target) error {
 	for _, c := range e.sockets.conns() {
 		e.serving.Go(func() { e.servePackets(c) })
 	}
-	return e.born(ctx, t, outside)
+	return e.born(ctx, t, outside, own.Links())
 }
 
-// born starts init in the target's cgroup, holding the hooks, and waits for its
-// probe.
-func (e *ebpfLane) born(ctx context.Context, t Target, outside string) error {
+// born starts init in the target's cgroup, holding the hooks' links, and waits
+// for its probe.
+func (e *ebpfLane) born(ctx context.Context, t Target, outside string, held []int) error {
 	ctx, cancel := context.WithTimeout(ctx, birthPatience)
 	defer cancel()
-	links, err := holdLinks(e.hooks.Links())
+	links, err := holdLinks(held)
 	if err != nil {
 		return err
 	}
@@ -133,13 +145,13 @@ func (e *ebpfLane) open(ctx context.Context, t Target) (bpf.Config, error) {
 }
 
 // attach hooks the cgroup at path.
-func (e *ebpfLane) attach(path string) error {
+func attach(h *bpf.Hooks, path string) error {
 	dir, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("open cgroup: %w", err)
 	}
 	defer dir.Close()
-	return e.hooks.Attach(dir)
+	return h.Attach(dir)
 }
 
 // loadError tells a missing capability from a program that this kernel refuses.
