@@ -216,6 +216,9 @@ func (e *ebpfLane) escapes() ([]Escape, error) {
 	return all, err
 }
 
+// local has nothing to tell yet.
+func (e *ebpfLane) local() ([]Local, error) { return nil, nil }
+
 // protocolName is p as people say it.
 func protocolName(p uint8) string {
 	names := map[uint8]string{unix.IPPROTO_TCP: "tcp", unix.IPPROTO_UDP: "udp", unix.IPPROTO_ICMP: "icmp",

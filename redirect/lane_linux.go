@@ -22,6 +22,7 @@ type lane interface {
 	start(ctx context.Context, t Target) error
 	run(ctx context.Context, c Command) (*Process, error)
 	escapes() ([]Escape, error)
+	local() ([]Local, error)
 	// close undoes what start did, whole or in part.
 	close() error
 }
@@ -34,7 +35,7 @@ func start(ctx context.Context, t Target, l Lane) (*Diversion, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.escapes, d.run, d.undo = way.escapes, way.run, way.close
+	d.escapes, d.local, d.run, d.undo = way.escapes, way.local, way.run, way.close
 	if err := way.start(ctx, t); err != nil {
 		return nil, errors.Join(err, d.Close())
 	}

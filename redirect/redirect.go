@@ -114,7 +114,9 @@ type Diversion struct {
 	packets *Packets
 	closed  chan struct{} // closed first of all by Close
 
+	refused []error
 	escapes func() ([]Escape, error)
+	local   func() ([]Local, error)
 	run     func(context.Context, Command) (*Process, error)
 	undo    func() error
 	once    sync.Once
@@ -139,6 +141,7 @@ func Start(ctx context.Context, t Target, lanes ...Lane) (*Diversion, error) {
 	for _, l := range lanes {
 		d, err := start(ctx, t, l)
 		if err == nil {
+			d.refused = errs
 			return d, nil
 		}
 		errs = append(errs, fmt.Errorf("redirect: %s: %w", l, err))
@@ -151,6 +154,10 @@ func Start(ctx context.Context, t Target, lanes ...Lane) (*Diversion, error) {
 
 // Lane returns the lane that diverts.
 func (d *Diversion) Lane() Lane { return d.lane }
+
+// Refused returns why each lane that Start tried before this one does not work
+// here, in order. It is empty where the first one does.
+func (d *Diversion) Refused() []error { return d.refused }
 
 // Private says whether the command has a mount namespace of its own, in which
 // Command.Mounts are made. If not, the sockets of nscd and systemd-resolved
@@ -193,6 +200,28 @@ type Escape struct {
 // Escapes returns what the target tried so far that was not diverted, ordered
 // by destination. After Close it returns what was known then.
 func (d *Diversion) Escapes() ([]Escape, error) { return d.escapes() }
+
+// A Local is a destination on this host that the target talked to and that is
+// left alone: a server outside the target on loopback (in the netns lane the
+// host's), on a unix socket, or anything on vsock. What listens inside the
+// target is not one.
+type Local struct {
+	Network string         // "tcp", "udp", "unix" or "vsock"
+	Dst     netip.AddrPort // of tcp and udp, as the target asked for it
+	Path    string         // of unix: its path, or "@" and its abstract name
+	Process string         // the name of who listens there, "" if it cannot be told
+	PID     int            // the same process, 0 if it cannot be told
+	Count   uint64         // connections, or datagrams; 0 if they cannot be counted
+
+	// Resident says what the server is, "Gradle daemon" say, where it is one
+	// that works in the target's stead, and so makes connections that are not
+	// the target's: an escape. Hint is what to do about it, one line.
+	Resident, Hint string
+}
+
+// Local returns what the target talked to so far on this host, ordered by
+// network and destination. After Close it returns what was known then.
+func (d *Diversion) Local() ([]Local, error) { return d.local() }
 
 // Close ends the command if it runs, and restores what Start found. Accept and
 // ReadFrom return net.ErrClosed; connections already accepted are the caller's.
