@@ -8,5 +8,5 @@
 // [Hooks.Original] Linux 5.14 (look up and delete in a hash).
 package bpf
 
-//go:generate go tool bpf2go -target bpfel -cc clang -cflags "-O2 -mcpu=v3 -Wall -Werror -I/usr/include/x86_64-linux-gnu -I/usr/include/aarch64-linux-gnu" -type destination -type origin -type tuple -type escape -type prefix divert divert.c
+//go:generate go tool bpf2go -target bpfel -cc clang -cflags "-O2 -mcpu=v3 -Wall -Werror -I/usr/include/x86_64-linux-gnu -I/usr/include/aarch64-linux-gnu" -type destination -type origin -type tuple -type escape -type talk -type talked -type prefix divert divert.c
 //go:generate sh -c "sha256sum *.c *.h > sources.sha256"

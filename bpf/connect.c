@@ -44,6 +44,8 @@ static __always_inline enum verdict judge_connect(struct bpf_sock_addr *ctx, con
 	if (v == DIVERT)
 		return remember(ctx, d) ? DIVERT : DENY;
 	forget(ctx);
+	if (ctx->protocol == IPPROTO_UDP && local(d))
+		talk(d, IPPROTO_UDP, false); // TCP counts when it is established
 	return v;
 }
 

@@ -11,8 +11,11 @@ int divert_sendmsg4(struct bpf_sock_addr *ctx)
 		.addr = { 0, 0, bpf_htonl(0xffff), ctx->user_ip4 },
 		.port = ctx->user_port,
 	};
-	if (d.port != bpf_htons(DNS_PORT) || judge(&d, IPPROTO_UDP) != DIVERT)
+	if (d.port != bpf_htons(DNS_PORT) || judge(&d, IPPROTO_UDP) != DIVERT) {
+		if (local(&d))
+			talk(&d, IPPROTO_UDP, false);
 		return PROCEED;
+	}
 	__u32 ip = alias4(&d);
 	if (!ip)
 		return REFUSE;
@@ -28,8 +31,11 @@ int divert_sendmsg6(struct bpf_sock_addr *ctx)
 		.addr = { ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3] },
 		.port = ctx->user_port,
 	};
-	if (d.port != bpf_htons(DNS_PORT) || judge(&d, IPPROTO_UDP) != DIVERT)
+	if (d.port != bpf_htons(DNS_PORT) || judge(&d, IPPROTO_UDP) != DIVERT) {
+		if (local(&d))
+			talk(&d, IPPROTO_UDP, false);
 		return PROCEED;
+	}
 	__u16 port = alias6(&d);
 	if (!port)
 		return REFUSE;

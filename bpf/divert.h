@@ -64,6 +64,19 @@ struct escape {
 	__u16 pad;
 };
 
+// A talk is a destination on loopback that is left alone, and how often it was
+// talked to: connections made to it, and accepted there by the target itself.
+// What is accepted by others is the difference. A datagram counts as one made.
+struct talk {
+	struct destination dst;
+	__u8 protocol; // IPPROTO_TCP or IPPROTO_UDP
+	__u8 pad[3];
+};
+
+struct talked {
+	__u64 made, accepted;
+};
+
 struct prefix {
 	__u32 len; // bits, counted in the mapped form
 	__u32 addr[4];
@@ -139,6 +152,13 @@ struct {
 	__type(value, __u64);
 } escapes SEC(".maps");
 
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 1024);
+	__type(key, struct talk);
+	__type(value, struct talked);
+} talks SEC(".maps");
+
 static __always_inline bool mapped(const struct destination *d)
 {
 	return d->addr[0] == 0 && d->addr[1] == 0 && d->addr[2] == bpf_htonl(0xffff);
@@ -186,6 +206,25 @@ static __always_inline void count(const struct destination *d, __u8 protocol, __
 	}
 	if (n)
 		__sync_fetch_and_add(n, 1);
+}
+
+// talk counts a connection or datagram to d, by the end that made it or by the
+// one that accepted it.
+static __always_inline void talk(const struct destination *d, __u8 protocol, bool accepted)
+{
+	struct talk k = { .dst = *d, .protocol = protocol };
+	struct talked *n = bpf_map_lookup_elem(&talks, &k);
+	if (!n) {
+		struct talked none = {};
+		bpf_map_update_elem(&talks, &k, &none, BPF_NOEXIST);
+		n = bpf_map_lookup_elem(&talks, &k);
+	}
+	if (!n)
+		return;
+	if (accepted)
+		__sync_fetch_and_add(&n->accepted, 1);
+	else
+		__sync_fetch_and_add(&n->made, 1);
 }
 
 enum verdict { LEAVE, DIVERT, DENY };

@@ -43,6 +43,19 @@ type divertPrefix struct {
 	Addr [4]uint32
 }
 
+type divertTalk struct {
+	_        structs.HostLayout
+	Dst      divertDestination
+	Protocol uint8
+	Pad      [3]uint8
+}
+
+type divertTalked struct {
+	_        structs.HostLayout
+	Made     uint64
+	Accepted uint64
+}
+
 type divertTuple struct {
 	_          structs.HostLayout
 	Client     [4]uint32
@@ -62,6 +75,7 @@ const (
 	divertMapOrigins             = "origins"
 	divertMapQueried             = "queried"
 	divertMapResolvers           = "resolvers"
+	divertMapTalks               = "talks"
 	divertProgDivertConnect4     = "divert_connect4"
 	divertProgDivertConnect6     = "divert_connect6"
 	divertProgDivertEgress       = "divert_egress"
@@ -150,6 +164,7 @@ type divertMapSpecs struct {
 	Origins       *ebpf.MapSpec `ebpf:"origins"`
 	Queried       *ebpf.MapSpec `ebpf:"queried"`
 	Resolvers     *ebpf.MapSpec `ebpf:"resolvers"`
+	Talks         *ebpf.MapSpec `ebpf:"talks"`
 }
 
 // divertVariableSpecs contains global variables before they are loaded into the kernel.
@@ -194,6 +209,7 @@ type divertMaps struct {
 	Origins       *ebpf.Map `ebpf:"origins"`
 	Queried       *ebpf.Map `ebpf:"queried"`
 	Resolvers     *ebpf.Map `ebpf:"resolvers"`
+	Talks         *ebpf.Map `ebpf:"talks"`
 }
 
 func (m *divertMaps) Close() error {
@@ -206,6 +222,7 @@ func (m *divertMaps) Close() error {
 		m.Origins,
 		m.Queried,
 		m.Resolvers,
+		m.Talks,
 	)
 }
 

@@ -157,6 +157,32 @@ func (h *Hooks) Escapes() ([]Escape, error) {
 	return all, nil
 }
 
+// A Talk is a destination on loopback that was left alone.
+type Talk struct {
+	Dst      netip.AddrPort
+	Protocol uint8 // IPPROTO_TCP or IPPROTO_UDP
+	// Made counts connections established by the hooked cgroup, and datagrams
+	// and connects of UDP; Accepted the connections that it accepted there. Of
+	// two that are equal nobody outside took part.
+	Made, Accepted uint64
+}
+
+// Talks returns what was talked to on loopback since Load, in no order; of more
+// than a thousand the ones used longest ago are forgotten.
+func (h *Hooks) Talks() ([]Talk, error) {
+	var all []Talk
+	var key divertTalk
+	var n divertTalked
+	it := h.objects.Talks.Iterate()
+	for it.Next(&key, &n) {
+		all = append(all, Talk{Dst: key.Dst.addrPort(), Protocol: key.Protocol, Made: n.Made, Accepted: n.Accepted})
+	}
+	if err := it.Err(); err != nil {
+		return all, fmt.Errorf("bpf: read what was talked to: %w", err)
+	}
+	return all, nil
+}
+
 // Close detaches and frees everything that no copy of a link keeps. Twice is no error.
 func (h *Hooks) Close() error {
 	var errs []error

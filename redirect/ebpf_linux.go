@@ -33,6 +33,7 @@ type ebpfLane struct {
 	hooks   hooks
 	sockets *packetSockets
 	cgroup  string
+	lookout *lookout
 	// foreignPIDs is set where the hooks count processes in another pid
 	// namespace than ours.
 	foreignPIDs atomic.Bool
@@ -69,6 +70,9 @@ func (e *ebpfLane) start(ctx context.Context, t Target) error {
 		hooked = t.Cgroup
 	}
 	if err := attach(own, hooked); err != nil {
+		return err
+	}
+	if e.lookout, err = newLookout(func() []int { return processes(hooked) }, e.talks); err != nil {
 		return err
 	}
 	for _, l := range e.listeners {
@@ -216,8 +220,21 @@ func (e *ebpfLane) escapes() ([]Escape, error) {
 	return all, err
 }
 
-// local has nothing to tell yet.
-func (e *ebpfLane) local() ([]Local, error) { return nil, nil }
+// local tells what the lookout has seen.
+func (e *ebpfLane) local() ([]Local, error) { return e.lookout.local() }
+
+// talks is what the hooks counted on loopback that others than the target
+// may have answered.
+func (e *ebpfLane) talks() ([]talk, error) {
+	counted, err := e.hooks.Talks()
+	var all []talk
+	for _, c := range counted {
+		if c.Made > c.Accepted {
+			all = append(all, talk{protocol: c.Protocol, dst: c.Dst, count: c.Made - c.Accepted})
+		}
+	}
+	return all, err
+}
 
 // protocolName is p as people say it.
 func protocolName(p uint8) string {
@@ -243,6 +260,9 @@ func (e *ebpfLane) close() error {
 	var errs []error
 	if e.init != nil {
 		e.init.stop()
+	}
+	if e.lookout != nil {
+		errs = append(errs, e.lookout.close())
 	}
 	if e.cgroup != "" {
 		errs = append(errs, removeCgroup(context.Background(), e.cgroup))

@@ -24,6 +24,8 @@ var roles = map[string]func(args []string) int{
 	"packets":    packetsRole,
 	"parent":     parentRole,
 	"dial-many":  dialManyRole,
+	"host":       hostRole,
+	"visit":      visitRole,
 }
 
 func TestMain(m *testing.M) {
