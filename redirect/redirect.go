@@ -130,7 +130,7 @@ type accepted struct {
 }
 
 // Start diverts t by the first of lanes that works here, or returns the joined
-// reasons why none does; without lanes it tries all there are. It returns when
+// reasons why none does, a LaneError each; without lanes it tries all there are. It returns when
 // a probe from inside the target has arrived. On error the kernel is as Start
 // found it. A context that ends later does not end the Diversion.
 func Start(ctx context.Context, t Target, lanes ...Lane) (*Diversion, error) {
@@ -144,7 +144,7 @@ func Start(ctx context.Context, t Target, lanes ...Lane) (*Diversion, error) {
 			d.refused = errs
 			return d, nil
 		}
-		errs = append(errs, fmt.Errorf("redirect: %s: %w", l, err))
+		errs = append(errs, &LaneError{Lane: l, Err: err})
 	}
 	if len(errs) == 1 {
 		return nil, errs[0]
@@ -152,11 +152,23 @@ func Start(ctx context.Context, t Target, lanes ...Lane) (*Diversion, error) {
 	return nil, errors.Join(errs...)
 }
 
+// A LaneError is why a lane does not work here.
+type LaneError struct {
+	Lane Lane
+	Err  error
+}
+
+// Error names the lane and what Err says.
+func (e *LaneError) Error() string { return fmt.Sprintf("redirect: %s: %v", e.Lane, e.Err) }
+
+// Unwrap returns Err.
+func (e *LaneError) Unwrap() error { return e.Err }
+
 // Lane returns the lane that diverts.
 func (d *Diversion) Lane() Lane { return d.lane }
 
 // Refused returns why each lane that Start tried before this one does not work
-// here, in order. It is empty where the first one does.
+// here, in order, a LaneError each. It is empty where the first one does.
 func (d *Diversion) Refused() []error { return d.refused }
 
 // Private says whether the command has a mount namespace of its own, in which

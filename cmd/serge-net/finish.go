@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/serge-net/serge-net/redirect"
@@ -10,12 +9,10 @@ import (
 
 // finish ends the recording, writes the end of the report, and returns the exit
 // code: the command's own, and ours only where that is 0.
-func (r *runner) finish(status redirect.ExitStatus, escapes []redirect.Escape) int {
+func (r *runner) finish(status redirect.ExitStatus, o outside) int {
 	incomplete := r.recorded(status)
-	tally, unserved := r.replayed(escapes)
-	for _, e := range escapes {
-		r.report.warnf("escaped: %s", escapeLine(e))
-	}
+	tally, unserved := r.replayed(o)
+	r.beside(o)
 	if r.mode == "passthrough" {
 		r.report.sayf("passed through, nothing recorded; %s", seconds(time.Since(r.start)))
 	}
@@ -31,6 +28,19 @@ func (r *runner) finish(status redirect.ExitStatus, escapes []redirect.Escape) i
 		return exitUnserved
 	}
 	return 0
+}
+
+// beside tells what the command did beside us.
+func (r *runner) beside(o outside) {
+	if used := o.used(); used != "" {
+		r.report.sayf("loopback used: %s", used)
+	}
+	for _, l := range o.lines() {
+		r.report.warnf("escaped: %s", l)
+	}
+	if o.err != nil {
+		r.report.warnf("what escaped cannot be told in full: %v", o.err)
+	}
 }
 
 // recorded closes the recorder and tells what it has, and whether that is not
@@ -69,7 +79,7 @@ func (r *runner) recorded(status redirect.ExitStatus) (incomplete bool) {
 
 // replayed tells what was served, and returns how many requests missed and
 // whether nothing was served though something is recorded.
-func (r *runner) replayed(escapes []redirect.Escape) (missed int, unserved bool) {
+func (r *runner) replayed(o outside) (missed int, unserved bool) {
 	if r.player == nil {
 		return 0, false
 	}
@@ -79,8 +89,8 @@ func (r *runner) replayed(escapes []redirect.Escape) (missed int, unserved bool)
 		exact:    t.Exact,
 		assumed:  t.Assumed,
 		unused:   len(t.Unused),
-		escaped:  len(escapes),
-		isolated: r.replays() && missed == 0 && len(r.flags.bypass) == 0,
+		escaped:  o.escaped(),
+		isolated: r.replays() && missed == 0 && len(r.flags.bypass) == 0 && o.isolated(),
 	}
 	for _, a := range t.Assumptions {
 		s.assumptions = append(s.assumptions, fmt.Sprintf("%s %s  %s", a.Method, a.URL, a.Evidence))
@@ -95,23 +105,4 @@ func (r *runner) replayed(escapes []redirect.Escape) (missed int, unserved bool)
 			r.cassettePath(), interactions(len(r.cassette.Interactions)))
 	}
 	return missed, unserved
-}
-
-// escapeLine is one escape with what can be done about it.
-func escapeLine(e redirect.Escape) string {
-	dst, often := e.Dst.String(), fmt.Sprintf("%d times", e.Count)
-	if e.Dst.Port() == 0 { // ICMP has none
-		dst = e.Dst.Addr().String()
-	}
-	if e.Count == 1 {
-		often = "once"
-	}
-	line := fmt.Sprintf("%s to %s refused %s", strings.ToUpper(e.Protocol), dst, often)
-	switch e.Why {
-	case "quic":
-		return line + ": QUIC is not recorded; clients fall back to TCP"
-	case "hermetic":
-		return line + ": nothing but loopback leaves this run"
-	}
-	return line
 }

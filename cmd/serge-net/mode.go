@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"strings"
 
 	"github.com/serge-net/serge-net/cassette"
+	"github.com/serge-net/serge-net/redirect"
 )
 
 // open opens the cassette directory, saves what a killed recorder left in it,
@@ -142,15 +144,33 @@ func (r *runner) abandon() {
 
 // started writes the start line.
 func (r *runner) started() {
-	name := r.flags.cassette
+	name, lane := r.flags.cassette, laneName(r.lane.Lane(), r.lane.Refused())
 	switch r.mode {
 	case "passthrough":
-		r.report.sayf("passthrough by %s", r.lane.Lane())
+		r.report.sayf("passthrough by %s", lane)
 	case "record":
-		r.report.sayf("record %s by %s", name, r.lane.Lane())
+		r.report.sayf("record %s by %s", name, lane)
 	default:
-		r.report.sayf("%s %s (%s) by %s", r.mode, name, interactions(len(r.cassette.Interactions)), r.lane.Lane())
+		r.report.sayf("%s %s (%s) by %s", r.mode, name, interactions(len(r.cassette.Interactions)), lane)
 	}
+}
+
+// laneName is the lane that diverts and, in a word each, why those before it do
+// not: "netns; not ebpf: missing CAP_BPF".
+func laneName(l redirect.Lane, refused []error) string {
+	name := l.String()
+	for _, err := range refused {
+		var e *redirect.LaneError
+		if errors.As(err, &e) {
+			name += fmt.Sprintf("; not %s: %s", e.Lane, reason(e.Err))
+		}
+	}
+	return name
+}
+
+// reason is why a lane does not work, without what all such errors say.
+func reason(err error) string {
+	return strings.TrimPrefix(err.Error(), redirect.ErrUnsupported.Error()+": ")
 }
 
 // interactions is a number of them in words.

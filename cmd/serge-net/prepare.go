@@ -52,6 +52,9 @@ func (r *runner) divert(ctx context.Context) error {
 	}
 	var err error
 	r.lane, err = redirect.Start(ctx, target, lanes...)
+	if err != nil && len(lanes) > 1 {
+		return hint(err, "serge-net doctor says what each lane needs, and how to get it")
+	}
 	return err
 }
 

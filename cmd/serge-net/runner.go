@@ -69,12 +69,12 @@ func (r *runner) run(ctx context.Context) error {
 	r.serve.Go(func() { r.accept(ctx, way) })
 	r.serve.Go(func() { r.answer(ctx) })
 	status, runErr := r.command(ctx)
-	escapes, _ := r.lane.Escapes()
+	beside := r.outside()
 	closeErr := r.lane.Close()
 	cancel()
 	r.serve.Wait()
 	r.plan.Close()
-	code := r.finish(status, escapes)
+	code := r.finish(status, beside)
 	if err := errors.Join(runErr, closeErr); err != nil {
 		return err
 	}
