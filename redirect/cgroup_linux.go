@@ -129,16 +129,34 @@ func cgroupError(parent string, err error) error {
 // startTime is when pid was started, in clock ticks since boot: field 22 of
 // proc_pid_stat(5).
 func startTime(pid int) (uint64, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	f, err := statFields(pid)
 	if err != nil {
 		return 0, fmt.Errorf("start time of %d: %w", pid, err)
+	}
+	return strconv.ParseUint(f[22-3], 10, 64)
+}
+
+// parentPID is the parent of pid: field 4 of proc_pid_stat(5).
+func parentPID(pid int) (int, error) {
+	f, err := statFields(pid)
+	if err != nil {
+		return 0, fmt.Errorf("parent of %d: %w", pid, err)
+	}
+	return strconv.Atoi(f[4-3])
+}
+
+// statFields are the fields of proc_pid_stat(5) from the third on, 20 at least.
+func statFields(pid int) ([]string, error) {
+	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return nil, err
 	}
 	// The command name, field 2, may hold anything, but no field after it a ")".
 	f := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
 	if len(f) < 20 {
-		return 0, fmt.Errorf("start time of %d: short %q", pid, b)
+		return nil, fmt.Errorf("short %q", b)
 	}
-	return strconv.ParseUint(f[19], 10, 64)
+	return f, nil
 }
 
 // reap kills and removes the cgroups below parent whose makers are gone: they

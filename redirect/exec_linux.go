@@ -69,6 +69,8 @@ func (h *helper) fork(c wireCommand, stdio []*os.File) (int, error) {
 		}
 		defer dir.Close()
 		sys.UseCgroupFD, sys.CgroupFD = true, int(dir.Fd())
+	} else {
+		sys.Pdeathsig = unix.SIGKILL // with us, should we be killed; this thread lives as long
 	}
 	if h.plan.Holds {
 		// Not close-on-exec: the command has it, so that with both of us killed
@@ -146,5 +148,19 @@ func lookPath(name, dir string, env []string) (string, error) {
 // clear kills what is left of the command. What cannot be killed stays for the
 // parent, which removes the cgroup above, and reports.
 func (h *helper) clear() {
-	removeCgroup(context.Background(), h.dir)
+	if h.dir != "" {
+		removeCgroup(context.Background(), h.dir)
+		return
+	}
+	if h.childless == nil {
+		return // nothing was started
+	}
+	fellAll(os.Getpid(), nil, func([]int) {}, func(int) bool { // reap does that
+		select {
+		case <-h.childless:
+			return true
+		default:
+			return false
+		}
+	})
 }

@@ -24,10 +24,11 @@ type helper struct {
 	pidfd  int
 	caught map[os.Signal]time.Time // what our process group got
 
-	messages chan incoming
-	orphaned chan struct{} // the parent is gone
-	reaped   chan unix.WaitStatus
-	forward  chan message // group signals, groupWindow later
+	messages  chan incoming
+	orphaned  chan struct{} // the parent is gone
+	reaped    chan unix.WaitStatus
+	childless chan struct{} // closed when nobody of the target is left; nil before the command
+	forward   chan message  // group signals, groupWindow later
 }
 
 // incoming is one message with its files.
@@ -193,9 +194,9 @@ func (h *helper) obey(m incoming) bool {
 			send(h.ctl, message{Kind: msgEnded, Status: status})
 			return true
 		}
-		h.pid = pid
+		h.pid, h.childless = pid, make(chan struct{})
 		send(h.ctl, message{Kind: msgStarted, PID: pid})
-		go h.reap(pid)
+		go h.reap(pid, h.childless)
 	case msgSignal:
 		if !m.Group {
 			h.signal(m.Signal)
@@ -214,8 +215,9 @@ func (h *helper) signal(n int) {
 }
 
 // reap waits for every child, the command and those it leaves behind; it ends
-// with init, or when there is none.
-func (h *helper) reap(command int) {
+// with init, or when there is none, and closes childless then.
+func (h *helper) reap(command int, childless chan<- struct{}) {
+	defer close(childless)
 	for {
 		var s unix.WaitStatus
 		pid, err := unix.Wait4(-1, &s, 0, nil)

@@ -26,6 +26,8 @@ var roles = map[string]func(args []string) int{
 	"dial-many":  dialManyRole,
 	"host":       hostRole,
 	"visit":      visitRole,
+	"fell":       fellRole,
+	"forks":      forksRole,
 }
 
 func TestMain(m *testing.M) {

@@ -22,7 +22,7 @@ const birthPatience = 20 * time.Second
 type initProcess struct {
 	proc *os.Process
 	ctl  *net.UnixConn
-	kill func() // the whole target
+	kill func() // the whole target, init too
 
 	used atomic.Bool    // by run
 	wait sync.WaitGroup // supervise and relay
@@ -48,7 +48,7 @@ type birth struct {
 	plan plan
 	args []string // Target.Init
 	held *os.File // what the command is to hold for as long as it lives; nil: nothing
-	kill func()   // kills the whole target
+	kill func()   // kills the whole target; nil: all that is below init
 	// arrived waits for the probe of the init that has this pid.
 	arrived func(ctx context.Context, pid int) error
 }
@@ -74,11 +74,21 @@ func (b birth) start(ctx context.Context, ways []plan) (i *initProcess, private 
 
 // spawn starts init in one way and follows it to its probe.
 func (b birth) spawn(ctx context.Context) (*initProcess, error) {
+	var left tree
+	if b.kill == nil {
+		var err error
+		if left, err = plant(); err != nil {
+			return nil, err
+		}
+	}
 	proc, ctl, err := b.fork()
 	if err != nil {
 		return nil, err
 	}
 	i := &initProcess{proc: proc, ctl: ctl, kill: b.kill}
+	if b.kill == nil {
+		i.kill = func() { left.fell(proc) }
+	}
 	if err := b.follow(ctx, i); err != nil {
 		i.stop()
 		return nil, err
