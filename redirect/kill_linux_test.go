@@ -1,9 +1,12 @@
 package redirect
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -91,9 +94,13 @@ func TestKillBoth(t *testing.T) {
 	parentDeath := deathOf(t, "parent", p.Process.Pid)
 	initDeath, commandDeath := deathOf(t, "init", p.init), deathOf(t, "command", p.command)
 	// Stopped first, neither can see the other die.
-	for _, s := range []unix.Signal{unix.SIGSTOP, unix.SIGKILL} {
-		unix.Kill(p.Process.Pid, s)
-		unix.Kill(p.init, s)
+	for _, pid := range []int{p.Process.Pid, p.init} {
+		stop(t, pid)
+	}
+	// And init dies first: its process group, orphaned by the parent's death with
+	// a stopped process in it, would be continued by the kernel (setpgid(2)).
+	for _, pid := range []int{p.init, p.Process.Pid} {
+		unix.Kill(pid, unix.SIGKILL)
 	}
 	parentDeath()
 	initDeath()
@@ -107,6 +114,33 @@ func TestKillBoth(t *testing.T) {
 	if _, err := os.Stat(dir); err == nil {
 		t.Errorf("%s is left after the next start", dir)
 	}
+}
+
+// stop stops every thread of a process. A signal only asks for it: those that
+// run on another CPU go on for a while.
+func stop(t *testing.T, pid int) {
+	t.Helper()
+	unix.Kill(pid, unix.SIGSTOP)
+	for end := time.Now().Add(10 * time.Second); !stopped(t, pid); runtime.Gosched() {
+		if time.Now().After(end) {
+			t.Fatalf("process %d does not stop", pid)
+		}
+	}
+}
+
+// stopped says whether every thread of a process is stopped: state T in its
+// stat (proc_pid_stat(5)), after the command in parentheses.
+func stopped(t *testing.T, pid int) bool {
+	t.Helper()
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	if err != nil || len(threads) == 0 {
+		t.Fatalf("threads of %d: %v, %v", pid, threads, err)
+	}
+	return !slices.ContainsFunc(threads, func(name string) bool {
+		stat, err := os.ReadFile(name)
+		_, state, _ := strings.Cut(string(stat), ") ")
+		return err != nil || !strings.HasPrefix(state, "T")
+	})
 }
 
 func TestCloseKills(t *testing.T) {
