@@ -30,6 +30,7 @@ var arrows = map[string][]string{
 	"mitm":             {"exchange", "mitm/http1", "mitm/http2"},
 	"cassette":         {"exchange"},
 	"bench":            {"redirect/testnet"},
+	"vagrant/vm":       {"certs"},
 	"cmd/serge-net":    {"redirect", "dnsstub", "certs", "mitm", "cassette", "exchange"},
 }
 
