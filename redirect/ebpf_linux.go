@@ -24,6 +24,7 @@ type hooks interface {
 	Original(client, listener netip.AddrPort) (bpf.Origin, bool, error)
 	Queried(at netip.AddrPort) (netip.AddrPort, bool, error)
 	Escapes() ([]bpf.Escape, error)
+	Talks() ([]bpf.Talk, error)
 	Close() error
 }
 
