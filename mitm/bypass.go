@@ -24,9 +24,10 @@ func (b *Bypass) Handle(ctx context.Context, client net.Conn, o exchange.Origin)
 	}
 	server, err := b.Upstream.Dial(ctx, o)
 	if err != nil {
-		reset(client)
+		turnAway(client, err)
 		b.Tell.trouble(Unreachable, o, err)
 		return
 	}
+	admit(client)
 	relay(ctx, client, server, newTap(nil, nil, o, b.Tell))
 }

@@ -37,24 +37,34 @@ func (p *peeked) takeHead() ([]byte, error) {
 	}
 }
 
-// beyond is the origin that a CONNECT request head names (RFC 9110 section
-// 9.3.6), for a client that believes it reached the proxy o.
-func beyond(o exchange.Origin, head []byte) (exchange.Origin, error) {
+// connectTarget is the host and port that a CONNECT request head names (RFC 9110
+// section 9.3.6).
+func connectTarget(head []byte) (host string, port uint16, err error) {
 	target, _, _ := bytes.Cut(head[len("CONNECT "):], []byte(" "))
 	host, service, err := net.SplitHostPort(string(target))
 	if err != nil {
-		return o, fmt.Errorf("CONNECT %q: %w", target, err)
+		return "", 0, fmt.Errorf("CONNECT %q: %w", target, err)
 	}
-	port, err := strconv.ParseUint(service, 10, 16)
+	n, err := strconv.ParseUint(service, 10, 16)
 	if err != nil {
-		return o, fmt.Errorf("CONNECT %q: %w", target, err)
+		return "", 0, fmt.Errorf("CONNECT %q: %w", target, err)
+	}
+	return host, uint16(n), nil
+}
+
+// beyond is the origin that a CONNECT request head names, for a client that
+// believes it reached the proxy o.
+func beyond(o exchange.Origin, head []byte) (exchange.Origin, error) {
+	host, port, err := connectTarget(head)
+	if err != nil {
+		return o, err
 	}
 	o.Name = host
 	addr := o.Addr.Addr()
 	if a, err := netip.ParseAddr(host); err == nil {
 		o.Name, addr = "", a
 	}
-	o.Addr = netip.AddrPortFrom(addr, uint16(port))
+	o.Addr = netip.AddrPortFrom(addr, port)
 	return o, nil
 }
 

@@ -29,6 +29,7 @@ type Mixed struct {
 // Handle implements Way.
 func (m *Mixed) Handle(ctx context.Context, client net.Conn, o exchange.Origin) {
 	stop := context.AfterFunc(ctx, func() { client.Close() })
+	admit(client)
 	m.stream(ctx, peek(client), o, stop)
 }
 

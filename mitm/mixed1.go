@@ -86,6 +86,7 @@ func (x *mixed1) roundTrip(e exchange.Event, answer func(exchange.Event) error) 
 		x.drop()
 	}
 	if err := x.connect(); err != nil {
+		inform(x.client, err) // else the session resets it
 		return &abort{exchange.End{How: exchange.Refused, Err: err.Error()}}
 	}
 	tap := x.tap // drop forgets it

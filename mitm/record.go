@@ -23,11 +23,11 @@ type Record struct {
 func (r *Record) Handle(ctx context.Context, client net.Conn, o exchange.Origin) {
 	server, err := r.Upstream.Dial(ctx, o)
 	if err != nil {
-		// The client's connect succeeded already: RST is the nearest to refusal.
-		reset(client)
+		turnAway(client, err)
 		r.Tell.trouble(Unreachable, o, err)
 		return
 	}
+	admit(client)
 	r.stream(ctx, peek(client), peek(server), o)
 }
 

@@ -30,6 +30,7 @@ type Replay struct {
 func (r *Replay) Handle(ctx context.Context, client net.Conn, o exchange.Origin) {
 	stop := context.AfterFunc(ctx, func() { client.Close() })
 	defer stop()
+	admit(client)
 	r.stream(ctx, peek(client), o)
 }
 

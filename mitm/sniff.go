@@ -63,6 +63,9 @@ type peeked struct {
 	net.Conn
 	ahead []byte
 	tail  [alertLen]byte // the last bytes that Read gave
+	// say tells a client that asked for its origin in words whether it is there;
+	// false: it cannot be told any more. Nil: the client was diverted.
+	say func(err error) bool
 }
 
 // peek returns c as one that can be peeked, c itself if it is one.
