@@ -3,6 +3,9 @@
 // what the command is shown in place of the roots it would have used: files
 // covered in its private mount namespace, else variables in its environment.
 // Nothing on the host changes.
+//
+// A proxy has no command to show files to. Its CA is kept in a directory ([Keep]),
+// and a [Store] tells how the system comes to trust it, and to forget it.
 package certs
 
 import (
@@ -30,13 +33,15 @@ const (
 	skew = time.Hour
 )
 
-// CA signs the leaves of one run. Its key is made in memory, is never written
-// and has no accessor. All methods are safe for concurrent use.
+// CA signs the leaves of one run, or of every run of a proxy that keeps it. Its
+// key is made in memory, is never written but by Keep, and has no accessor. All
+// methods are safe for concurrent use.
 type CA struct {
 	cert    *x509.Certificate
 	key     *ecdsa.PrivateKey
 	leafKey *ecdsa.PrivateKey // one for all leaves: a key each would cost more than the signature
 	leafID  []byte            // the leaves' SubjectKeyId
+	life    time.Duration     // how long a leaf is valid at most
 
 	mu     sync.Mutex
 	leaves map[string]*list.Element // of *leaf, by leafKeyOf
@@ -45,20 +50,15 @@ type CA struct {
 
 // NewCA makes a CA of its own for one run: P-256, with a subject that says
 // serge-net and is unlike that of any other run.
-func NewCA() (*CA, error) {
+func NewCA() (*CA, error) { return makeCA("serge-net run", Life) }
+
+// makeCA makes a CA that is valid for life. Its name begins with name.
+func makeCA(name string, life time.Duration) (*CA, error) {
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
 		return nil, fmt.Errorf("make the CA's key: %w", err)
 	}
-	leafKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, fmt.Errorf("make the leaves' key: %w", err)
-	}
 	id, err := keyID(&key.PublicKey)
-	if err != nil {
-		return nil, err
-	}
-	leafID, err := keyID(&leafKey.PublicKey)
 	if err != nil {
 		return nil, err
 	}
@@ -67,10 +67,10 @@ func NewCA() (*CA, error) {
 		SerialNumber: serial(),
 		Subject: pkix.Name{
 			Organization: []string{"serge-net"},
-			CommonName:   "serge-net run " + hex.EncodeToString(id[:6]),
+			CommonName:   name + " " + hex.EncodeToString(id[:6]),
 		},
 		NotBefore:             now.Add(-skew),
-		NotAfter:              now.Add(Life),
+		NotAfter:              now.Add(life),
 		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
 		BasicConstraintsValid: true,
 		IsCA:                  true,
@@ -85,8 +85,21 @@ func NewCA() (*CA, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parse our CA: %w", err)
 	}
+	return signer(cert, key, life)
+}
+
+// signer is the CA that cert and key are, with leaves valid for life.
+func signer(cert *x509.Certificate, key *ecdsa.PrivateKey, life time.Duration) (*CA, error) {
+	leafKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("make the leaves' key: %w", err)
+	}
+	leafID, err := keyID(&leafKey.PublicKey)
+	if err != nil {
+		return nil, err
+	}
 	return &CA{
-		cert: cert, key: key, leafKey: leafKey, leafID: leafID,
+		cert: cert, key: key, leafKey: leafKey, leafID: leafID, life: life,
 		leaves: make(map[string]*list.Element), recent: list.New(),
 	}, nil
 }

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 )
 
 // maxLeaves bounds the leaves that are kept: about 2 KiB each. A target that
@@ -35,17 +36,26 @@ type leaf struct {
 // Leaf returns a certificate for name: the SNI, else the pinned name, else the
 // address. It is valid for names too, which are copied from the origin's
 // certificate: DNS names, wildcards among them, and addresses; those that no
-// certificate can hold are left out. It is valid as long as the CA. The
-// certificate is cached and shared: do not change it. Many goroutines that ask
+// certificate can hold are left out. It is valid as long as the CA, one of a
+// kept CA for KeptLeafLife. The certificate is cached and shared: do not change it. Many goroutines that ask
 // for one name wait for one minting.
 func (ca *CA) Leaf(name string, names []string) (*tls.Certificate, error) {
 	l := ca.leaf(name, names)
 	cert, err := l.mint()
+	if err == nil && ca.stale(cert.Leaf) {
+		ca.forget(l)
+		cert, err = ca.leaf(name, names).mint()
+	}
 	if err != nil {
 		ca.forget(l)
 		return nil, fmt.Errorf("leaf for %q: %w", name, err)
 	}
 	return cert, nil
+}
+
+// stale tells whether c, of a CA that is kept, has lived for the most part.
+func (ca *CA) stale(c *x509.Certificate) bool {
+	return c.NotAfter.Before(ca.cert.NotAfter) && time.Until(c.NotAfter) < ca.life/3
 }
 
 // leaf finds the leaf for name and names, or enters one that is yet to be minted.
@@ -81,11 +91,15 @@ func (ca *CA) forget(l *leaf) {
 
 // mint signs a certificate for name and names.
 func (ca *CA) mint(name string, names []string) (*tls.Certificate, error) {
+	since, until := ca.cert.NotBefore, ca.cert.NotAfter
+	if now := time.Now(); now.Add(ca.life).Before(until) {
+		since, until = now.Add(-skew), now.Add(ca.life)
+	}
 	form := &x509.Certificate{
 		SerialNumber:          serial(),
 		Subject:               pkix.Name{Organization: []string{"serge-net"}},
-		NotBefore:             ca.cert.NotBefore,
-		NotAfter:              ca.cert.NotAfter,
+		NotBefore:             since,
+		NotAfter:              until,
 		KeyUsage:              x509.KeyUsageDigitalSignature,
 		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 		BasicConstraintsValid: true,
