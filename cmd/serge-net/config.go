@@ -17,7 +17,7 @@ import (
 // directory from the working one upward. The second is the older name.
 var configNames = []string{"serge-net.toml", "matgto.toml"}
 
-// A configFile is serge-net.toml. Each key is a flag of run.
+// A configFile is serge-net.toml. Each key is a flag of run or proxy.
 type configFile struct {
 	Main   configTable `toml:"serge-net"`
 	Older  configTable `toml:"matgto"`
@@ -43,6 +43,7 @@ type configTable struct {
 	DNS         *string  `toml:"dns" flag:"dns"`
 	Hermetic    *bool    `toml:"hermetic" flag:"hermetic"`
 	UpstreamCA  []string `toml:"upstream_ca" flag:"upstream-ca"`
+	ProxyPort   *int64   `toml:"proxy_port" flag:"listen"`
 }
 
 // configure gives every flag of c that was not on the command line its value:

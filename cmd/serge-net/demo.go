@@ -11,7 +11,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"time"
 
 	"github.com/spf13/cobra"
 )
@@ -121,16 +120,14 @@ func (d *demo) client(ctx context.Context, mode, name string, c demoClient) ([]b
 		return nil, err
 	}
 	defer stdout.Close()
-	flags := &runFlags{
+	flags := &runFlags{backend: "auto", dns: "pin", engineFlags: engineFlags{
 		mode: mode, cassette: name, cassetteDir: filepath.Join(d.dir, "cassettes"), onMiss: "fail",
-		repeat: "auto", shiftDates: "on", backend: "auto", dns: "pin",
+		repeat: "auto", shiftDates: "on",
 		upstreamCA: []string{filepath.Join(d.dir, "ca.pem")},
-	}
+	}}
 	var said bytes.Buffer
-	r := &runner{
-		flags: flags, argv: c.argv(d.origin), report: newReport(&said, true), start: time.Now(),
-		conf: d.origin.conf(), stdout: stdout,
-	}
+	r := newRunner(flags, c.argv(d.origin), newReport(&said, true))
+	r.conf, r.stdout = d.origin.conf(), stdout
 	err = r.run(ctx)
 	var e *exit
 	if !errors.As(err, &e) {

@@ -13,30 +13,30 @@ import (
 
 // open opens the cassette directory, saves what a killed recorder left in it,
 // decides the mode, and opens what that reads and writes.
-func (r *runner) open() error {
-	r.mode = r.flags.mode
-	r.cassette = &cassette.Cassette{Name: r.flags.cassette}
-	store, err := cassette.Open(r.flags.cassetteDir)
+func (e *engine) open() error {
+	e.mode = e.flags.mode
+	e.cassette = &cassette.Cassette{Name: e.flags.cassette}
+	store, err := cassette.Open(e.flags.cassetteDir)
 	if err != nil {
 		return hint(err, "--cassette-dir names a directory, which the first recording makes")
 	}
-	r.store = store
-	if r.mode == "passthrough" {
+	e.store = store
+	if e.mode == "passthrough" {
 		return nil
 	}
-	r.before = footprintOf(r.paths())
-	if err := r.recover(); err != nil {
+	e.before = footprintOf(e.paths())
+	if err := e.recover(); err != nil {
 		return err
 	}
-	if err := r.load(); err != nil {
+	if err := e.load(); err != nil {
 		return err
 	}
-	if r.mode == "replay" && r.flags.onMiss != "record" {
+	if e.mode == "replay" && e.flags.onMiss != "record" {
 		return nil
 	}
-	r.recorder, err = r.store.Record(r.flags.cassette, cassette.RecordOptions{
+	e.recorder, err = e.store.Record(e.flags.cassette, cassette.RecordOptions{
 		With:   "serge-net " + versionName(),
-		Append: r.mode != "record",
+		Append: e.mode != "record",
 	})
 	if err != nil && !errors.Is(err, cassette.ErrBusy) {
 		return hintUnlessHinted(err, "a recording needs a --cassette-dir that can be written; a replay does not")
@@ -46,54 +46,54 @@ func (r *runner) open() error {
 
 // recover makes a cassette of what a recorder that was killed left behind. One
 // that is still at work keeps its own.
-func (r *runner) recover() error {
-	name := r.flags.cassette
-	sum, was, err := r.store.Recover(name)
+func (e *engine) recover() error {
+	name := e.flags.cassette
+	sum, was, err := e.store.Recover(name)
 	switch {
 	case errors.Is(err, cassette.ErrBusy):
 		return nil // Record refuses; a replay of the old cassette may go on
-	case err != nil && r.mode == "replay" && !errors.Is(err, cassette.ErrName):
-		r.report.warnf("%v", err) // the cassette itself can be replayed all the same
+	case err != nil && e.mode == "replay" && !errors.Is(err, cassette.ErrName):
+		e.report.warnf("%v", err) // the cassette itself can be replayed all the same
 		return nil
 	case err != nil:
 		return err
 	case was && sum.Changed:
-		r.before.own(r.paths())
-		r.report.warnf("a recording of %s was cut off; recovered %s to %s", name, interactions(sum.Interactions), sum.Path)
+		e.before.own(e.paths())
+		e.report.warnf("a recording of %s was cut off; recovered %s to %s", name, interactions(sum.Interactions), sum.Path)
 	case was:
-		r.report.warnf("a recording of %s was cut off before anything new was recorded", name)
+		e.report.warnf("a recording of %s was cut off before anything new was recorded", name)
 	}
 	return nil
 }
 
 // load reads the cassette and turns mode auto into what it means here: replay
 // what is recorded, and record what is not, but never in CI.
-func (r *runner) load() error {
-	name, auto := r.flags.cassette, r.mode == "auto"
-	if r.mode == "record" {
+func (e *engine) load() error {
+	name, auto := e.flags.cassette, e.mode == "auto"
+	if e.mode == "record" {
 		return nil
 	}
-	c, err := r.store.Load(name)
+	c, err := e.store.Load(name)
 	switch {
 	case err == nil && auto && c.Incomplete && !inCI():
-		r.report.warnf("cassette %s is from a recording that did not end well; recording it again", name)
-		r.mode = "record"
+		e.report.warnf("cassette %s is from a recording that did not end well; recording it again", name)
+		e.mode = "record"
 		return nil
 	case err == nil:
-		r.cassette = c
+		e.cassette = c
 	case !errors.Is(err, fs.ErrNotExist):
 		return err
 	case auto && inCI():
-		return hint(fmt.Errorf("no cassette %s, and CI=true never records", r.cassettePath()),
-			"record it where the network is and commit it: serge-net record %s -- %s", name, shellWords(r.argv))
-	case r.mode == "replay":
-		return noCassette(r.store, name, fmt.Sprintf("record it first: serge-net record %s -- %s", name, shellWords(r.argv)))
+		return hint(fmt.Errorf("no cassette %s, and CI=true never records", e.cassettePath()),
+			"record it where the network is and commit it: %s", e.again("record"))
+	case e.mode == "replay":
+		return noCassette(e.store, name, "record it first: "+e.again("record"))
 	case auto:
-		r.mode = "record"
+		e.mode = "record"
 		return nil
 	}
 	if auto {
-		r.mode = "replay"
+		e.mode = "replay"
 	}
 	return nil
 }
@@ -123,35 +123,29 @@ func inCI() bool {
 }
 
 // cassettePath is where the cassette is, as a person would name it.
-func (r *runner) cassettePath() string { return r.store.Path(r.flags.cassette) }
+func (e *engine) cassettePath() string { return e.store.Path(e.flags.cassette) }
 
-// abandon undoes what open and prepare did, when the run cannot start.
-func (r *runner) abandon() {
-	if r.lane != nil {
-		r.lane.Close()
+// abandon undoes what open did, when nothing can start.
+func (e *engine) abandon() {
+	if e.recorder != nil {
+		e.recorder.Close(false)
 	}
-	if r.plan != nil {
-		r.plan.Close()
-	}
-	if r.recorder != nil {
-		r.recorder.Close(false)
-	}
-	if r.store != nil {
-		r.before.removeEmpty(r.paths())
-		r.store.Close()
+	if e.store != nil {
+		e.before.removeEmpty(e.paths())
+		e.store.Close()
 	}
 }
 
-// started writes the start line.
-func (r *runner) started() {
-	name, lane := r.flags.cassette, laneName(r.lane.Lane(), r.lane.Refused())
-	switch r.mode {
+// started writes the start line: what is done, and by what.
+func (e *engine) started(by string) {
+	name := e.flags.cassette
+	switch e.mode {
 	case "passthrough":
-		r.report.sayf("passthrough by %s", lane)
+		e.report.sayf("passthrough by %s", by)
 	case "record":
-		r.report.sayf("record %s by %s", name, lane)
+		e.report.sayf("record %s by %s", name, by)
 	default:
-		r.report.sayf("%s %s (%s) by %s", r.mode, name, interactions(len(r.cassette.Interactions)), lane)
+		e.report.sayf("%s %s (%s) by %s", e.mode, name, interactions(len(e.cassette.Interactions)), by)
 	}
 }
 

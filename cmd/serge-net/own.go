@@ -61,14 +61,17 @@ func (f footprint) own(paths []string) {
 	}
 }
 
+// upTo is dir and the directories that it is in.
+func upTo(dir string) []string {
+	dir = filepath.Clean(dir)
+	if up := filepath.Dir(dir); up != dir {
+		return append([]string{dir}, upTo(up)...)
+	}
+	return []string{dir}
+}
+
 // paths are those at which this run may write: the cassette, the directories
 // that it is in, and the log.
-func (r *runner) paths() []string {
-	paths := r.store.Paths(r.flags.cassette)
-	for d := filepath.Clean(r.flags.cassetteDir); ; d = filepath.Dir(d) {
-		paths = append(paths, d)
-		if d == filepath.Dir(d) {
-			return paths
-		}
-	}
+func (e *engine) paths() []string {
+	return append(e.store.Paths(e.flags.cassette), upTo(e.flags.cassetteDir)...)
 }

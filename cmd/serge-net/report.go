@@ -17,6 +17,7 @@ import (
 // and the terminal are the command's. It is safe for concurrent use.
 type report struct {
 	quiet bool
+	trust string // how a client that rejects our certificate comes to accept it; "": it does not
 
 	mu     sync.Mutex
 	to     io.Writer
@@ -86,7 +87,11 @@ func (r *report) trouble(t mitm.Trouble) {
 	case mitm.Untrusted:
 		r.once(fmt.Sprintf("origin: %s: %v\n  the client was refused too; to trust its CA: --upstream-ca FILE; to trust anybody: --upstream-insecure", host, certs.Explain(t.Err, t.Origin.Host())))
 	case mitm.Rejected:
-		r.once(fmt.Sprintf("rejected: %s does not trust serge-net's certificate for %s: %v\n  to let it pass unrecorded: --bypass %s", callerName(t.Origin.Caller), host, t.Err, t.Origin.Host()))
+		remedy := fmt.Sprintf("\n  to let it pass unrecorded: --bypass %s", t.Origin.Host())
+		if r.trust != "" {
+			remedy = "\n  to have it trust us: " + r.trust + remedy
+		}
+		r.once(fmt.Sprintf("rejected: %s does not trust serge-net's certificate for %s: %v%s", callerName(t.Origin.Caller), host, t.Err, remedy))
 	case mitm.Opaque:
 		r.once(fmt.Sprintf("not recorded: %s by %s: %v", host, callerName(t.Origin.Caller), t.Err))
 	case mitm.Unrecorded:
@@ -112,9 +117,17 @@ func callerName(c exchange.Caller) string {
 
 // A served is the numbers of a replay, as the end line gives them.
 type served struct {
-	exact, assumed, unused, escaped int
-	assumptions                     []string
-	isolated                        bool
+	exact, assumed, unused int
+	isolation              string // what is said of it, with a comma before it; "": nothing
+	assumptions            []string
+}
+
+// yesNo is b in a word.
+func yesNo(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
 }
 
 // misses is how many requests missed.
@@ -133,12 +146,8 @@ func (r *report) incomplete() bool {
 
 // end writes the last lines of a run that replayed.
 func (r *report) end(s served, took time.Duration) {
-	isolated := "no"
-	if s.isolated {
-		isolated = "yes"
-	}
-	r.sayf("%d served (%d exact, %d assumed), %d missed, %d unused, %d escaped; isolated: %s; %s",
-		s.exact+s.assumed, s.exact, s.assumed, r.misses(), s.unused, s.escaped, isolated, seconds(took))
+	r.sayf("%d served (%d exact, %d assumed), %d missed, %d unused%s; %s",
+		s.exact+s.assumed, s.exact, s.assumed, r.misses(), s.unused, s.isolation, seconds(took))
 	for _, a := range slices.Compact(s.assumptions) {
 		r.warnf("assumed: %s", a)
 	}

@@ -60,7 +60,7 @@ func TestReport(t *testing.T) {
 		r.sayf("record %s", "a")
 		r.warnf("\x1b[2J%s", "b")
 		r.miss(&exchange.Miss{Cassette: "c", Method: "GET", URL: "http://a.example/"})
-		r.end(served{exact: 2, assumed: 1, unused: 3, escaped: 4, isolated: true, assumptions: []string{"one", "one", "two"}}, 1234*time.Millisecond)
+		r.end(served{exact: 2, assumed: 1, unused: 3, isolation: ", 4 escaped; isolated: yes", assumptions: []string{"one", "one", "two"}}, 1234*time.Millisecond)
 		want := "serge-net: \\x1b[2Jb\n" +
 			"serge-net: miss: GET http://a.example/\n  to record: serge-net run --mode new --cassette c -- …\n"
 		end := "serge-net: assumed: one\nserge-net: assumed: two\n"

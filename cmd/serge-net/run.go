@@ -3,10 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -16,63 +14,23 @@ import (
 // A runFlags is what run was asked to do, from its flags, the environment and
 // the configuration file together.
 type runFlags struct {
-	backend      string
-	bypass       []string
-	loopback     []string
-	hermetic     bool
-	dns          string
-	mode         string
-	cassette     string
-	cassetteDir  string
-	onMiss       string
-	repeat       string
-	ignoreHeader []string
-	ignoreQuery  []string
-	shiftDates   string
-	upstreamCA   []string
-	insecure     bool
-	log          string
-	verbose      bool
-	quiet        bool
+	engineFlags
+	backend  string
+	loopback []string
+	hermetic bool
+	dns      string
 }
 
-// registerMode declares on c the flags that record and replay say in words.
-func (f *runFlags) registerMode(c *cobra.Command) {
-	s := c.Flags()
-	s.SortFlags = false
-	s.StringVar(&f.mode, "mode", "auto", "auto replays what is recorded, else records, and never records where CI=true")
-	s.StringVar(&f.cassette, "cassette", "default", "the cassette's `NAME`")
-	choices(c, "mode", "auto", "record", "replay", "new", "passthrough")
-	c.RegisterFlagCompletionFunc("cassette", completeCassettes)
-}
-
-// register declares the other flags on c.
+// register declares on c the flags of run and of those that are it in words.
 func (f *runFlags) register(c *cobra.Command) {
+	f.engineFlags.register(c)
 	s := c.Flags()
-	s.SortFlags = false
-	s.StringVar(&f.cassetteDir, "cassette-dir", "./cassettes", "the `DIR` that cassettes are in")
-	s.StringVar(&f.onMiss, "on-miss", "fail", "what a request gets that is not recorded: 501, the real answer, or that and be recorded")
-	s.StringSliceVar(&f.ignoreHeader, "ignore-header", nil, "request headers by `NAME` that never tell requests apart")
-	s.StringSliceVar(&f.ignoreQuery, "ignore-query", nil, "query parameters by `NAME` that never tell requests apart")
-	s.StringVar(&f.repeat, "repeat", "auto", "what a request gets that was served as often as it was recorded; auto is last for safe methods, else never")
-	s.StringVar(&f.shiftDates, "shift-dates", "on", "move the dates in served headers to today")
 	s.StringVar(&f.backend, "backend", "auto", "how to divert")
-	s.StringSliceVar(&f.bypass, "bypass", nil, "let `HOST|CIDR|PORT` pass untouched and unrecorded")
 	s.StringSliceVar(&f.loopback, "intercept-loopback", nil, "divert these loopback `PORTS` too")
 	s.BoolVar(&f.hermetic, "hermetic", false, "let nothing but loopback leave, in any mode; replay always does")
 	s.StringVar(&f.dns, "dns", "pin", "pin gives each name an address of its own, real passes the origin's addresses on")
-	s.StringSliceVar(&f.upstreamCA, "upstream-ca", nil, "trust the CAs in `FILE` too, beside the system's")
-	s.BoolVar(&f.insecure, "upstream-insecure", false, "accept any certificate of an origin")
-	s.StringVar(&f.log, "log", "", "write to `FILE` instead of the terminal")
-	s.BoolVarP(&f.verbose, "verbose", "v", false, "say more: each connection, and whose it is")
-	s.BoolVarP(&f.quiet, "quiet", "q", false, "say nothing but what needs attention")
-	choices(c, "on-miss", "fail", "passthrough", "record")
-	choices(c, "repeat", "auto", "never", "last", "first", "cycle")
-	choices(c, "shift-dates", "on", "off")
 	choices(c, "backend", backends()...)
 	choices(c, "dns", "pin", "real")
-	c.MarkFlagDirname("cassette-dir")
-	c.MarkFlagFilename("upstream-ca", "pem", "crt")
 }
 
 // backends are the words that --backend takes.
@@ -82,14 +40,6 @@ func backends() []string {
 		words = append(words, l.String())
 	}
 	return words
-}
-
-// choices holds the values of c's flag name to words, and has the shell complete
-// them.
-func choices(c *cobra.Command, name string, words ...string) {
-	c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
-	f := c.Flags().Lookup(name)
-	f.Value = &choice{f.Value, words}
 }
 
 func runCommand() *cobra.Command {
@@ -179,8 +129,7 @@ func (f *runFlags) run(c *cobra.Command, argv []string) error {
 		return err
 	}
 	defer out.Close()
-	r := &runner{flags: f, argv: argv, report: newReport(out, f.quiet), start: time.Now()}
-	return r.run(c.Context())
+	return newRunner(f, argv, newReport(out, f.quiet)).run(c.Context())
 }
 
 // executable tells by the shell's exit codes that a command cannot be run.
@@ -194,23 +143,3 @@ func executable(name string) error {
 	}
 	return &exit{exitNotFound, fmt.Errorf("run %s: no such command", name)}
 }
-
-// output is where serge-net itself writes.
-func (f *runFlags) output(stderr io.Writer) (io.WriteCloser, error) {
-	if f.log == "" {
-		return nopCloser{stderr}, nil
-	}
-	before := footprintOf([]string{f.log})
-	file, err := os.OpenFile(f.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		return nil, hint(fmt.Errorf("--log: %w", err), "it names a file that can be written, in a directory that is there")
-	}
-	before.own([]string{f.log})
-	return file, nil
-}
-
-// nopCloser is a Writer whose Close does nothing.
-type nopCloser struct{ io.Writer }
-
-// Close does nothing.
-func (nopCloser) Close() error { return nil }

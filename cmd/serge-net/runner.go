@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -11,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/serge-net/serge-net/cassette"
 	"github.com/serge-net/serge-net/certs"
 	"github.com/serge-net/serge-net/dnsstub"
 	"github.com/serge-net/serge-net/exchange"
@@ -22,30 +19,28 @@ import (
 // A runner is one run, from its flags to its exit code: the composition of all
 // rooms. What it starts it ends, in the opposite order.
 type runner struct {
+	*engine
 	flags  *runFlags
 	argv   []string
-	report *report
-	start  time.Time
 	conf   *dnsstub.Conf // whom to ask for names; nil: as /etc/resolv.conf says
 	stdout *os.File      // the command's; nil: ours
 
-	pass     func(exchange.Origin) bool // what --bypass names; nil: nothing
-	loopback []uint16                   // ports of --intercept-loopback
-	roots    *x509.CertPool             // what origins are trusted by
+	loopback []uint16 // ports of --intercept-loopback
 
-	store    *cassette.Store
-	before   footprint
-	mode     string // record, replay, new or passthrough: auto is decided
-	cassette *cassette.Cassette
-	recorder *cassette.Recorder // nil: nothing is recorded
-	player   *cassette.Player   // nil: nothing is replayed
-
-	ca    *certs.CA
 	plan  *certs.Plan
 	stub  *dnsstub.Stub
 	pins  *dnsstub.Pins
 	lane  *redirect.Diversion
 	serve sync.WaitGroup
+}
+
+// newRunner runs argv as f says, and tells report of it.
+func newRunner(f *runFlags, argv []string, say *report) *runner {
+	again := func(mode string) string {
+		return fmt.Sprintf("serge-net %s %s -- %s", mode, f.cassette, shellWords(argv))
+	}
+	e := &engine{flags: &f.engineFlags, client: "command", reach: "the network", again: again, report: say, start: time.Now()}
+	return &runner{engine: e, flags: f, argv: argv}
 }
 
 // run does it all. Its error is an *exit, or that serge-net could not start.
@@ -65,7 +60,7 @@ func (r *runner) run(ctx context.Context) error {
 		r.abandon()
 		return err
 	}
-	r.started()
+	r.started(laneName(r.lane.Lane(), r.lane.Refused()))
 	r.serve.Go(func() { r.accept(ctx, way) })
 	r.serve.Go(func() { r.answer(ctx) })
 	status, runErr := r.command(ctx)
@@ -84,19 +79,24 @@ func (r *runner) run(ctx context.Context) error {
 	return &exit{Code: code, Err: status.Err}
 }
 
+// abandon undoes what open and prepare did, when the run cannot start.
+func (r *runner) abandon() {
+	if r.lane != nil {
+		r.lane.Close()
+	}
+	if r.plan != nil {
+		r.plan.Close()
+	}
+	r.engine.abandon()
+}
+
 // check reads what the flags say and what can be wrong with it, before
 // anything is written.
 func (r *runner) check() (err error) {
-	if r.pass, err = bypassed(r.flags.bypass); err != nil {
-		return err
-	}
 	if r.loopback, err = ports(r.flags.loopback); err != nil {
 		return hint(fmt.Errorf("--intercept-loopback: %w", err), "ports are numbers from 1 to 65535, with commas between")
 	}
-	if r.roots, err = certs.UpstreamRoots(r.flags.upstreamCA...); err != nil {
-		return hint(fmt.Errorf("--upstream-ca: %w", err), "it names a file with certificates in PEM")
-	}
-	return nil
+	return r.engine.check()
 }
 
 // compose makes the one way that connections of this run go.
@@ -110,69 +110,15 @@ func (r *runner) compose() (mitm.Way, error) {
 	if err != nil {
 		return nil, err
 	}
-	upstream, err := r.upstream(proxies)
-	if err != nil {
-		return nil, err
-	}
-	server := mitm.NewServer(r.ca.Leaf, false)
-	tell := mitm.Tell{Trouble: r.report.trouble, Miss: r.report.miss}
-	record := mitm.Record{Server: server, Upstream: upstream, Tell: tell}
-	if r.recorder != nil {
-		record.Watcher = r.recorder
-	}
-	way := r.way(record)
-	if r.pass == nil {
-		return way, nil
-	}
-	return &mitm.Bypass{Match: r.pass, Upstream: upstream, Tell: tell, Else: way}, nil
-}
-
-// way is that of the mode.
-func (r *runner) way(record mitm.Record) mitm.Way {
-	if r.mode == "record" || r.mode == "passthrough" {
-		return &record
-	}
-	r.player = r.cassette.Player(r.playOptions())
-	if r.replays() {
-		return &mitm.Replay{Server: record.Server, Player: r.player, Tell: record.Tell}
-	}
-	return &mitm.Mixed{Record: record, Player: r.player, Missed: r.went}
-}
-
-// went tells of a miss that goes on to the origin.
-func (r *runner) went(m *exchange.Miss) {
-	if r.recorder == nil {
-		r.report.warnf("not recorded, passed on: %s %s", m.Method, m.URL)
-	}
-}
-
-// playOptions is how the player answers.
-func (r *runner) playOptions() cassette.PlayOptions {
-	opt := cassette.PlayOptions{
-		IgnoreHeaders: r.flags.ignoreHeader,
-		IgnoreQuery:   r.flags.ignoreQuery,
-		KeepDates:     r.flags.shiftDates == "off",
-	}
-	if r.flags.repeat != "auto" {
-		opt.Repeat = cassette.Repeat(r.flags.repeat)
-	}
-	return opt
-}
-
-// upstream is our way to the origins.
-func (r *runner) upstream(proxies *proxySettings) (*mitm.Upstream, error) {
 	roots, err := r.trusted()
 	if err != nil {
 		return nil, err
 	}
-	if proxies != nil {
-		r.report.sayf("the command's %s is used for the way to the origins", proxies.names())
-	}
-	u := &mitm.Upstream{Roots: roots, Insecure: r.flags.insecure, Proxy: proxies.config(), Sessions: tls.NewLRUClientSessionCache(0)}
+	upstream := r.upstream(roots, proxies)
 	if r.conf != nil {
-		u.Dialer.Resolver = &net.Resolver{PreferGo: true, Dial: r.dialResolver}
+		upstream.Dialer.Resolver = &net.Resolver{PreferGo: true, Dial: r.dialResolver}
 	}
-	return u, nil
+	return r.way(upstream), nil
 }
 
 // dialResolver connects to the run's own name server.
@@ -185,9 +131,6 @@ func (r *runner) dialResolver(ctx context.Context, network, _ string) (net.Conn,
 func (r *runner) hermetic() bool {
 	return r.flags.hermetic || r.replays()
 }
-
-// replays tells whether nothing of this run goes to an origin.
-func (r *runner) replays() bool { return r.mode == "replay" && r.flags.onMiss == "fail" }
 
 // kept tells of a DNS answer that could not be recorded.
 func (r *runner) kept(err error) {

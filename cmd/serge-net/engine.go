@@ -1,0 +1,105 @@
+package main
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"fmt"
+	"time"
+
+	"github.com/serge-net/serge-net/cassette"
+	"github.com/serge-net/serge-net/certs"
+	"github.com/serge-net/serge-net/exchange"
+	"github.com/serge-net/serge-net/mitm"
+)
+
+// An engine is what run and proxy share: between what they were asked to do and
+// the one way that connections go, however they come, and from there to the report.
+type engine struct {
+	flags  *engineFlags
+	client string                   // who makes the exchanges, for messages: "command"
+	reach  string                   // what it has to reach for that, for messages
+	again  func(mode string) string // how a person would do the same in another mode
+	report *report
+	start  time.Time
+
+	pass  func(exchange.Origin) bool // what --bypass names; nil: nothing
+	roots *x509.CertPool             // what origins are trusted by; nil: the system's
+
+	store    *cassette.Store
+	before   footprint
+	mode     string // record, replay, new or passthrough: auto is decided
+	cassette *cassette.Cassette
+	recorder *cassette.Recorder // nil: nothing is recorded
+	player   *cassette.Player   // nil: nothing is replayed
+
+	ca *certs.CA
+}
+
+// check reads what the flags say and what can be wrong with it, before
+// anything is written.
+func (e *engine) check() (err error) {
+	if e.pass, err = bypassed(e.flags.bypass); err != nil {
+		return err
+	}
+	if e.roots, err = certs.UpstreamRoots(e.flags.upstreamCA...); err != nil {
+		return hint(fmt.Errorf("--upstream-ca: %w", err), "it names a file with certificates in PEM")
+	}
+	return nil
+}
+
+// way is the one that connections go, by upstream where to an origin.
+func (e *engine) way(upstream *mitm.Upstream) mitm.Way {
+	tell := mitm.Tell{Trouble: e.report.trouble, Miss: e.report.miss}
+	record := mitm.Record{Server: mitm.NewServer(e.ca.Leaf, false), Upstream: upstream, Tell: tell}
+	if e.recorder != nil {
+		record.Watcher = e.recorder
+	}
+	way := e.wayOf(record)
+	if e.pass == nil {
+		return way
+	}
+	return &mitm.Bypass{Match: e.pass, Upstream: upstream, Tell: tell, Else: way}
+}
+
+// wayOf is that of the mode.
+func (e *engine) wayOf(record mitm.Record) mitm.Way {
+	if e.mode == "record" || e.mode == "passthrough" {
+		return &record
+	}
+	e.player = e.cassette.Player(e.playOptions())
+	if e.replays() {
+		return &mitm.Replay{Server: record.Server, Player: e.player, Tell: record.Tell}
+	}
+	return &mitm.Mixed{Record: record, Player: e.player, Missed: e.went}
+}
+
+// went tells of a miss that goes on to the origin.
+func (e *engine) went(m *exchange.Miss) {
+	if e.recorder == nil {
+		e.report.warnf("not recorded, passed on: %s %s", m.Method, m.URL)
+	}
+}
+
+// playOptions is how the player answers.
+func (e *engine) playOptions() cassette.PlayOptions {
+	opt := cassette.PlayOptions{
+		IgnoreHeaders: e.flags.ignoreHeader,
+		IgnoreQuery:   e.flags.ignoreQuery,
+		KeepDates:     e.flags.shiftDates == "off",
+	}
+	if e.flags.repeat != "auto" {
+		opt.Repeat = cassette.Repeat(e.flags.repeat)
+	}
+	return opt
+}
+
+// upstream is our way to the origins, who are trusted by roots.
+func (e *engine) upstream(roots *x509.CertPool, proxies *proxySettings) *mitm.Upstream {
+	if proxies != nil {
+		e.report.sayf("the %s's %s is used for the way to the origins", e.client, proxies.names())
+	}
+	return &mitm.Upstream{Roots: roots, Insecure: e.flags.insecure, Proxy: proxies.config(), Sessions: tls.NewLRUClientSessionCache(0)}
+}
+
+// replays tells whether nothing of this run goes to an origin.
+func (e *engine) replays() bool { return e.mode == "replay" && e.flags.onMiss == "fail" }

@@ -1,0 +1,88 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+// An engineFlags is what run and proxy can both be asked to do.
+type engineFlags struct {
+	bypass       []string
+	mode         string
+	cassette     string
+	cassetteDir  string
+	onMiss       string
+	repeat       string
+	ignoreHeader []string
+	ignoreQuery  []string
+	shiftDates   string
+	upstreamCA   []string
+	insecure     bool
+	log          string
+	verbose      bool
+	quiet        bool
+}
+
+// registerMode declares on c the flags that record and replay say in words.
+func (f *engineFlags) registerMode(c *cobra.Command) {
+	s := c.Flags()
+	s.SortFlags = false
+	s.StringVar(&f.mode, "mode", "auto", "auto replays what is recorded, else records, and never records where CI=true")
+	s.StringVar(&f.cassette, "cassette", "default", "the cassette's `NAME`")
+	choices(c, "mode", "auto", "record", "replay", "new", "passthrough")
+	c.RegisterFlagCompletionFunc("cassette", completeCassettes)
+}
+
+// register declares the other flags on c.
+func (f *engineFlags) register(c *cobra.Command) {
+	s := c.Flags()
+	s.SortFlags = false
+	s.StringVar(&f.cassetteDir, "cassette-dir", "./cassettes", "the `DIR` that cassettes are in")
+	s.StringVar(&f.onMiss, "on-miss", "fail", "what a request gets that is not recorded: 501, the real answer, or that and be recorded")
+	s.StringSliceVar(&f.ignoreHeader, "ignore-header", nil, "request headers by `NAME` that never tell requests apart")
+	s.StringSliceVar(&f.ignoreQuery, "ignore-query", nil, "query parameters by `NAME` that never tell requests apart")
+	s.StringVar(&f.repeat, "repeat", "auto", "what a request gets that was served as often as it was recorded; auto is last for safe methods, else never")
+	s.StringVar(&f.shiftDates, "shift-dates", "on", "move the dates in served headers to today")
+	s.StringSliceVar(&f.bypass, "bypass", nil, "let `HOST|CIDR|PORT` pass untouched and unrecorded")
+	s.StringSliceVar(&f.upstreamCA, "upstream-ca", nil, "trust the CAs in `FILE` too, beside the system's")
+	s.BoolVar(&f.insecure, "upstream-insecure", false, "accept any certificate of an origin")
+	s.StringVar(&f.log, "log", "", "write to `FILE` instead of the terminal")
+	s.BoolVarP(&f.verbose, "verbose", "v", false, "say more: each connection, and whose it is")
+	s.BoolVarP(&f.quiet, "quiet", "q", false, "say nothing but what needs attention")
+	choices(c, "on-miss", "fail", "passthrough", "record")
+	choices(c, "repeat", "auto", "never", "last", "first", "cycle")
+	choices(c, "shift-dates", "on", "off")
+	c.MarkFlagDirname("cassette-dir")
+	c.MarkFlagFilename("upstream-ca", "pem", "crt")
+}
+
+// choices holds the values of c's flag name to words, and has the shell complete
+// them.
+func choices(c *cobra.Command, name string, words ...string) {
+	c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
+	f := c.Flags().Lookup(name)
+	f.Value = &choice{f.Value, words}
+}
+
+// output is where serge-net itself writes.
+func (f *engineFlags) output(stderr io.Writer) (io.WriteCloser, error) {
+	if f.log == "" {
+		return nopCloser{stderr}, nil
+	}
+	before := footprintOf([]string{f.log})
+	file, err := os.OpenFile(f.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
+	if err != nil {
+		return nil, hint(fmt.Errorf("--log: %w", err), "it names a file that can be written, in a directory that is there")
+	}
+	before.own([]string{f.log})
+	return file, nil
+}
+
+// nopCloser is a Writer whose Close does nothing.
+type nopCloser struct{ io.Writer }
+
+// Close does nothing.
+func (nopCloser) Close() error { return nil }
