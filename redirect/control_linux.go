@@ -25,23 +25,26 @@ const (
 // A plan is what init is told at birth.
 type plan struct {
 	Private bool   // in a mount namespace of its own
-	User    bool   // and in a user namespace
+	User    bool   // in a user namespace, with or without the former
 	Holds   bool   // there is something to hold
 	Cgroup  string // init's own directory; the command's is below it. "": there is none
 	Outside string // the directory above
 	Probe   string
+	Net     *netPlan // in a network namespace of its own; nil: in ours
 }
 
 // What a message between parent and init is.
 type kind string
 
 // From the parent: run, with the command and its standard files as
-// descriptors, signal and stop. From init: mounted, probed, started, ended.
+// descriptors, signal and stop. From init: mounted, connected (with the files of
+// netReady), probed, started, ended (with a file of what was refused).
 const (
 	msgRun     kind = "run"
 	msgSignal  kind = "signal"
 	msgStop    kind = "stop"
 	msgMounted kind = "mounted"
+	msgNet     kind = "connected"
 	msgProbed  kind = "probed"
 	msgStarted kind = "started"
 	msgEnded   kind = "ended"
@@ -50,9 +53,10 @@ const (
 // A message is one packet on the control socket.
 type message struct {
 	Kind   kind
-	Err    string `json:",omitempty"`
-	Denied bool   `json:",omitempty"` // mounted: nothing can be mounted here
-	PID    int    `json:",omitempty"` // started
+	Err    string    `json:",omitempty"`
+	Denied bool      `json:",omitempty"` // mounted, connected: it is not allowed here
+	Net    *netReady `json:",omitempty"` // connected
+	PID    int       `json:",omitempty"` // started
 
 	Signal int         `json:",omitempty"` // signal
 	Group  bool        `json:",omitempty"` // signal: unless the process group got it too
@@ -125,6 +129,9 @@ func unsealCommand(f *os.File) (w wireCommand, free func() error, err error) {
 // maxMessage is longer than any message, in bytes; errors in them are cut.
 const maxMessage = 8192
 
+// maxFiles is how many files go with a message at most.
+const maxFiles = 8
+
 // send writes m, with files as descriptors beside it.
 func send(c *net.UnixConn, m message, files ...*os.File) error {
 	m.Err = m.Err[:min(len(m.Err), maxMessage/4)]
@@ -149,7 +156,7 @@ func send(c *net.UnixConn, m message, files ...*os.File) error {
 // receive reads the next message. The caller owns the files, which are
 // close-on-exec. io.EOF says that the other side is gone.
 func receive(c *net.UnixConn) (message, []*os.File, error) {
-	b, oob := make([]byte, maxMessage), make([]byte, unix.CmsgSpace(4*4))
+	b, oob := make([]byte, maxMessage), make([]byte, unix.CmsgSpace(maxFiles*4))
 	n, oobn, _, _, err := c.ReadMsgUnix(b, oob)
 	if err != nil {
 		return message{}, nil, err

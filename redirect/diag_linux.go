@@ -156,14 +156,17 @@ func eachAttribute(b []byte, f func(kind uint16, value []byte)) {
 
 // dump asks for all sockets that req, of some family, describes, and calls each
 // for every answer, which is valid until each returns.
-func (d *diag) dump(req []byte, each func([]byte)) error {
+func (d *diag) dump(req []byte, each func([]byte)) error { return d.ask(req, unix.NLM_F_DUMP, each) }
+
+// ask is dump, or with no flags asks for the one socket that req names.
+func (d *diag) ask(req []byte, flags uint16, each func([]byte)) error {
 	const byFamily = 20 // SOCK_DIAG_BY_FAMILY
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	m := make([]byte, unix.NLMSG_HDRLEN, unix.NLMSG_HDRLEN+len(req))
 	binary.NativeEndian.PutUint32(m, uint32(cap(m)))
 	binary.NativeEndian.PutUint16(m[4:], byFamily)
-	binary.NativeEndian.PutUint16(m[6:], unix.NLM_F_REQUEST|unix.NLM_F_DUMP)
+	binary.NativeEndian.PutUint16(m[6:], unix.NLM_F_REQUEST|flags)
 	if err := unix.Sendto(d.fd, append(m, req...), 0, &unix.SockaddrNetlink{Family: unix.AF_NETLINK}); err != nil {
 		return err
 	}
@@ -176,7 +179,7 @@ func (d *diag) dump(req []byte, each func([]byte)) error {
 		if err != nil {
 			return err
 		}
-		if done, err := eachMessage(b[:n], each); done || err != nil {
+		if done, err := eachMessage(b[:n], each); done || err != nil || flags == 0 {
 			return err
 		}
 	}
@@ -218,18 +221,25 @@ func socketsOf(pid int, f func(fd string, inode uint32)) {
 	defer d.Close()
 	names, _ := d.Readdirnames(-1)
 	for _, name := range names {
-		to, err := os.Readlink(dir + name)
-		if err != nil {
-			continue
-		}
-		number, ok := strings.CutPrefix(to, "socket:[")
-		if !ok {
-			continue
-		}
-		if inode, err := strconv.ParseUint(strings.TrimSuffix(number, "]"), 10, 32); err == nil {
-			f(dir+name, uint32(inode))
+		if inode, ok := socketInode(dir + name); ok {
+			f(dir+name, inode)
 		}
 	}
+}
+
+// socketInode returns the inode of the socket that the descriptor at path is
+// open on: proc_pid_fd(5).
+func socketInode(path string) (uint32, bool) {
+	to, err := os.Readlink(path)
+	if err != nil {
+		return 0, false
+	}
+	number, ok := strings.CutPrefix(to, "socket:[")
+	if !ok {
+		return 0, false
+	}
+	inode, err := strconv.ParseUint(strings.TrimSuffix(number, "]"), 10, 32)
+	return uint32(inode), err == nil
 }
 
 // socketOwner returns the process that has the socket inode open: the oldest,

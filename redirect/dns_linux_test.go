@@ -110,8 +110,9 @@ func nameServer(t *testing.T, d *Diversion) {
 	t.Cleanup(func() { d.Close(); <-done })
 }
 
-func TestQuestions(t *testing.T) {
-	isolate(t)
+func TestQuestions(t *testing.T) { eachLane(t, testQuestions) }
+
+func testQuestions(t *testing.T) {
 	const v4, v6 = unix.AF_INET, unix.AF_INET6
 	var many []string
 	for i := range 12 {
@@ -160,8 +161,9 @@ func TestQuestions(t *testing.T) {
 	}
 }
 
-func TestOtherLocalNameServer(t *testing.T) {
-	isolate(t)
+func TestOtherLocalNameServer(t *testing.T) { eachLane(t, testOtherLocalNameServer) }
+
+func testOtherLocalNameServer(t *testing.T) {
 	d := diverted(t, Target{})
 	in, _ := json.Marshal([]questionCase{{"", unix.AF_INET, true, []string{"127.0.0.53:53"}}})
 	out, _ := output(t, d, self(t, "ask", string(in))...)

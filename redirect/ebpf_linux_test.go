@@ -27,6 +27,30 @@ func isolate(t *testing.T) {
 	run(t, "ip link set lo up")
 }
 
+// laneVariable names the lane that diverted and parentRole take.
+const laneVariable = "SERGE_TEST_LANE"
+
+// laneUnderTest is what laneVariable says, ebpf if nothing.
+func laneUnderTest() Lane {
+	for _, l := range Lanes() {
+		if os.Getenv(laneVariable) == l.String() {
+			return l
+		}
+	}
+	return EBPF
+}
+
+// eachLane runs f once with each lane, isolated.
+func eachLane(t *testing.T, f func(*testing.T)) {
+	for _, l := range []Lane{EBPF, Netns} {
+		t.Run(l.String(), func(t *testing.T) {
+			t.Setenv(laneVariable, l.String())
+			isolate(t)
+			f(t)
+		})
+	}
+}
+
 // run runs a shell script from the test's own thread.
 func run(t *testing.T, script string) {
 	t.Helper()
@@ -35,11 +59,15 @@ func run(t *testing.T, script string) {
 	}
 }
 
-// diverted starts a diversion that ends with the test.
+// diverted starts a diversion that ends with the test. Of the host's ports it
+// knows only those that the target names: goroutines of a test are not in its
+// namespace.
 func diverted(t *testing.T, target Target) *Diversion {
 	t.Helper()
 	target.Init = []string{asInit}
-	d, err := Start(t.Context(), target)
+	target.HostPorts = append([]uint16{}, target.HostPorts...)
+	target.Publish = append([]Publish{}, target.Publish...)
+	d, err := Start(t.Context(), target, laneUnderTest())
 	if err != nil {
 		t.Fatalf("Start(%+v): %v", target, err)
 	}

@@ -17,8 +17,9 @@ import (
 type helper struct {
 	plan   plan
 	ctl    *net.UnixConn
-	parent *os.File // pidfd
-	dir    string   // the command's cgroup, "" if there is none
+	parent *os.File  // pidfd
+	dir    string    // the command's cgroup, "" if there is none
+	net    *innerNet // nil: the network is ours
 
 	pid    int // the command, 0 before and after
 	pidfd  int
@@ -112,6 +113,11 @@ func (h *helper) prepare() error {
 			return err
 		}
 	}
+	if h.plan.Net != nil {
+		if err := h.connect(); err != nil {
+			return err
+		}
+	}
 	m := message{Kind: msgProbed}
 	c, err := net.DialTimeout("tcp4", h.plan.Probe, birthPatience)
 	if err != nil {
@@ -122,11 +128,29 @@ func (h *helper) prepare() error {
 	return errors.Join(err, send(h.ctl, m))
 }
 
+// connect makes the network, and tells the parent how to serve it.
+func (h *helper) connect() error {
+	n, ready, files, err := makeNet(*h.plan.Net)
+	h.net = n
+	m := message{Kind: msgNet, Net: &ready, Denied: errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES)}
+	if err != nil {
+		m.Err, files = err.Error(), nil
+	}
+	err = errors.Join(err, send(h.ctl, m, files...))
+	for _, f := range files {
+		f.Close() // the parent's alone: with it gone, connects are refused
+	}
+	return err
+}
+
 // serve does as the parent says until the command ends or the parent does.
 func (h *helper) serve() int {
 	signals, _ := catch() // until exit: whatever ends us ends the command
 	go h.listen()
 	go h.watchParent()
+	if h.net != nil {
+		go h.net.serve()
+	}
 	for {
 		select {
 		case m := <-h.messages:
@@ -147,10 +171,29 @@ func (h *helper) serve() int {
 		case s := <-h.reaped:
 			h.pid = 0
 			h.clear()
-			send(h.ctl, message{Kind: msgEnded, Status: statusOf(s)})
+			send(h.ctl, message{Kind: msgEnded, Status: statusOf(s)}, h.last()...)
 			return 0
 		}
 	}
+}
+
+// last is what the parent cannot ask for any more when init is gone.
+func (h *helper) last() []*os.File {
+	if h.net == nil {
+		return nil
+	}
+	found := make(chan *os.File)
+	go func() { // on a thread that has its capabilities
+		f, err := h.net.refused()
+		if err != nil {
+			f = nil
+		}
+		found <- f
+	}()
+	if f := <-found; f != nil {
+		return []*os.File{f}
+	}
+	return nil
 }
 
 // listen reads messages; it ends with the process.

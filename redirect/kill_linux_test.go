@@ -55,7 +55,9 @@ func cgroupOf(t *testing.T, pid int) string {
 	return ""
 }
 
-func TestKill(t *testing.T) {
+func TestKill(t *testing.T) { eachLane(t, testKill) }
+
+func testKill(t *testing.T) {
 	for _, c := range []struct {
 		name string
 		who  func(p *parentProcess) []int
@@ -143,8 +145,9 @@ func stopped(t *testing.T, pid int) bool {
 	})
 }
 
-func TestCloseKills(t *testing.T) {
-	isolate(t)
+func TestCloseKills(t *testing.T) { eachLane(t, testCloseKills) }
+
+func testCloseKills(t *testing.T) {
 	d := diverted(t, Target{})
 	p, err := d.Run(t.Context(), Command{Argv: []string{"sleep", "1000"}})
 	if err != nil {
@@ -160,8 +163,9 @@ func TestCloseKills(t *testing.T) {
 	}
 }
 
-func TestLeftoversAreKilled(t *testing.T) {
-	isolate(t)
+func TestLeftoversAreKilled(t *testing.T) { eachLane(t, testLeftoversAreKilled) }
+
+func testLeftoversAreKilled(t *testing.T) {
 	d := diverted(t, Target{})
 	out, _ := output(t, d, "sh", "-c", "setsid sleep 1000 >/dev/null 2>&1 & echo $!")
 	if err := exec.Command("kill", "-0", strings.TrimSpace(out)).Run(); err == nil {

@@ -47,6 +47,8 @@ func newLane(d *Diversion) (lane, error) {
 	switch d.lane {
 	case EBPF:
 		return &ebpfLane{door: newDoor(d)}, nil
+	case Netns:
+		return newNetnsLane(d, byTProxy, byRedirect), nil
 	}
 	return nil, fmt.Errorf("%w: there is no such lane", ErrUnsupported)
 }
@@ -82,20 +84,29 @@ func (o *door) serve(l *net.TCPListener, identify func(*net.TCPConn) (arrival, b
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}
-		var a accepted
-		if err != nil {
-			a.err = fmt.Errorf("redirect: accept: %w", err)
-		} else if a.conn, a.err = o.admit(c, identify); a.conn == nil && a.err == nil {
-			continue
-		}
-		select {
-		case o.d.conns <- a:
-		case <-o.d.closed:
-			if a.conn != nil {
-				a.conn.Close()
-			}
+		if !o.deliver(c, err, identify) {
 			return
 		}
+	}
+}
+
+// deliver hands c, or why there is none, to who accepts. It says false if
+// nobody will any more.
+func (o *door) deliver(c *net.TCPConn, err error, identify func(*net.TCPConn) (arrival, bool, error)) bool {
+	var a accepted
+	if err != nil {
+		a.err = fmt.Errorf("redirect: accept: %w", err)
+	} else if a.conn, a.err = o.admit(c, identify); a.conn == nil && a.err == nil {
+		return true
+	}
+	select {
+	case o.d.conns <- a:
+		return true
+	case <-o.d.closed:
+		if a.conn != nil {
+			a.conn.Close()
+		}
+		return false
 	}
 }
 

@@ -53,8 +53,9 @@ func TestArrange(t *testing.T) {
 	}
 }
 
-func TestMounts(t *testing.T) {
-	isolate(t)
+func TestMounts(t *testing.T) { eachLane(t, testMounts) }
+
+func testMounts(t *testing.T) {
 	// A private view of /run, so that the host's stays as it is.
 	if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
 		t.Fatal(err)
@@ -93,8 +94,9 @@ func TestMounts(t *testing.T) {
 	}
 }
 
-func TestMountFails(t *testing.T) {
-	isolate(t)
+func TestMountFails(t *testing.T) { eachLane(t, testMountFails) }
+
+func testMountFails(t *testing.T) {
 	d := diverted(t, Target{})
 	p, err := d.Run(t.Context(), Command{Argv: []string{"true"}, Mounts: []Mount{{Path: "/no/such/file"}}})
 	if err == nil || !strings.Contains(err.Error(), "bind over /no/such/file") {

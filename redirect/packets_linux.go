@@ -147,16 +147,19 @@ func (s *packetSockets) write(b []byte, client, queried netip.AddrPort) error {
 	return nil
 }
 
-// arrivedAt returns the address that a datagram was sent to, from its
-// IP_PKTINFO: struct in_pktinfo of ip(7).
+// arrivedAt returns the address that a datagram was sent to, from its IP_PKTINFO
+// or IPV6_PKTINFO: struct in_pktinfo of ip(7), in6_pktinfo of ipv6(7).
 func arrivedAt(oob []byte) (netip.Addr, bool) {
 	messages, err := unix.ParseSocketControlMessage(oob)
 	if err != nil {
 		return netip.Addr{}, false
 	}
 	for _, m := range messages {
-		if m.Header.Level == unix.IPPROTO_IP && m.Header.Type == unix.IP_PKTINFO && len(m.Data) >= unix.SizeofInet4Pktinfo {
+		switch h := m.Header; {
+		case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO && len(m.Data) >= unix.SizeofInet4Pktinfo:
 			return netip.AddrFrom4([4]byte(m.Data[8:12])), true
+		case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_PKTINFO && len(m.Data) >= unix.SizeofInet6Pktinfo:
+			return netip.AddrFrom16([16]byte(m.Data[:16])), true
 		}
 	}
 	return netip.Addr{}, false
@@ -164,5 +167,8 @@ func arrivedAt(oob []byte) (netip.Addr, bool) {
 
 // sendFrom is the control message that gives a datagram the source address a.
 func sendFrom(a netip.Addr) []byte {
-	return unix.PktInfo4(&unix.Inet4Pktinfo{Spec_dst: a.As4()})
+	if a.Is4() {
+		return unix.PktInfo4(&unix.Inet4Pktinfo{Spec_dst: a.As4()})
+	}
+	return unix.PktInfo6(&unix.Inet6Pktinfo{Addr: a.As16()})
 }

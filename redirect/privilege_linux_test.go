@@ -109,8 +109,9 @@ func TestNobody(t *testing.T) {
 	}
 }
 
-func TestRootLosesCapabilities(t *testing.T) {
-	isolate(t)
+func TestRootLosesCapabilities(t *testing.T) { eachLane(t, testRootLosesCapabilities) }
+
+func testRootLosesCapabilities(t *testing.T) {
 	d := diverted(t, Target{})
 	out, _ := output(t, d, "sh", "-c", "grep CapEff /proc/self/status")
 	var eff uint64

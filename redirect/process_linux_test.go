@@ -23,7 +23,7 @@ import (
 // what is diverted, and exits as the command did.
 func parentRole(args []string) int {
 	ctx := context.Background()
-	d, err := Start(ctx, Target{Init: []string{asInit}})
+	d, err := Start(ctx, Target{Init: []string{asInit}}, laneUnderTest())
 	if err != nil {
 		fmt.Println("start:", err)
 		if hint := new(HintError); errors.As(err, &hint) {
@@ -95,7 +95,9 @@ func lingerRole([]string) int {
 	return 0
 }
 
-func TestExitStatus(t *testing.T) {
+func TestExitStatus(t *testing.T) { eachLane(t, testExitStatus) }
+
+func testExitStatus(t *testing.T) {
 	dir := t.TempDir()
 	plain := filepath.Join(dir, "plain")
 	os.WriteFile(plain, []byte("exit 5"), 0o600)
@@ -132,8 +134,9 @@ func TestExitStatus(t *testing.T) {
 	}
 }
 
-func TestStandardFiles(t *testing.T) {
-	isolate(t)
+func TestStandardFiles(t *testing.T) { eachLane(t, testStandardFiles) }
+
+func testStandardFiles(t *testing.T) {
 	d := diverted(t, Target{})
 	inR, inW, _ := os.Pipe()
 	outR, outW, _ := os.Pipe()
@@ -225,7 +228,9 @@ func parentOf(t *testing.T, pid int) int {
 	return ppid
 }
 
-func TestSignals(t *testing.T) {
+func TestSignals(t *testing.T) { eachLane(t, testSignals) }
+
+func testSignals(t *testing.T) {
 	for _, c := range []struct {
 		name  string
 		whole bool // the process group

@@ -54,7 +54,7 @@ const (
 )
 
 // Lanes returns all lanes, in the order in which Start tries them.
-func Lanes() []Lane { return []Lane{EBPF} }
+func Lanes() []Lane { return []Lane{EBPF, Netns} }
 
 // String returns the lane's name on the command line.
 func (l Lane) String() string {
@@ -86,10 +86,21 @@ type Target struct {
 	// Hermetic lets packets leave by lo only: what is left alone otherwise,
 	// Except included, is refused and counted.
 	Hermetic bool
+	// HostPorts are the TCP ports of this host's loopback that a target with a
+	// network namespace of its own reaches where nothing of its own listens. Nil
+	// means all but those of resident build daemons, empty none.
+	HostPorts []uint16
+	// Publish are the TCP ports at which this host's loopback reaches servers
+	// in a network namespace of their own. Nil means those that the target
+	// listens to, as long as they are free, empty none.
+	Publish []Publish
 	// Init are the arguments with which this executable calls Init. Nil means
 	// the one argument "init".
 	Init []string
 }
+
+// A Publish says that the port Host of the host's loopback is Inner inside.
+type Publish struct{ Host, Inner uint16 }
 
 // A Mount is one change to the files that the command sees. Three kinds:
 //   - Dir covers the directory Path with an empty read-only one; if there is no
@@ -205,7 +216,7 @@ func (d *Diversion) Accept() (*Conn, error) {
 type Escape struct {
 	Protocol string         // "udp", "tcp", "icmp", … or the number
 	Dst      netip.AddrPort // port 0 where the protocol has none
-	Why      string         // "quic" or "hermetic"
+	Why      string         // "quic", "hermetic", or "lane": it carries TCP and DNS only
 	Count    uint64         // packets, or connects
 }
 

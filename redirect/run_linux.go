@@ -89,7 +89,7 @@ func (i *initProcess) supervise(p *Process, started chan<- struct{}) {
 	defer close(p.done)
 	p.err = errLost
 	for {
-		m, _, err := receive(i.ctl)
+		m, files, err := receive(i.ctl)
 		if err != nil {
 			break
 		}
@@ -101,6 +101,9 @@ func (i *initProcess) supervise(p *Process, started chan<- struct{}) {
 			close(started)
 		case msgEnded:
 			p.status, p.err = m.Status.exitStatus(), nil
+			if i.last != nil {
+				i.last(files)
+			}
 		}
 	}
 	i.kill()

@@ -173,40 +173,57 @@ func (c socketCase) want(local netip.AddrPort) socketResult {
 	return r
 }
 
-func TestSocketKinds(t *testing.T) {
-	isolate(t)
-	run(t, "ip link add dev0 type veth peer name dev1; ip link set dev0 up; ip link set dev1 up")
-	local := localServer(t)
+// socketTarget is what the cases of connected are diverted by.
+func socketTarget() Target {
+	return Target{
+		Except:    []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
+		Loopback:  []uint16{7777},
+		Resolvers: []netip.Addr{netip.MustParseAddr("127.0.0.53")},
+	}
+}
+
+// socketKinds are the cases that are the same in every lane.
+func socketKinds() []socketCase {
 	const v4, v6 = unix.AF_INET, unix.AF_INET6
-	cases := []socketCase{
+	return []socketCase{
 		{Name: "v4", Family: v4, Dst: "203.0.113.1:80"},
 		{Name: "v6", Family: v6, Dst: "[2001:db8::1]:80"},
 		{Name: "mapped", Family: v6, Mapped: true, Dst: "203.0.113.2:80"},
 		{Name: "v6only", Family: v6, V6Only: true, Dst: "[2001:db8::2]:80"},
 		{Name: "v4 non-blocking", Family: v4, Async: true, Dst: "203.0.113.3:80"},
 		{Name: "v6 non-blocking", Family: v6, Async: true, Dst: "[2001:db8::3]:80"},
-		{Name: "device", Family: v4, Device: "dev0", Dst: "203.0.113.4:80"},
-		{Name: "v6 device", Family: v6, Device: "dev0", Dst: "[2001:db8::4]:80"},
 		{Name: "source port", Family: v4, Source: true, Dst: "203.0.113.5:80"},
 		{Name: "dns over tcp", Family: v4, Dst: "203.0.113.6:53"},
 		{Name: "dns over tcp to a local resolver", Family: v4, Dst: "127.0.0.53:53"},
 		{Name: "loopback port", Family: v4, Dst: "127.0.0.1:7777"},
 		{Name: "loopback port by v6", Family: v6, Dst: "[::1]:7777"},
-		{Name: "loopback", Family: v4, Dst: fmt.Sprintf("127.0.0.1:%d", local.Port())},
-		{Name: "unspecified", Family: v4, Dst: fmt.Sprintf("0.0.0.0:%d", local.Port())},
-		{Name: "loopback mapped", Family: v6, Mapped: true, Dst: fmt.Sprintf("127.0.0.1:%d", local.Port())},
-		{Name: "excepted", Family: v4, Dst: "198.51.100.9:80", Errno: unix.ENETUNREACH},
 		{Name: "broadcast", Family: v4, Dst: "255.255.255.255:80", Errno: unix.ENETUNREACH},
 		{Name: "multicast", Family: v4, Dst: "224.0.0.1:80", Errno: unix.ENETUNREACH},
-		{Name: "link-local", Family: v4, Dst: "169.254.1.1:80", Errno: unix.ENETUNREACH},
 		{Name: "v6 multicast", Family: v6, Dst: "[ff0e::1]:80", Errno: unix.ENETUNREACH},
 		{Name: "other local :53", Family: v4, Dst: "127.0.0.54:53", Errno: unix.ECONNREFUSED},
 	}
-	d := diverted(t, Target{
-		Except:    []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
-		Loopback:  []uint16{7777},
-		Resolvers: []netip.Addr{netip.MustParseAddr("127.0.0.53")},
-	})
+}
+
+func TestSocketKinds(t *testing.T) {
+	isolate(t)
+	run(t, "ip link add dev0 type veth peer name dev1; ip link set dev0 up; ip link set dev1 up")
+	local := localServer(t)
+	const v4, v6 = unix.AF_INET, unix.AF_INET6
+	cases := append(socketKinds(),
+		socketCase{Name: "device", Family: v4, Device: "dev0", Dst: "203.0.113.4:80"},
+		socketCase{Name: "v6 device", Family: v6, Device: "dev0", Dst: "[2001:db8::4]:80"},
+		socketCase{Name: "loopback", Family: v4, Dst: fmt.Sprintf("127.0.0.1:%d", local.Port())},
+		socketCase{Name: "unspecified", Family: v4, Dst: fmt.Sprintf("0.0.0.0:%d", local.Port())},
+		socketCase{Name: "loopback mapped", Family: v6, Mapped: true, Dst: fmt.Sprintf("127.0.0.1:%d", local.Port())},
+		socketCase{Name: "excepted", Family: v4, Dst: "198.51.100.9:80", Errno: unix.ENETUNREACH},
+		socketCase{Name: "link-local", Family: v4, Dst: "169.254.1.1:80", Errno: unix.ENETUNREACH},
+	)
+	connected(t, diverted(t, socketTarget()), local, cases)
+}
+
+// connected has the cases tried in d, with a server at local that is not diverted.
+func connected(t *testing.T, d *Diversion, local netip.AddrPort, cases []socketCase) {
+	t.Helper()
 	echo(t, d)
 	in, _ := json.Marshal(cases)
 	out, _ := output(t, d, self(t, "dial", string(in))...)
@@ -220,7 +237,7 @@ func TestSocketKinds(t *testing.T) {
 	for i := range got {
 		// The caller's command follows the destination.
 		if dst, command, ok := strings.Cut(got[i].Said, " "); ok {
-			if got[i].Said = dst; !strings.HasPrefix("redirect.test", command) {
+			if got[i].Said = dst; !strings.HasPrefix("redirect.test", command) || command == "" {
 				t.Errorf("%s: caller %q; want redirect.test", got[i].Name, command)
 			}
 		}
@@ -262,8 +279,9 @@ func dialManyRole([]string) int {
 	return 0
 }
 
-func TestManyConnections(t *testing.T) {
-	isolate(t)
+func TestManyConnections(t *testing.T) { eachLane(t, testManyConnections) }
+
+func testManyConnections(t *testing.T) {
 	d := diverted(t, Target{})
 	echo(t, d)
 	if out, _ := output(t, d, self(t, "dial-many")...); out != "0" {

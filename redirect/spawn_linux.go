@@ -24,8 +24,9 @@ type initProcess struct {
 	ctl  *net.UnixConn
 	kill func() // the whole target, init too
 
-	used atomic.Bool    // by run
-	wait sync.WaitGroup // supervise and relay
+	last func([]*os.File) // owns what comes with init's last message; may be nil
+	used atomic.Bool      // by run
+	wait sync.WaitGroup   // supervise and relay
 
 	once sync.Once
 }
@@ -49,6 +50,9 @@ type birth struct {
 	args []string // Target.Init
 	held *os.File // what the command is to hold for as long as it lives; nil: nothing
 	kill func()   // kills the whole target; nil: all that is below init
+	// connected serves the network that init has made, and owns the files; nil
+	// where plan.Net is.
+	connected func(*netReady, []*os.File) error
 	// arrived waits for the probe of the init that has this pid.
 	arrived func(ctx context.Context, pid int) error
 }
@@ -101,7 +105,7 @@ func (b birth) follow(ctx context.Context, i *initProcess) error {
 	unblock := context.AfterFunc(ctx, func() { i.ctl.SetReadDeadline(time.Unix(1, 0)) })
 	defer unblock()
 	for {
-		m, _, err := receive(i.ctl)
+		m, files, err := receive(i.ctl)
 		switch {
 		case ctx.Err() != nil:
 			return fmt.Errorf("wait for init: %w", ctx.Err())
@@ -111,6 +115,10 @@ func (b birth) follow(ctx context.Context, i *initProcess) error {
 			return fmt.Errorf("%w: %s", errDenied, m.Err)
 		case m.Err != "":
 			return fmt.Errorf("init: %s: %s", m.Kind, m.Err)
+		case m.Kind == msgNet:
+			if err := b.connected(m.Net, files); err != nil {
+				return err
+			}
 		case m.Kind == msgProbed:
 			return b.arrived(ctx, i.proc.Pid)
 		}
@@ -193,6 +201,12 @@ func (p plan) attributes() *syscall.SysProcAttr {
 		a.UidMappings = []syscall.SysProcIDMap{{ContainerID: os.Getuid(), HostID: os.Getuid(), Size: 1}}
 		a.GidMappings = []syscall.SysProcIDMap{{ContainerID: os.Getgid(), HostID: os.Getgid(), Size: 1}}
 		a.AmbientCaps = []uintptr{unix.CAP_SYS_ADMIN, unix.CAP_SETPCAP}
+	}
+	if p.Net != nil {
+		a.Cloneflags |= unix.CLONE_NEWNET
+		if p.User {
+			a.AmbientCaps = append(a.AmbientCaps, unix.CAP_NET_ADMIN)
+		}
 	}
 	return a
 }

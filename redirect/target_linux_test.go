@@ -3,7 +3,6 @@ package redirect
 import (
 	"bytes"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"os/exec"
@@ -48,8 +47,9 @@ func TestExistingCgroup(t *testing.T) {
 
 // TestStrangers connects to our listener from outside, and to it as a
 // destination from inside: neither is accepted.
-func TestStrangers(t *testing.T) {
-	isolate(t)
+func TestStrangers(t *testing.T) { eachLane(t, testStrangers) }
+
+func testStrangers(t *testing.T) {
 	d := diverted(t, Target{})
 	echo(t, d)
 	// The listener's address is nobody's business; sock_diag tells it all the same.
@@ -71,15 +71,15 @@ func TestStrangers(t *testing.T) {
 		}
 		c.Close()
 	}
-	host, port, _ := net.SplitHostPort(strings.Fields(string(listening))[0])
-	out, _ := output(t, d, "bash", "-c", fmt.Sprintf("cat </dev/tcp/%s/%s", strings.Trim(host, "[]"), port))
+	out, _ := output(t, d, "bash", "-c", `a=$(ss -Hltn4 | awk 'NR==1 {print $4}'); cat </dev/tcp/${a%:*}/${a##*:}`)
 	if !strings.Contains(out, "reset") {
 		t.Errorf("from inside: %q; want a reset", out)
 	}
 }
 
-func TestCaller(t *testing.T) {
-	isolate(t)
+func TestCaller(t *testing.T) { eachLane(t, testCaller) }
+
+func testCaller(t *testing.T) {
 	d := diverted(t, Target{})
 	r, w, err := os.Pipe()
 	if err != nil {

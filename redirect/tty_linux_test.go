@@ -76,8 +76,9 @@ func (f *terminal) expect(t *testing.T, want string) string {
 // enter types a line.
 func (f *terminal) enter(line string) { f.WriteString(line + "\n") }
 
-func TestTerminal(t *testing.T) {
-	isolate(t)
+func TestTerminal(t *testing.T) { eachLane(t, testTerminal) }
+
+func testTerminal(t *testing.T) {
 	f := openTerminal(t)
 	binary := self(t, "")[0]
 

@@ -1,0 +1,279 @@
+package redirect
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strconv"
+	"syscall"
+
+	"github.com/google/nftables"
+	"golang.org/x/sys/unix"
+)
+
+// A netPlan is what init is told of the network namespace that it is born in.
+type netPlan struct {
+	Hows      []string       // ways to divert, byTProxy or byRedirect, best first
+	Resolvers []netip.Addr   // as Target has them
+	Loopback  []uint16       // the same
+	Hermetic  bool           // the same
+	Refuse    []netip.Prefix // TCP destinations that nothing leads to
+}
+
+// netReady is what init tells when the namespace is made. The files beside it
+// are, in this order: our end of the socket for netRequests, a sock_diag socket,
+// and for each family its TCP listener and its UDP socket.
+type netReady struct {
+	How string // of netPlan.Hows, the one that works
+	V6  bool   // there is IPv6
+}
+
+// A netRequest is what the parent asks of init as long as it lives, one at a
+// time: to change the ports of the host that are passed on, for a new socket
+// inside, or what was refused.
+type netRequest struct {
+	V6          bool     `json:",omitempty"` // the family of ports and socket
+	Add, Remove []uint16 `json:",omitempty"`
+	Socket      bool     `json:",omitempty"` // SOCK_STREAM
+	Refused     bool     `json:",omitempty"`
+}
+
+// A netAnswer is the answer to one; beside it is the socket, or a file with a
+// []Escape in gob.
+type netAnswer struct {
+	Err string `json:",omitempty"`
+}
+
+// An innerNet is init's half of the netns lane.
+type innerNet struct {
+	plan  netPlan
+	rules []*ruleset // IPv4's first
+	ctl   *net.UnixConn
+}
+
+// makeNet makes the network of this process's own, new namespace, and returns
+// the files to go with netReady.
+func makeNet(p netPlan) (*innerNet, netReady, []*os.File, error) {
+	n := &innerNet{plan: p}
+	var ready netReady
+	loosen()
+	v6, err := raiseLoopback()
+	if err != nil {
+		return nil, ready, nil, err
+	}
+	ready.V6 = v6
+	theirs, err := n.connect()
+	if err != nil {
+		return nil, ready, nil, err
+	}
+	files := []*os.File{theirs}
+	d, err := openDiag()
+	if err != nil {
+		return nil, ready, nil, err
+	}
+	files = append(files, os.NewFile(uintptr(d.fd), "sock_diag"))
+	var doors []inside
+	for _, host := range []string{"127.0.0.1", "::1"}[:1+btoi(v6)] {
+		in, err := listenInside(host)
+		if err != nil {
+			return nil, ready, nil, err
+		}
+		doors = append(doors, in)
+		files = append(files, in.tcp, in.udp)
+	}
+	ready.How, err = n.divert(doors)
+	return n, ready, files, err
+}
+
+// btoi is 1 if b.
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// loosen sets what new network namespaces have otherwise than most hosts:
+// IPv6 on, ping sockets for the user (icmp(7)), and no privileged ports, so that
+// the command can have any, 53 too. Where /proc/sys is read-only nothing
+// depends on it.
+func loosen() {
+	gid := strconv.Itoa(os.Getgid())
+	for path, value := range map[string]string{
+		"ipv6/conf/all/disable_ipv6":      "0",
+		"ipv6/conf/lo/disable_ipv6":       "0",
+		"ipv4/ip_unprivileged_port_start": "0",
+		"ipv4/ping_group_range":           gid + " " + gid,
+	} {
+		os.WriteFile("/proc/sys/net/"+path, []byte(value), 0)
+	}
+}
+
+// connect makes the socket for netRequests and returns the parent's end.
+func (n *innerNet) connect() (*os.File, error) {
+	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_SEQPACKET|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
+	if err != nil {
+		return nil, fmt.Errorf("socketpair: %w", err)
+	}
+	n.ctl, err = unixConn(os.NewFile(uintptr(pair[0]), "requests"))
+	return os.NewFile(uintptr(pair[1]), "requests"), err
+}
+
+// inside is where the connections and the questions of one family arrive.
+type inside struct {
+	tcp, udp *os.File
+	listener netip.AddrPort
+	stub     uint16
+}
+
+// listenInside opens the sockets of the family of host, its loopback address.
+func listenInside(host string) (inside, error) {
+	var in inside
+	tcp, udp, wildcard := "tcp4", "udp4", "0.0.0.0:0"
+	if host == "::1" {
+		tcp, udp, wildcard = "tcp6", "udp6", "[::]:0"
+	}
+	c := net.ListenConfig{Control: transparent}
+	c.SetMultipathTCP(false)
+	l, err := c.Listen(context.Background(), tcp, net.JoinHostPort(host, "0"))
+	if err != nil {
+		return in, fmt.Errorf("listen inside: %w", err)
+	}
+	defer l.Close()
+	u, err := c.ListenPacket(context.Background(), udp, wildcard)
+	if err != nil {
+		return in, fmt.Errorf("listen for datagrams inside: %w", err)
+	}
+	defer u.Close()
+	in.listener = addrPort(l.Addr())
+	in.stub = u.LocalAddr().(*net.UDPAddr).AddrPort().Port()
+	if in.tcp, err = l.(*net.TCPListener).File(); err != nil {
+		return in, err
+	}
+	in.udp, err = u.(*net.UDPConn).File()
+	return in, err
+}
+
+// transparent lets a socket answer from any address, and tells the address of
+// each datagram: ip(7), ipv6(7).
+func transparent(network, _ string, c syscall.RawConn) error {
+	level, ours, told := unix.IPPROTO_IP, unix.IP_TRANSPARENT, unix.IP_PKTINFO
+	if network == "tcp6" || network == "udp6" {
+		level, ours, told = unix.IPPROTO_IPV6, unix.IPV6_TRANSPARENT, unix.IPV6_RECVPKTINFO
+	}
+	var err error
+	if e := c.Control(func(fd uintptr) {
+		err = unix.SetsockoptInt(int(fd), level, ours, 1)
+		if network == "udp4" || network == "udp6" {
+			err = errors.Join(err, unix.SetsockoptInt(int(fd), level, told, 1))
+		}
+	}); e != nil {
+		return e
+	}
+	return err
+}
+
+// divert makes the rules, in the first way that this kernel has.
+func (n *innerNet) divert(doors []inside) (how string, err error) {
+	for _, how = range n.plan.Hows {
+		n.rules = nil
+		var c *nftables.Conn
+		if c, err = nftables.New(); err != nil {
+			return "", fmt.Errorf("open nftables: %w", err)
+		}
+		for _, d := range doors {
+			r := rulesFor(n.plan, how, d.listener, d.stub)
+			if err := r.add(c); err != nil {
+				return "", err
+			}
+			n.rules = append(n.rules, r)
+		}
+		if err = c.Flush(); err == nil {
+			return how, nil
+		}
+	}
+	return "", fmt.Errorf("make rules by nftables: %w", err)
+}
+
+// serve answers the parent's requests until it is gone. It runs on other threads
+// than the one that gave up its capabilities for the command.
+func (n *innerNet) serve() {
+	b := make([]byte, maxNetRequest)
+	for {
+		size, err := n.ctl.Read(b)
+		if err != nil || size == 0 {
+			return
+		}
+		var req netRequest
+		if err := json.Unmarshal(b[:size], &req); err != nil {
+			return
+		}
+		f, err := n.answer(req)
+		var a netAnswer
+		if err != nil {
+			a.Err = err.Error()
+		}
+		b, err := json.Marshal(a)
+		if err != nil {
+			return
+		}
+		var oob []byte
+		if f != nil {
+			oob = unix.UnixRights(int(f.Fd()))
+		}
+		n.ctl.WriteMsgUnix(b, oob, nil) // the parent gone: the next read tells
+		if f != nil {
+			f.Close()
+		}
+	}
+}
+
+// answer does what req asks for.
+func (n *innerNet) answer(req netRequest) (*os.File, error) {
+	switch {
+	case req.Refused:
+		return n.refused()
+	case req.Socket:
+		return n.socket(req.V6)
+	}
+	return nil, n.rules[btoi(req.V6)].edit(req.Add, req.Remove)
+}
+
+// socket makes a TCP socket inside that is not diverted.
+func (n *innerNet) socket(v6 bool) (*os.File, error) {
+	domain := unix.AF_INET
+	if v6 {
+		domain = unix.AF_INET6
+	}
+	fd, err := unix.Socket(domain, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("socket: %w", err)
+	}
+	f := os.NewFile(uintptr(fd), "inside")
+	if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, ownMark); err != nil {
+		return nil, errors.Join(fmt.Errorf("mark a socket: %w", err), f.Close())
+	}
+	return f, nil
+}
+
+// refused returns a file with what the rules refused.
+func (n *innerNet) refused() (*os.File, error) {
+	var found []Escape
+	for _, r := range n.rules {
+		e, err := r.refused()
+		if err != nil {
+			return nil, err
+		}
+		found = append(found, e...)
+	}
+	slices.SortFunc(found, func(a, b Escape) int { return a.Dst.Compare(b.Dst) })
+	return sealed(found)
+}
+
+// maxNetRequest is longer than any netRequest and netAnswer, in bytes: see maxPorts.
+const maxNetRequest = 32 << 10

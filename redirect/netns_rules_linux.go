@@ -1,0 +1,236 @@
+package redirect
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/google/nftables"
+	"github.com/google/nftables/expr"
+	"golang.org/x/sys/unix"
+)
+
+// How a network namespace sends us its TCP connections.
+const (
+	// byTProxy hands a connection to our listener as it is, in prerouting. What
+	// the client asked for is the accepted socket's own address. Nothing is
+	// tracked, nothing translated.
+	byTProxy = "tproxy"
+	// byRedirect translates the destination, in output, where the kernel has no
+	// TPROXY. What the client asked for is SO_ORIGINAL_DST.
+	byRedirect = "redirect"
+)
+
+// ownMark is the SO_MARK of our own sockets inside, which go where they say.
+const ownMark = 0x73657267
+
+const (
+	tableName   = "serge-net"
+	hostPorts   = "host-ports" // set of those that we pass on to the host's loopback
+	escapeSet   = "escapes"    // set of what was refused: protocol, destination, port
+	escapeLimit = 4096         // elements of it: more destinations are refused uncounted
+)
+
+// A ruleset is the rules of one address family in the target's namespace.
+type ruleset struct {
+	netPlan
+	how      string
+	own      netip.Addr     // of ownAddrs
+	loopback netip.Prefix   // 127.0.0.0/8 or ::1/128
+	listener netip.AddrPort // gets the TCP connections
+	stub     uint16         // port that gets the DNS datagrams
+}
+
+// rulesFor are the rules for connections to l and questions to the port stub.
+func rulesFor(p netPlan, how string, l netip.AddrPort, stub uint16) *ruleset {
+	r := &ruleset{netPlan: p, how: how, listener: l, stub: stub}
+	if l.Addr().Is4() {
+		r.own, r.loopback = ownAddrs()[0], netip.MustParsePrefix("127.0.0.0/8")
+	} else {
+		r.own, r.loopback = ownAddrs()[1], netip.MustParsePrefix("::1/128")
+	}
+	return r
+}
+
+// table is the one that the rules are in.
+func (r *ruleset) table() *nftables.Table {
+	f := nftables.TableFamilyIPv4
+	if r.own.Is6() {
+		f = nftables.TableFamilyIPv6
+	}
+	return &nftables.Table{Name: tableName, Family: f}
+}
+
+// ports is the set hostPorts.
+func (r *ruleset) ports() *nftables.Set {
+	return &nftables.Set{Table: r.table(), Name: hostPorts, KeyType: nftables.TypeInetService}
+}
+
+// escapes is the set escapeSet.
+func (r *ruleset) escapes() *nftables.Set {
+	addr := nftables.TypeIPAddr
+	if r.own.Is6() {
+		addr = nftables.TypeIP6Addr
+	}
+	return &nftables.Set{Table: r.table(), Name: escapeSet, Dynamic: true, Size: escapeLimit,
+		Concatenation: true, KeyType: nftables.MustConcatSetType(nftables.TypeInetProto, addr, nftables.TypeInetService)}
+}
+
+// add puts the rules into c.
+func (r *ruleset) add(c *nftables.Conn) error {
+	c.AddTable(r.table())
+	ports, escapes := r.ports(), r.escapes()
+	for _, s := range []*nftables.Set{ports, escapes} {
+		if err := c.AddSet(s, nil); err != nil {
+			return fmt.Errorf("set %s: %w", s.Name, err)
+		}
+	}
+	out := c.AddChain(&nftables.Chain{Name: "out", Table: r.table(), Type: nftables.ChainTypeFilter,
+		Hooknum: nftables.ChainHookOutput, Priority: nftables.ChainPriorityRaw})
+	for _, rule := range r.out(escapes) {
+		c.AddRule(&nftables.Rule{Table: r.table(), Chain: out, Exprs: rule})
+	}
+	in := &nftables.Chain{Name: "divert", Table: r.table(), Type: nftables.ChainTypeFilter,
+		Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityMangle}
+	if r.how == byRedirect {
+		in.Type, in.Hooknum, in.Priority = nftables.ChainTypeNAT, nftables.ChainHookOutput, nftables.ChainPriorityNATDest
+	}
+	c.AddChain(in)
+	for _, rule := range r.divert(ports) {
+		c.AddRule(&nftables.Rule{Table: r.table(), Chain: in, Exprs: rule})
+	}
+	return nil
+}
+
+// out are the rules for what is sent: DNS questions go to the stub, by a change
+// of their port alone, as all addresses are this host's; TCP and what stays on
+// loopback go on; the rest is refused (sendmsg(2) returns EPERM) and counted.
+func (r *ruleset) out(escapes *nftables.Set) [][]expr.Any {
+	rules := [][]expr.Any{
+		all(protocol(unix.IPPROTO_UDP), port(source, r.stub), setPort(source, 53), accept()),
+	}
+	for _, a := range r.resolvers() {
+		rules = append(rules, all(protocol(unix.IPPROTO_UDP), r.to(netip.PrefixFrom(a, a.BitLen())),
+			port(destination, 53), setPort(destination, r.stub), accept()))
+	}
+	rules = append(rules,
+		all(r.to(r.loopback), accept()),
+		all(r.to(netip.PrefixFrom(r.own, r.own.BitLen())), accept()))
+	for _, p := range r.Refuse {
+		if p.Addr().Is4() == r.own.Is4() {
+			rules = append(rules, all(protocol(unix.IPPROTO_TCP), r.to(p), r.count(escapes, true), reset()))
+		}
+	}
+	rules = append(rules,
+		all(protocol(unix.IPPROTO_TCP), accept()),
+		all(protocol(unix.IPPROTO_UDP), port(destination, 53), setPort(destination, r.stub), accept()))
+	for _, p := range []byte{unix.IPPROTO_UDP, unix.IPPROTO_UDPLITE, unix.IPPROTO_SCTP, unix.IPPROTO_DCCP} {
+		rules = append(rules, all(protocol(p), r.count(escapes, true), drop()))
+	}
+	return append(rules, all(r.count(escapes, false), drop()))
+}
+
+// divert are the rules for TCP connections, which go to our listener but for
+// loopback: of that only the probe, the name servers, Loopback, and the ports
+// that somebody listens to on the host and nobody inside.
+func (r *ruleset) divert(ports *nftables.Set) [][]expr.Any {
+	tcp := protocol(unix.IPPROTO_TCP)
+	rules := [][]expr.Any{all(mark(ownMark), accept())}
+	if p := probe.Addr(); p.Is4() == r.own.Is4() {
+		rules = append(rules, all(tcp, r.to(netip.PrefixFrom(p, p.BitLen())), port(destination, probe.Port()), r.take()))
+	}
+	for _, a := range r.resolvers() {
+		rules = append(rules, all(tcp, r.to(netip.PrefixFrom(a, a.BitLen())), port(destination, 53), r.take()))
+	}
+	for _, p := range r.Loopback {
+		rules = append(rules, all(tcp, r.to(r.loopback), port(destination, p), r.take()))
+	}
+	host := all(tcp, r.to(netip.PrefixFrom(r.listener.Addr(), r.own.BitLen())), loadPort(destination),
+		[]expr.Any{&expr.Lookup{SourceRegister: 1, SetName: ports.Name, SetID: ports.ID}})
+	if r.how == byTProxy { // the rule ends where there is no such socket
+		rules = append(rules, all(host, []expr.Any{&expr.Socket{Key: expr.SocketKeyTransparent, Register: 1}}, accept()))
+	}
+	return append(rules,
+		all(host, r.take()),
+		all(r.to(r.loopback), accept()),
+		all(r.to(netip.PrefixFrom(r.own, r.own.BitLen())), accept()),
+		all(tcp, r.take()))
+}
+
+// resolvers are the name servers on loopback.
+func (r *ruleset) resolvers() []netip.Addr {
+	return slices.DeleteFunc(slices.Clone(r.Resolvers), func(a netip.Addr) bool { return !r.loopback.Contains(a) })
+}
+
+// take hands a connection to the listener.
+func (r *ruleset) take() []expr.Any {
+	port := &expr.Immediate{Register: 2, Data: binary.BigEndian.AppendUint16(nil, r.listener.Port())}
+	if r.how == byRedirect {
+		return []expr.Any{port, &expr.Redir{RegisterProtoMin: 2}}
+	}
+	f := byte(r.table().Family)
+	// Without the address the kernel looks for a listener at the destination's
+	// for IPv4, and refuses the packet for IPv6.
+	return []expr.Any{port, &expr.Immediate{Register: 1, Data: r.listener.Addr().AsSlice()},
+		&expr.TProxy{Family: f, TableFamily: f, RegAddr: 1, RegPort: 2}, accept()[0]}
+}
+
+// edit adds ports to the set hostPorts, and takes others from it.
+func (r *ruleset) edit(add, remove []uint16) error {
+	c, err := nftables.New()
+	if err != nil {
+		return err
+	}
+	set := r.ports()
+	err = errors.Join(c.SetAddElements(set, elements(add)), c.SetDeleteElements(set, elements(remove)))
+	return errors.Join(err, c.Flush())
+}
+
+// elements are ports as a set has them.
+func elements(ports []uint16) []nftables.SetElement {
+	var all []nftables.SetElement
+	for _, p := range ports {
+		all = append(all, nftables.SetElement{Key: binary.BigEndian.AppendUint16(nil, p)})
+	}
+	return all
+}
+
+// refused returns what the rules refused so far.
+func (r *ruleset) refused() ([]Escape, error) {
+	c, err := nftables.New()
+	if err != nil {
+		return nil, err
+	}
+	counted, err := c.GetSetElements(r.escapes())
+	if err != nil {
+		return nil, fmt.Errorf("read what was refused: %w", err)
+	}
+	var all []Escape
+	n := r.own.BitLen() / 8
+	for _, e := range counted {
+		if len(e.Key) < 4+n+2 || e.Counter == nil {
+			return all, fmt.Errorf("read what was refused: the kernel answers % x", e.Key)
+		}
+		addr, _ := netip.AddrFromSlice(e.Key[4 : 4+n])
+		all = append(all, Escape{
+			Protocol: protocolName(e.Key[0]),
+			Dst:      netip.AddrPortFrom(addr, binary.BigEndian.Uint16(e.Key[4+n:])),
+			Why:      r.why(e.Key[0], e.Key[4+n:]),
+			Count:    e.Counter.Packets,
+		})
+	}
+	return all, nil
+}
+
+// why says why a packet of protocol to port was refused.
+func (r *ruleset) why(protocol byte, port []byte) string {
+	switch {
+	case r.Hermetic:
+		return "hermetic"
+	case protocol == unix.IPPROTO_UDP && binary.BigEndian.Uint16(port) == 443:
+		return "quic"
+	}
+	return "lane"
+}
