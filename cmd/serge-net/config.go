@@ -42,6 +42,8 @@ type configTable struct {
 	ShiftDates  *string  `toml:"shift_dates" flag:"shift-dates"`
 	DNS         *string  `toml:"dns" flag:"dns"`
 	Hermetic    *bool    `toml:"hermetic" flag:"hermetic"`
+	HostPort    []string `toml:"host_port" flag:"host-port"`
+	Publish     []string `toml:"publish" flag:"publish"`
 	UpstreamCA  []string `toml:"upstream_ca" flag:"upstream-ca"`
 	ProxyPort   *int64   `toml:"proxy_port" flag:"listen"`
 }

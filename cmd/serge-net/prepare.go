@@ -39,9 +39,11 @@ func (r *runner) prepare(ctx context.Context) (way mitm.Way, err error) {
 // divert starts the lane.
 func (r *runner) divert(ctx context.Context) error {
 	target := redirect.Target{
-		Hermetic: r.hermetic(),
-		Loopback: r.loopback,
-		Init:     []string{initArg},
+		Hermetic:  r.hermetic(),
+		Loopback:  r.loopback,
+		HostPorts: r.hosts,
+		Publish:   r.publish,
+		Init:      []string{initArg},
 	}
 	for _, s := range resolvers("/etc/resolv.conf").Servers {
 		target.Resolvers = append(target.Resolvers, s.Addr())

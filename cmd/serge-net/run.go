@@ -17,6 +17,8 @@ type runFlags struct {
 	engineFlags
 	backend  string
 	loopback []string
+	hostPort []string
+	publish  []string
 	hermetic bool
 	dns      string
 }
@@ -27,6 +29,8 @@ func (f *runFlags) register(c *cobra.Command) {
 	s := c.Flags()
 	s.StringVar(&f.backend, "backend", "auto", "how to divert")
 	s.StringSliceVar(&f.loopback, "intercept-loopback", nil, "divert these loopback `PORTS` too")
+	s.StringSliceVar(&f.hostPort, "host-port", []string{"auto"}, "netns: the host's loopback `PORTS` that the command reaches; auto all but build daemons', none none")
+	s.StringSliceVar(&f.publish, "publish", []string{"auto"}, "netns: let the host reach servers of the command, by `HOST:INNER` port; auto those that listen, none none")
 	s.BoolVar(&f.hermetic, "hermetic", false, "let nothing but loopback leave, in any mode; replay always does")
 	s.StringVar(&f.dns, "dns", "pin", "pin gives each name an address of its own, real passes the origin's addresses on")
 	choices(c, "backend", backends()...)

@@ -25,7 +25,9 @@ type runner struct {
 	conf   *dnsstub.Conf // whom to ask for names; nil: as /etc/resolv.conf says
 	stdout *os.File      // the command's; nil: ours
 
-	loopback []uint16 // ports of --intercept-loopback
+	loopback []uint16           // ports of --intercept-loopback
+	hosts    []uint16           // of --host-port, as redirect.Target has them
+	publish  []redirect.Publish // of --publish, the same
 
 	plan  *certs.Plan
 	stub  *dnsstub.Stub
@@ -95,6 +97,12 @@ func (r *runner) abandon() {
 func (r *runner) check() (err error) {
 	if r.loopback, err = ports(r.flags.loopback); err != nil {
 		return hint(fmt.Errorf("--intercept-loopback: %w", err), "ports are numbers from 1 to 65535, with commas between")
+	}
+	if r.hosts, err = hostPorts(r.flags.hostPort); err != nil {
+		return hint(fmt.Errorf("--host-port: %w", err), "auto, none, or ports with commas between")
+	}
+	if r.publish, err = published(r.flags.publish); err != nil {
+		return hint(fmt.Errorf("--publish: %w", err), "auto, none, or pairs such as 8080:80, the host's port first")
 	}
 	return r.engine.check()
 }
