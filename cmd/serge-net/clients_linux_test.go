@@ -90,22 +90,26 @@ func addresses(path string) []string {
 // network at all.
 func TestClients(t *testing.T) {
 	r := newRig(t)
-	urls := addresses("/json")
 	for _, c := range clients(t) {
-		t.Run(c.name, func(t *testing.T) {
-			r := &rig{t: t, net: r.net, dir: t.TempDir()}
-			argv := c.argv(urls)
-			direct := r.runWith(c.direct(r), "", argv...)
-			if direct.code != 0 || strings.Count(direct.stdout, `"testnet"`) != len(urls) {
-				t.Fatalf("direct: exit code %d\n%s\n%s", direct.code, direct.stdout, direct.stderr)
-			}
-			recorded := r.record("c", argv...)
-			if d := cmp.Diff(direct.stdout, recorded.stdout); d != "" {
-				t.Errorf("recorded prints other than direct (-direct +recorded):\n%s", d)
-			}
-			r.replayedTwice(t, direct.stdout, len(urls), argv)
-		})
+		t.Run(c.name, func(t *testing.T) { c.holds(r.in(t, "ebpf")) })
 	}
+}
+
+// holds holds c to the promise in r.
+func (c client) holds(r *rig) {
+	t := r.t
+	t.Helper()
+	urls := addresses("/json")
+	argv := c.argv(urls)
+	direct := r.runWith(c.direct(r), "", argv...)
+	if direct.code != 0 || strings.Count(direct.stdout, `"testnet"`) != len(urls) {
+		t.Fatalf("direct: exit code %d\n%s\n%s", direct.code, direct.stdout, direct.stderr)
+	}
+	recorded := r.record("c", argv...)
+	if d := cmp.Diff(direct.stdout, recorded.stdout); d != "" {
+		t.Errorf("recorded prints other than direct (-direct +recorded):\n%s", d)
+	}
+	r.replayedTwice(t, direct.stdout, len(urls), argv)
 }
 
 // replayedTwice replays the cassette c beside the living origin, which must not

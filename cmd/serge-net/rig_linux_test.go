@@ -8,6 +8,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -62,9 +64,11 @@ func TestMain(m *testing.M) {
 
 // A rig is a small internet and a directory to run serge-net in.
 type rig struct {
-	t   *testing.T
-	net *testnet.Net
-	dir string
+	t       *testing.T
+	net     *testnet.Net
+	dir     string
+	backend string   // "" is serge-net's own choice
+	enter   []string // what serge-net is started by
 }
 
 func newRig(t *testing.T) *rig {
@@ -74,6 +78,27 @@ func newRig(t *testing.T) *rig {
 		t.Fatal(err)
 	}
 	return &rig{t: t, net: n, dir: t.TempDir()}
+}
+
+// in is r for another test, in a directory of its own, with a lane by name.
+func (r *rig) in(t *testing.T, backend string) *rig {
+	return &rig{t: t, net: r.net, dir: t.TempDir(), backend: backend}
+}
+
+// inAs is in as an ordinary user: no capability, no group, no cgroup.
+func (r *rig) inAs(t *testing.T, backend string, uid int) *rig {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "serge-net-user-*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	if err := os.Chown(dir, uid, uid); err != nil {
+		t.Fatal(err)
+	}
+	id := strconv.Itoa(uid)
+	enter := []string{"setpriv", "--reuid", id, "--regid", id, "--clear-groups", "--inh-caps", "-all", "--bounding-set", "-all"}
+	return &rig{t: t, net: r.net, dir: dir, backend: backend, enter: enter}
 }
 
 // An outcome is how a command ended and what it wrote.
@@ -114,7 +139,11 @@ func (r *rig) runWith(env []string, stdin string, argv ...string) outcome {
 // serge runs serge-net with the internet's CA trusted upstream.
 func (r *rig) serge(args ...string) outcome {
 	r.t.Helper()
-	return r.runWith([]string{"SERGE_UPSTREAM_CA=" + r.net.CAFile}, "", append([]string{built.serge}, args...)...)
+	env := []string{"SERGE_UPSTREAM_CA=" + r.net.CAFile, "HOME=" + r.dir}
+	if r.backend != "" {
+		env = append(env, "SERGE_BACKEND="+r.backend)
+	}
+	return r.runWith(env, "", append(append(slices.Clone(r.enter), built.serge), args...)...)
 }
 
 // record records argv to the cassette name, and fails unless all is well.
