@@ -10,23 +10,24 @@ import (
 
 // caScript has, in a mount namespace with copies of all that Debian's
 // update-ca-certificates and its hooks write, the CA of a proxy installed, a
-// client that knows of no CA use the proxy, and the CA uninstalled. Java's
-// keystore is compared by what is in it: Debian's hook writes it anew, in an order
-// of its own.
+// client that knows of no CA use the proxy, and the CA uninstalled. With hooks,
+// Java's keystore too, which is compared by what is in it: Debian's hook writes it
+// anew, in an order of its own.
 const caScript = `set -eu
-serge=$1 url=$2 dir=$3
+serge=$1 url=$2 dir=$3 hooks=$4
 mkdir "$dir/private"
 mount -t tmpfs none "$dir/private"
-for d in /etc/ssl /etc/ca-certificates /usr/local/share/ca-certificates /var/lib/dpkg /var/lib/ca-certificates-java /var/log; do
+for d in /etc/ssl /etc/ca-certificates /usr/local/share/ca-certificates ${hooks:+/var/lib/dpkg /var/lib/ca-certificates-java /var/log}; do
 	[ -d $d ] || continue
 	mkdir -p "$dir/private$d"
 	cp -a $d/. "$dir/private$d"
 	mount --bind "$dir/private$d" $d
 done
+[ -n "$hooks" ] || mount -t tmpfs none /etc/ca-certificates/update.d
 look() {
 	(cd /etc/ssl && find . -type f ! -path ./certs/java/cacerts -exec sha256sum {} + && find . -type l -printf '%p -> %l\n' | sort)
 	ls -lR --time-style=+ /etc/ca-certificates /usr/local/share/ca-certificates
-	[ ! -e /etc/ssl/certs/java/cacerts ] || keytool -list -keystore /etc/ssl/certs/java/cacerts -storepass changeit 2>/dev/null | sort
+	[ -z "$hooks" ] || keytool -list -keystore /etc/ssl/certs/java/cacerts -storepass changeit 2>/dev/null | sort
 }
 update-ca-certificates >/dev/null 2>&1 # the machine's own certificates may have come without it
 look >"$dir/before"
@@ -50,7 +51,7 @@ func TestCAInstalled(t *testing.T) {
 	r := newRig(t)
 	before := list(t, "/etc/ssl/certs", "/usr/local/share/ca-certificates")
 	env := []string{"SERGE_UPSTREAM_CA=" + r.net.CAFile, "XDG_DATA_HOME=" + r.dir + "/data"}
-	o := r.runWith(env, "", "sh", "-c", caScript, "ca", built.serge, "https://"+testnet.WWW+"/hello", r.dir)
+	o := r.runWith(env, "", "sh", "-c", caScript, "ca", built.serge, "https://"+testnet.WWW+"/hello", r.dir, os.Getenv("SERGE_TEST_ALL"))
 	for _, want := range []string{
 		"Debian's CA certificates trusts serge-net proxy ",
 		"trusted      yes, by Debian's CA certificates (/usr/local/share/ca-certificates/serge-net-",
@@ -121,7 +122,7 @@ func TestCACommands(t *testing.T) {
 			t.Errorf("ca %v after %q: exit code %d\n%s%s", c.args, c.before, o.code, o.stdout, o.stderr)
 		}
 	}
-	ordinary := r.run("sh", "-c", `d=$(mktemp -d) && chown 65534 $d && setpriv --reuid 65534 --regid 65534 --clear-groups "$1" ca install --ca-dir $d; rm -r $d`, "sh", built.serge)
+	ordinary := r.run("sh", "-c", `d=$(mktemp -d) && chown 65534 $d && cd $d && setpriv --reuid 65534 --regid 65534 --clear-groups "$1" ca install --ca-dir $d; rm -r $d`, "sh", built.serge)
 	if !strings.Contains(ordinary.stderr, "hint: sudo "+built.serge+" ca install --ca-dir /tmp/") {
 		t.Errorf("an ordinary user is told:\n%s", ordinary.stderr)
 	}
