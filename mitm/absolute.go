@@ -60,10 +60,11 @@ func hostPort80(authority string) (host string, port uint16, err error) {
 
 // toOrigin is a request's head, as it was read, in the form in which the client
 // would have sent it to the origin: with the target rest, with authority as
-// Host, and without the fields that are for the proxy. All else keeps its bytes.
+// Host, and without the fields that are for the proxy and the empty lines in
+// front. All else keeps its bytes.
 func toOrigin(h *exchange.Head, head []byte, authority, rest string) []byte {
 	out := make([]byte, 0, len(head)+len(authority))
-	for line := range bytes.Lines(head) {
+	for line := range bytes.Lines(bytes.TrimLeft(head, "\r\n")) {
 		if i := bytes.Index(line, []byte(h.Target)); len(out) == 0 && i >= 0 {
 			out = append(append(append(out, line[:i]...), rest...), line[i+len(h.Target):]...)
 			if _, ok := exchange.Get(h.Fields, "Host"); !ok {
