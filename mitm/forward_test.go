@@ -3,14 +3,12 @@ package mitm
 import (
 	"bufio"
 	"crypto/tls"
-	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 )
@@ -45,15 +43,15 @@ func answer(t *testing.T, r *bufio.Reader) string {
 // TestForwardEnds: how an origin ends an answer is how the client's ends.
 func TestForwardEnds(t *testing.T) {
 	for _, c := range []struct {
-		name, answer, want string
-		reset              bool
+		name, answer string
+		reset        bool
 	}{
-		{"by its length", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok", "ok", false},
-		{"by the connection", "HTTP/1.0 200 OK\r\n\r\nto the end", "to the end", false},
-		{"cut", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nok", "ok", false},
-		{"not understood", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok", "ok", false},
-		{"reset", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nok", "ok", true},
-		{"without a word", "", "", false},
+		{"by its length", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok", false},
+		{"by the connection", "HTTP/1.0 200 OK\r\n\r\nto the end", false},
+		{"cut", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nok", false},
+		{"not understood", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok", false},
+		{"reset", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nok", true},
+		{"without a word", "", false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			origin := raw(t, func(conn net.Conn) {
@@ -68,7 +66,7 @@ func TestForwardEnds(t *testing.T) {
 			conn, r := asking(t, &Record{Upstream: new(Upstream), Watcher: newWatcher()})
 			fmt.Fprintf(conn, "GET http://%s/ HTTP/1.1\r\nHost: %s\r\n\r\n", origin, origin)
 			b, err := io.ReadAll(r)
-			if c.reset != errors.Is(err, syscall.ECONNRESET) || err != nil && !c.reset {
+			if c.reset != (err != nil) {
 				t.Errorf("ends by %v; want a reset: %t", err, c.reset)
 			}
 			if got := string(b); !c.reset && got != c.answer {
