@@ -27,7 +27,8 @@ static __always_inline bool read_destination(struct __sk_buff *skb, struct desti
 	} else {
 		return false;
 	}
-	if (*protocol == IPPROTO_TCP || *protocol == IPPROTO_UDP || *protocol == IPPROTO_SCTP)
+	if (*protocol == IPPROTO_TCP || *protocol == IPPROTO_UDP || *protocol == IPPROTO_UDPLITE ||
+	    *protocol == IPPROTO_SCTP || *protocol == IPPROTO_DCCP)
 		bpf_skb_load_bytes(skb, transport + 2, &d->port, 2);
 	return true;
 }

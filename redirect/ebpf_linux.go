@@ -240,7 +240,7 @@ func (e *ebpfLane) talks() ([]talk, error) {
 // protocolName is p as people say it.
 func protocolName(p uint8) string {
 	names := map[uint8]string{unix.IPPROTO_TCP: "tcp", unix.IPPROTO_UDP: "udp", unix.IPPROTO_ICMP: "icmp",
-		unix.IPPROTO_ICMPV6: "icmpv6", unix.IPPROTO_SCTP: "sctp"}
+		unix.IPPROTO_ICMPV6: "icmpv6", unix.IPPROTO_SCTP: "sctp", unix.IPPROTO_UDPLITE: "udplite", unix.IPPROTO_DCCP: "dccp"}
 	if name, ok := names[p]; ok {
 		return name
 	}
