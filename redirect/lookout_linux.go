@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net/netip"
 	"os"
+	"runtime"
 	"slices"
 	"time"
 
@@ -56,8 +57,8 @@ type outlook struct {
 
 const (
 	// lookoutShare bounds what looking costs: a look that takes a millisecond
-	// is followed by a pause of lookoutShare milliseconds.
-	lookoutShare = 100
+	// of CPU is followed by a pause of lookoutShare milliseconds.
+	lookoutShare = 50
 	// shortestPause is that after a look which takes no time.
 	shortestPause = 20 * time.Millisecond
 	// longestPause is that on a machine with a hundred thousand sockets.
@@ -90,6 +91,8 @@ func newLookout(members func() []int, talks func() ([]talk, error)) (*lookout, e
 // watch looks until close.
 func (l *lookout) watch() {
 	defer close(l.done)
+	runtime.LockOSThread() // whose CPU time it is
+	defer runtime.UnlockOSThread()
 	pause := time.NewTimer(shortestPause)
 	defer pause.Stop()
 	for {
@@ -101,13 +104,23 @@ func (l *lookout) watch() {
 			l.last = l.look()
 			return
 		}
-		start := time.Now()
+		start := threadTime()
 		seen := l.look()
 		if reply != nil {
 			reply <- seen
 		}
-		pause.Reset(min(max(lookoutShare*time.Since(start), shortestPause), longestPause))
+		pause.Reset(min(max(lookoutShare*(threadTime()-start), shortestPause), longestPause))
 	}
+}
+
+// threadTime is the CPU time that the calling thread has taken so far. What
+// waits for a busy machine takes none.
+func threadTime() time.Duration {
+	var u unix.Rusage
+	if err := unix.Getrusage(unix.RUSAGE_THREAD, &u); err != nil {
+		return 0
+	}
+	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
 // local looks, and returns what was seen so far.
@@ -284,7 +297,7 @@ func (l *lookout) see(at place, pid int, count uint64) {
 	} else {
 		f.Count += count
 	}
-	r, ok := residentSocket(at.path)
+	r, ok := residentSocket("/" + at.path) // it may have been bound by a relative path
 	if pid != 0 {
 		f.PID, f.Process = pid, commandName(pid)
 		if !ok {

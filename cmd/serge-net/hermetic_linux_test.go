@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/serge-net/serge-net/redirect"
 	"github.com/serge-net/serge-net/redirect/testnet"
 )
 
@@ -23,42 +24,61 @@ func (r *rig) hostile(which string) []string {
 }
 
 // TestHermetic has a command that tries to get out of a replay by every socket
-// that there is: not one packet leaves, and what it tried is said.
+// that there is, in each lane: not one packet leaves, and what it tried is said.
 func TestHermetic(t *testing.T) {
 	r := newRig(t)
 	r.pingable()
-	curl := []string{"curl", "-sS", "http://" + testnet.WWW + "/hello"}
-	r.record("c", curl...)
+	r.record("c", "curl", "-sS", "http://"+testnet.WWW+"/hello")
 	// Without us the attempts are what they seem: or this test would show nothing.
-	if o := r.run(r.hostile("")...); strings.Count(o.stdout, ": sent\n") < 15 {
-		t.Fatalf("alone it sends:\n%s", o.stdout)
+	capture := r.net.Capture()
+	if o := r.run(r.hostile("")...); strings.Count(o.stdout, ": sent\n") < 25 || len(capture.Packets()) < 40 {
+		t.Fatalf("alone it sends %d packets:\n%s", len(capture.Packets()), o.stdout)
 	}
-	hits, capture := r.net.HitCount(), r.net.Capture()
-	o := r.serge(append([]string{"replay", "c", "--"}, r.hostile("")...)...)
-	if p := capture.Packets(); len(p) != 0 {
-		t.Errorf("%d packets left, the first %v", len(p), p[0])
+	for _, l := range redirect.Lanes() {
+		t.Run(l.String(), func(t *testing.T) {
+			hits, capture := r.net.HitCount(), r.net.Capture()
+			o := r.serge(append([]string{"replay", "c", "--backend", l.String(), "--"}, r.hostile("")...)...)
+			if p := capture.Packets(); len(p) != 0 {
+				t.Errorf("%d packets left, the first %v", len(p), p[0])
+			}
+			if n := r.net.HitCount() - hits; n != 0 {
+				t.Errorf("the origin was reached %d times", n)
+			}
+			if tried := strings.Count(o.stdout, " to "); tried < 50 {
+				t.Errorf("%d attempts were made; want all:\n%s", tried, o.stdout)
+			}
+			for _, want := range append(refusals(l), "miss: CONNECT tcp://203.0.113.10:7\n", "miss: CONNECT tcp://[2001:db8:113::10]:7\n", "isolated: no") {
+				if !strings.Contains(o.stderr, want) {
+					t.Errorf("the report has no %q:\n%s", want, o.stderr)
+				}
+			}
+			if o.code != exitMissed {
+				t.Errorf("exit code %d; want %d", o.code, exitMissed)
+			}
+			// A lane may hand the attempts to nobody, or have the kernel refuse them:
+			// then at once, but for a ping over IPv6, of which it does not say so.
+			took := strings.Replace(o.stdout, "ping to 2001:db8:113::10: sent\n", "", 1)
+			if l == redirect.EBPF && strings.Contains(took, ": sent\n") || strings.Contains(took, " took ") {
+				t.Errorf("the kernel took some, or took its time:\n%s", o.stdout)
+			}
+		})
 	}
-	if n := r.net.HitCount() - hits; n != 0 {
-		t.Errorf("the origin was reached %d times", n)
+}
+
+// refusals are what the report of TestHermetic says in lane l, besides misses:
+// in the netns lane there is nowhere to go, so nothing to refuse.
+func refusals(l redirect.Lane) []string {
+	if l == redirect.Netns {
+		return nil
 	}
-	// Of a ping over IPv6 the kernel does not say that it was refused.
-	took := strings.Replace(o.stdout, "ping to 2001:db8:113::10: sent\n", "", 1)
-	if strings.Contains(took, ": sent\n") || strings.Contains(took, " took ") {
-		t.Errorf("the kernel took some, or took its time:\n%s", o.stdout)
-	}
-	for _, want := range []string{
+	return []string{
 		"escaped: UDP to 203.0.113.10:7 refused", "escaped: UDP to 203.0.113.10:9 refused", "escaped: UDP to 203.0.113.10:443 refused",
 		"escaped: UDP to [2001:db8:113::10]:7 refused", "escaped: UDP to [2001:db8:113::10]:443 refused",
+		"escaped: UDPLITE to 203.0.113.10:7 refused", "escaped: UDPLITE to [2001:db8:113::10]:7 refused",
 		"escaped: ICMP to 203.0.113.10 refused once", "escaped: ICMPV6 to 2001:db8:113::10 refused once",
 		"escaped: UDP to 224.0.0.251:5353 refused", "escaped: UDP to [ff02::fb]:5353 refused",
-		"miss: CONNECT tcp://203.0.113.10:7\n", "miss: CONNECT tcp://[2001:db8:113::10]:7\n", "isolated: no",
-	} {
-		if !strings.Contains(o.stderr, want) {
-			t.Errorf("the report has no %q:\n%s", want, o.stderr)
-		}
-	}
-	if o.code != exitMissed {
-		t.Errorf("exit code %d; want %d", o.code, exitMissed)
+		"escaped: UDP to 239.1.2.3:7 refused", "escaped: UDP to [ff05::7]:7 refused",
+		"escaped: UDP to 192.0.2.255:7 refused", "escaped: UDP to 255.255.255.255:7 refused", "escaped: UDP to [ff02::1]:7 refused",
 	}
 }
 

@@ -41,7 +41,7 @@ func build() error {
 			{"go", "build", "-o", built.serge, "."},
 			{"go", "build", "-o", built.goget, "./testdata/clients/goget"},
 			{"go", "build", "-o", built.rawget, "./testdata/clients/rawget"},
-			{"javac", "-d", built.java, "testdata/clients/HttpClientGet.java", "testdata/clients/Lookup.java"},
+			{"javac", "-d", built.java, "testdata/clients/HttpClientGet.java", "testdata/clients/Lookup.java", "testdata/clients/GradleDaemon.java"},
 		} {
 			cmd := exec.Command(argv[0], argv[1:]...)
 			cmd.Env = append(os.Environ(), "CGO_ENABLED=0")

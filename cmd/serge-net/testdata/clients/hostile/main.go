@@ -43,6 +43,19 @@ func attempts() []attempt {
 			return err
 		}},
 		{"multicast", multicast},
+		{"multicast out of the uplink", multicastVia},
+		{"broadcast", broadcast},
+		{"mapped tcp", func(to netip.Addr) error { return mapped(to, unix.SOCK_STREAM) }},
+		{"mapped udp", func(to netip.Addr) error { return mapped(to, unix.SOCK_DGRAM) }},
+		{"datagram bound to the uplink", boundDatagram},
+		{"lite datagram", func(to netip.Addr) error { return other(to, unix.SOCK_DGRAM, unix.IPPROTO_UDPLITE) }},
+		{"sctp", func(to netip.Addr) error { return other(to, unix.SOCK_SEQPACKET, unix.IPPROTO_SCTP) }},
+		{"sctp stream", func(to netip.Addr) error { return other(to, unix.SOCK_STREAM, unix.IPPROTO_SCTP) }},
+		{"dccp", func(to netip.Addr) error { return other(to, unix.SOCK_DCCP, unix.IPPROTO_DCCP) }},
+		{"mptcp", func(to netip.Addr) error { return other(to, unix.SOCK_STREAM, unix.IPPROTO_MPTCP) }},
+		{"raw ip", func(to netip.Addr) error { return other(to, unix.SOCK_RAW, unix.IPPROTO_RAW) }},
+		{"own ip header", ownHeader},
+		{"in a user namespace", inUserNamespace},
 		{"mark", func(to netip.Addr) error {
 			return stream(to, 7, func(fd int) error { return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_MARK, 1) })
 		}},
@@ -50,6 +63,9 @@ func attempts() []attempt {
 }
 
 func main() {
+	if len(os.Args) == 2 { // what inUserNamespace starts
+		os.Exit(privileged())
+	}
 	for _, a := range attempts() {
 		if len(os.Args) > 3 && !strings.HasPrefix(a.name, os.Args[3]) {
 			continue

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/serge-net/serge-net/redirect"
+)
+
+// TestOutside holds what is said of each way beside us, with its remedy, and
+// whether a run is isolated all the same.
+func TestOutside(t *testing.T) {
+	postgres := redirect.Local{Network: "tcp", Dst: netip.MustParseAddrPort("127.0.0.1:5432"), Process: "postgres", PID: 7, Count: 3}
+	for _, c := range []struct {
+		name     string
+		o        outside
+		lines    []string
+		used     string
+		isolated bool
+	}{
+		{name: "nothing", isolated: true},
+		{name: "QUIC", o: outside{refused: []redirect.Escape{{Protocol: "udp", Dst: netip.MustParseAddrPort("203.0.113.1:443"), Why: "quic", Count: 2}}},
+			lines: []string{"UDP to 203.0.113.1:443 refused 2 times: QUIC is not recorded; clients fall back to TCP\n" +
+				"  one that does not has a setting to leave HTTP/3 off"}, isolated: true},
+		{name: "ICMP", o: outside{refused: []redirect.Escape{{Protocol: "icmp", Dst: netip.MustParseAddrPort("203.0.113.1:0"), Why: "hermetic", Count: 1}}},
+			lines: []string{"ICMP to 203.0.113.1 refused once: nothing but loopback leaves this run\n" +
+				"  what needs it cannot be replayed; to let it out: no --hermetic, and in a replay --on-miss passthrough"}, isolated: true},
+		{name: "servers", o: outside{local: []redirect.Local{postgres,
+			{Network: "udp", Dst: netip.MustParseAddrPort("[::1]:8125"), Count: 9},
+			{Network: "unix", Path: "/run/user/0/bus", Process: "dbus-daemon", PID: 8, Count: 1}}},
+			used: "127.0.0.1:5432 (postgres), UDP [::1]:8125 (an unknown process), /run/user/0/bus (dbus-daemon)", isolated: true},
+		{name: "resident", o: outside{local: []redirect.Local{postgres,
+			{Network: "tcp", Dst: netip.MustParseAddrPort("[::1]:4000"), Process: "java", PID: 9, Count: 1, Resident: "Gradle daemon", Hint: "stop it"}}},
+			lines: []string{"[::1]:4000 (java, pid 9) is a Gradle daemon that does not belong to the command: what it does for it is not recorded\n  stop it"},
+			used:  "127.0.0.1:5432 (postgres)"},
+		{name: "vsock", o: outside{local: []redirect.Local{{Network: "vsock", Count: 2}}},
+			lines: []string{"the command made 2 vsock sockets, which lead to the hypervisor or its guests: they are not seen\n" +
+				"  to deny them: systemd-run -p RestrictAddressFamilies=~AF_VSOCK, or a container's seccomp profile"}},
+		{name: "resolver", o: outside{open: []string{"/run/nscd/socket"}},
+			lines: []string{"/run/nscd/socket could be asked for names, unseen: it is hidden only where a private mount namespace can be had\n" +
+				"  stop it for the run, or see serge-net doctor"}},
+		{name: "unknown", o: outside{err: errors.New("cause")}},
+	} {
+		if d := cmp.Diff(c.lines, c.o.lines()); d != "" {
+			t.Errorf("%s: lines (-want +got):\n%s", c.name, d)
+		}
+		if d := cmp.Diff(c.used, c.o.used()); d != "" {
+			t.Errorf("%s: used (-want +got):\n%s", c.name, d)
+		}
+		if got := c.o.isolated(); got != c.isolated {
+			t.Errorf("%s: isolated %v; want %v", c.name, got, c.isolated)
+		}
+		if got := c.o.escaped(); got != len(c.lines) {
+			t.Errorf("%s: escaped %d; want %d", c.name, got, len(c.lines))
+		}
+	}
+}
+
+// TestLaneName says which lane diverts, and why not those before it.
+func TestLaneName(t *testing.T) {
+	refused := []error{&redirect.LaneError{Lane: redirect.EBPF, Err: fmt.Errorf("%w: missing CAP_BPF", redirect.ErrUnsupported)}}
+	if got, want := laneName(redirect.Netns, refused), "netns; not ebpf: missing CAP_BPF"; got != want {
+		t.Errorf("laneName = %q; want %q", got, want)
+	}
+	if got := laneName(redirect.EBPF, nil); got != "ebpf" {
+		t.Errorf("laneName = %q; want ebpf", got)
+	}
+}
