@@ -17,6 +17,11 @@ func start(context.Context, Target, Lane) (*Diversion, error) {
 	}
 }
 
+// Inspect has nothing to look at: no lane works here.
+func Inspect(context.Context, []string) Machine {
+	return Machine{Kernel: runtime.GOOS, UID: os.Getuid()}
+}
+
 // Init is not called but on Linux.
 func Init() int {
 	fmt.Fprintln(os.Stderr, "serge-net: error: init needs Linux")

@@ -3,7 +3,12 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/tabwriter"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -11,78 +16,157 @@ import (
 	"github.com/serge-net/serge-net/redirect"
 )
 
-// A finding is what doctor says of one part of the machine.
-type finding struct {
-	What  string `json:"what"`
-	Works bool   `json:"works"`
-	Why   string `json:"why,omitempty"`
-	Hint  string `json:"hint,omitempty"`
+// A diagnosis is what doctor finds. Its JSON is documented in
+// docs/troubleshooting.md and changes only with its version.
+type diagnosis struct {
+	Version int           `json:"version"` // of this form: 1
+	Kernel  string        `json:"kernel"`
+	UID     int           `json:"uid"`
+	Works   bool          `json:"works"` // a lane does
+	Lanes   []laneFinding `json:"lanes"` // in the order of --backend auto
+	Needs   []needFinding `json:"needs"`
+	Agent   agentFinding  `json:"agent"`
+	Levels  []level       `json:"levels"`
 }
+
+// A laneFinding is what became of a try to divert a probe.
+type laneFinding struct {
+	Lane  string `json:"lane"`
+	Works bool   `json:"works"`
+	MS    int64  `json:"ms"`              // how long it took to divert, in milliseconds; 0 if it did not
+	Trust string `json:"trust,omitempty"` // "mount" or "environment"
+	Why   string `json:"why,omitempty"`   // it does not work
+	Hint  string `json:"hint,omitempty"`  // what to do about it
+}
+
+// A needFinding is something that lanes need.
+type needFinding struct {
+	Name  string   `json:"name"`
+	OK    bool     `json:"ok"`
+	Found string   `json:"found"`
+	Hint  string   `json:"hint,omitempty"`
+	Lanes []string `json:"lanes"` // that need it
+}
+
+// An agentFinding is whether the agent is there, which gives ordinary users the
+// ebpf lane.
+type agentFinding struct {
+	Socket  string `json:"socket"`
+	Present bool   `json:"present"`
+}
+
+// agentSocket is where serge-net agent listens.
+const agentSocket = "/run/serge-net/agent.sock"
 
 func doctorCommand() *cobra.Command {
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "say what works on this machine, and what to do about the rest",
-		Long: `doctor tries each lane by really diverting a probe, and undoes it. It exits with
-1 if none works.`,
+		Long: `doctor tries each lane by really diverting a probe, and undoes it. It says what
+the lanes need and whether it is there, and what other privileges would give. It
+exits with 1 if no lane works.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			found, works := diagnose(c.Context())
+			d := diagnose(c.Context())
+			var err error
 			if asJSON {
 				e := json.NewEncoder(c.OutOrStdout())
 				e.SetIndent("", "  ")
-				if err := e.Encode(found); err != nil {
-					return err
-				}
+				err = e.Encode(d)
 			} else {
-				for _, f := range found {
-					f.print(c)
-				}
+				err = d.print(c.OutOrStdout())
 			}
-			if !works {
-				return &exit{Code: 1}
+			if err == nil && !d.Works {
+				err = &exit{Code: 1}
 			}
-			return nil
+			return err
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return c
 }
 
-// print writes f as a person reads it.
-func (f finding) print(c *cobra.Command) {
-	word := "works"
-	if !f.Works {
-		word = "does not work"
+// diagnose looks at the machine and tries every lane.
+func diagnose(ctx context.Context) diagnosis {
+	init := []string{initArg}
+	m := redirect.Inspect(ctx, init)
+	d := diagnosis{Version: 1, Kernel: m.Kernel, UID: m.UID, Agent: agentFinding{Socket: agentSocket}}
+	_, err := os.Stat(agentSocket)
+	d.Agent.Present = err == nil
+	for _, l := range redirect.Lanes() {
+		f := tryLane(ctx, l, redirect.Target{Init: init})
+		d.Works = d.Works || f.Works
+		d.Lanes = append(d.Lanes, f)
 	}
-	fmt.Fprintf(c.OutOrStdout(), "%s: %s", f.What, word)
-	if f.Why != "" {
-		fmt.Fprintf(c.OutOrStdout(), ": %s", f.Why)
+	for _, n := range m.Needs {
+		f := needFinding{Name: n.Name, OK: n.OK, Found: n.Found, Hint: n.Hint, Lanes: []string{}}
+		for _, l := range n.Lanes {
+			f.Lanes = append(f.Lanes, l.String())
+		}
+		d.Needs = append(d.Needs, f)
 	}
-	fmt.Fprintln(c.OutOrStdout())
-	if f.Hint != "" {
-		fmt.Fprintf(c.OutOrStdout(), "  hint: %s\n", f.Hint)
-	}
+	d.Levels = levels(m, d.Agent.Present)
+	return d
 }
 
-// diagnose tries the lanes; works tells whether one does.
-func diagnose(ctx context.Context) (found []finding, works bool) {
+// tryLane diverts a probe by l, and undoes it.
+func tryLane(ctx context.Context, l redirect.Lane, t redirect.Target) laneFinding {
+	f := laneFinding{Lane: l.String()}
 	start := time.Now()
-	d, err := redirect.Start(ctx, redirect.Target{Init: []string{initArg}}, redirect.EBPF)
-	if err != nil {
-		return []finding{{What: "ebpf lane", Why: err.Error(), Hint: hintOf(err)}}, false
+	d, err := redirect.Start(ctx, t, l)
+	if err == nil {
+		f.MS, f.Trust = max(time.Since(start).Milliseconds(), 1), "environment"
+		if d.Private() {
+			f.Trust = "mount"
+		}
+		err = d.Close()
 	}
-	took := time.Since(start)
-	private := d.Private()
-	if err := d.Close(); err != nil {
-		return []finding{{What: "ebpf lane", Why: err.Error()}}, false
+	if f.Works = err == nil; !f.Works {
+		var e *redirect.LaneError
+		if errors.As(err, &e) {
+			err = e.Err
+		}
+		f.Why, f.Hint = reason(err), hintOf(err)
 	}
-	found = []finding{{What: "ebpf lane", Works: true, Why: fmt.Sprintf("a probe was diverted, in %d ms", took.Milliseconds())}}
-	trust := finding{What: "trust by a private mount namespace", Works: private}
-	if !private {
-		trust.Why = "neither CAP_SYS_ADMIN nor an unprivileged user namespace can be had"
-		trust.Hint = "clients are told of the CA by environment variables only; gnutls-cli and libsoup have none"
+	return f
+}
+
+// print writes d as a person reads it.
+func (d diagnosis) print(w io.Writer) error {
+	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintf(t, "Linux %s, user %d\n\n", d.Kernel, d.UID)
+	for _, l := range d.Lanes {
+		if l.Works {
+			fmt.Fprintf(t, "%s lane\tworks\ta probe was diverted, in %d ms; trust by %s\n", l.Lane, l.MS, l.Trust)
+		} else {
+			fmt.Fprintf(t, "%s lane\tdoes not work\t%s\n", l.Lane, l.Why)
+		}
+		printHint(t, l.Hint)
 	}
-	return append(found, trust), true
+	fmt.Fprintln(t)
+	for _, n := range d.Needs {
+		word := "ok"
+		if !n.OK {
+			word = "missing"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s (%s)\n", n.Name, word, n.Found, strings.Join(n.Lanes, ", "))
+		printHint(t, n.Hint)
+	}
+	if d.Agent.Present {
+		fmt.Fprintf(t, "agent\tok\t%s\n", d.Agent.Socket)
+	} else {
+		fmt.Fprintf(t, "agent\tnone\t%s is not there; it would give ordinary users the ebpf lane\n", d.Agent.Socket)
+	}
+	if err := t.Flush(); err != nil {
+		return fmt.Errorf("print: %w", err)
+	}
+	return printLevels(w, d.Levels)
+}
+
+// printHint writes what to do, if there is something.
+func printHint(w io.Writer, hint string) {
+	if hint != "" {
+		fmt.Fprintf(w, "\t\thint: %s\n", hint)
+	}
 }
