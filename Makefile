@@ -11,6 +11,7 @@ BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(V
 DEMO_PACKAGES := curl ca-certificates python3
 TEST_PACKAGES := $(DEMO_PACKAGES) gcc libc6-dev clang llvm libbpf-dev nginx-light wget \
 	python3-requests nodejs default-jdk-headless openssl nghttp2-client musl-tools procps bind9-dnsutils util-linux
+TEST_ALL_PACKAGES := $(TEST_PACKAGES) gradle junit4
 BENCH_PACKAGES := $(DEMO_PACKAGES) nginx-light nghttp2-client wrk
 
 .PHONY: build demo test test-all generate fuzz bench lint cross help apt-%
@@ -29,7 +30,7 @@ test: apt-TEST lint cross ## everything that CI checks
 	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 10m ./bpf ./redirect
 	CGO_ENABLED=0 $(GO) test -count=1 -timeout 20m ./cmd/... ./redirect/testnet ./bench
 
-test-all: test ## the rest: every fuzzer for a minute, the whole matrix, soak
+test-all: apt-TEST_ALL test ## the rest: every fuzzer for a minute, the whole matrix, soak
 	$(MAKE) fuzz FUZZTIME=60s
 	SERGE_TEST_ALL=1 $(GO) test -count=1 -timeout 60m ./cmd/serge-net ./redirect/...
 

@@ -300,7 +300,9 @@ func (l *lookout) see(at place, pid int, count uint64) {
 	r, ok := residentSocket("/" + at.path) // it may have been bound by a relative path
 	if pid != 0 {
 		f.PID, f.Process = pid, commandName(pid)
-		if !ok {
+		// Work is handed over by connections. Datagrams are other things:
+		// Gradle's ask for a lock on a file.
+		if !ok && at.network != "udp" {
 			r, ok = residentProcess(pid)
 		}
 	}

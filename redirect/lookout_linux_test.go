@@ -119,7 +119,7 @@ func TestLocal(t *testing.T) {
 	v6, pid6 := host(t, "tcp6", "[::1]:0", gradle)
 	any, pidAny := host(t, "tcp", ":0")
 	any = strings.Replace(any, "[::]", "127.0.0.1", 1)
-	u, pidU := host(t, "udp4", "127.0.0.1:0")
+	u, pidU := host(t, "udp4", "127.0.0.1:0", gradle)
 	docker, pidDocker := host(t, "unix", filepath.Join(dir, "docker.sock"))
 	abstract, pidAbstract := host(t, "unix", "@serge-test-local")
 	nobody := "127.0.0.1:1"
