@@ -82,7 +82,7 @@ func newLookout(members func() []int, talks func() ([]talk, error)) (*lookout, e
 		return nil, errors.Join(err, d.close())
 	}
 	for _, s := range sockets {
-		l.old[s.inode] = struct{}{}
+		l.old[s.inode], l.old[s.peer] = struct{}{}, struct{}{}
 	}
 	go l.watch()
 	return l, nil
@@ -257,8 +257,9 @@ func networkName(protocol uint8) string {
 	return "tcp"
 }
 
-// lookUnix finds the unix sockets that the target is connected to: the other
-// end of a connection has the listener's name.
+// lookUnix finds the unix sockets that the target is connected to: the server's
+// end of a connection has the listener's name. The client's end is listed only
+// where it is in our network namespace; the server's is all the same.
 func (l *lookout) lookUnix(mine map[uint32]member) error {
 	sockets, err := l.diag.unix()
 	if err != nil {
@@ -269,19 +270,27 @@ func (l *lookout) lookUnix(mine map[uint32]member) error {
 		byInode[s.inode] = s
 	}
 	for _, s := range sockets {
-		if _, ok := mine[s.inode]; !ok || s.peer == 0 {
-			continue
-		}
-		if _, ok := l.old[s.inode]; ok {
-			continue
-		}
-		l.old[s.inode] = struct{}{}
-		peer := byInode[s.peer]
-		if _, inside := mine[s.peer]; !inside && peer.path != "" {
-			l.see(place{network: "unix", path: peer.path}, socketOwner(s.peer), 1)
+		if s.path == "" {
+			l.meet(mine, s.inode, byInode[s.peer])
+		} else {
+			l.meet(mine, s.peer, s)
 		}
 	}
 	return nil
+}
+
+// meet keeps that client, if it is the target's and new, talks to server, which
+// is not.
+func (l *lookout) meet(mine map[uint32]member, client uint32, server unixSocket) {
+	_, ours := mine[client]
+	_, known := l.old[client]
+	if !ours || known || server.path == "" {
+		return
+	}
+	l.old[client] = struct{}{}
+	if _, inside := mine[server.inode]; !inside {
+		l.see(place{network: "unix", path: server.path}, socketOwner(server.inode), 1)
+	}
 }
 
 // see keeps that the target talked count times, or once more on a unix socket
