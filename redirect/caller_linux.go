@@ -1,11 +1,14 @@
 package redirect
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 
 	"golang.org/x/sys/unix"
@@ -13,109 +16,111 @@ import (
 	"github.com/serge-net/serge-net/exchange"
 )
 
-// callers finds whose connections are, where no hook of ours was asked: the
-// socket by sock_diag(7), its process by the descriptors in /proc. It is safe
-// for concurrent use.
-type callers struct {
-	diag    *diag        // of the network namespace that the target is in
-	targets func() []int // the processes of the target
+const (
+	// rememberedProcesses is how many processes are looked at before all others.
+	rememberedProcesses = 16
+	// rememberedSockets is how many sockets are known before all are forgotten.
+	rememberedSockets = 1 << 16
+)
 
-	mu     sync.Mutex
-	recent []int // who called last, first: most calls come from one process
+// callers tell whose a connection is. To look through the descriptors of one
+// process takes 2 µs for each, so what one look shows is kept: a process that
+// connects a thousand times at once is looked through a few times, and one that
+// has a thousand connections and makes another not to the end, as the newest
+// descriptor is mostly the highest.
+type callers struct {
+	diag *diag // of the network namespace that the target is in
+	// members are the processes of the target, but for those spared.
+	members func(spared []int) []int
+
+	mu      sync.Mutex     // held over a search: another's may find ours
+	recent  []int          // pids that connected, the last one first
+	sockets map[uint32]int // pids by inode
 }
 
-// maxRecent is how many callers are looked at before the whole target is.
-const maxRecent = 4
-
-// find returns who has the TCP socket that is connected from client to dst.
-// What cannot be told is zero: a client that closed its socket, or is not of
-// the target.
+// find returns who of the target has the TCP socket that is connected from client
+// to dst. The PID is zero if that cannot be told: its descriptors may not be read,
+// or it closed the socket by now.
 func (c *callers) find(client, dst netip.AddrPort) exchange.Caller {
-	s, uid, err := c.diag.connection(client, dst)
+	s, uid, err := c.diag.socket(client, dst)
 	if err != nil || s.inode == 0 {
 		return exchange.Caller{}
 	}
-	caller := exchange.Caller{UID: uid, Cgroup: s.cgroup}
-	if caller.PID = c.owner(s.inode); caller.PID != 0 {
-		caller.Command = commandName(caller.PID)
+	caller := exchange.Caller{UID: int(uid), Cgroup: s.cgroup}
+	if pid, ok := c.holder(s.inode); ok {
+		caller.PID, caller.Command = pid, commandName(pid)
 	}
 	return caller
 }
 
-// owner is the process of the target that has the socket inode open, 0 if none
-// has any more.
-func (c *callers) owner(inode uint32) int {
-	c.mu.Lock()
-	recent := slices.Clone(c.recent)
-	c.mu.Unlock()
-	found := firstWith(recent, inode)
-	if found == 0 {
-		found = firstWith(c.targets(), inode)
-	}
-	if found == 0 {
-		return 0
-	}
+// holder is a process of the target that has the socket inode.
+func (c *callers) holder(inode uint32) (int, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.recent = slices.DeleteFunc(c.recent, func(pid int) bool { return pid == found })
-	c.recent = slices.Insert(c.recent, 0, found)
-	c.recent = c.recent[:min(len(c.recent), maxRecent)]
-	return found
-}
-
-// firstWith is the first of pids that has the socket inode open.
-func firstWith(pids []int, inode uint32) int {
-	for _, pid := range pids {
-		has := false
-		socketsOf(pid, func(_ string, i uint32) { has = has || i == inode })
-		if has {
-			return pid
+	pid, ok := c.sockets[inode]
+	if ok {
+		return pid, true
+	}
+	if c.sockets == nil || len(c.sockets) > rememberedSockets {
+		c.sockets = make(map[uint32]int)
+	}
+	for _, pids := range []func() []int{
+		func() []int { return c.recent },
+		func() []int { return c.members(c.recent) },
+	} {
+		for _, pid := range pids() {
+			if c.has(pid, inode) {
+				c.recent = slices.DeleteFunc(slices.Clone(c.recent), func(p int) bool { return p == pid })
+				c.recent = slices.Insert(c.recent, 0, pid)
+				c.recent = c.recent[:min(len(c.recent), rememberedProcesses)]
+				return pid, true
+			}
 		}
 	}
-	return 0
+	return 0, false
 }
 
-// connection returns the TCP socket connected from local to remote, and whose it is.
-func (d *diag) connection(local, remote netip.AddrPort) (s inetSocket, uid int, err error) {
-	family := uint8(unix.AF_INET)
-	if local.Addr().Is6() {
-		family = unix.AF_INET6
+// has says whether pid has the socket inode, and remembers what it sees until
+// then. mu is held.
+func (c *callers) has(pid int, inode uint32) bool {
+	dir := fmt.Sprintf("/proc/%d/fd/", pid)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return false // gone, or not ours to look at
 	}
-	b := make([]byte, 0, 56)                            // struct inet_diag_req_v2
-	b = append(b, family, unix.IPPROTO_TCP, 0, 0)       // no extensions
-	b = binary.NativeEndian.AppendUint32(b, ^uint32(0)) // any state
-	b = binary.BigEndian.AppendUint16(b, local.Port())  // struct inet_diag_sockid
-	b = binary.BigEndian.AppendUint16(b, remote.Port()) //
-	b = append(b, padded(local.Addr())...)              //
-	b = append(b, padded(remote.Addr())...)             //
-	b = binary.NativeEndian.AppendUint32(b, 0)          // any interface
-	b = binary.NativeEndian.AppendUint64(b, ^uint64(0)) // INET_DIAG_NOCOOKIE
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	err = ask(d.fd, diagRequest(b), func(m []byte) {
-		const uidAt = 64 // idiag_uid
+	slices.SortFunc(entries, func(a, b os.DirEntry) int { // 10 is above 9
+		return cmp.Or(cmp.Compare(len(b.Name()), len(a.Name())), strings.Compare(b.Name(), a.Name()))
+	})
+	for _, e := range entries {
+		if i, ok := socketInode(dir + e.Name()); ok {
+			c.sockets[i] = pid
+			if i == inode {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// socket returns the TCP socket at local that is connected to remote, and its
+// owner's user id.
+func (d *diag) socket(local, remote netip.AddrPort) (s inetSocket, uid uint32, err error) {
+	req := make([]byte, 56) // struct inet_diag_req_v2
+	req[0], req[1] = family(local.Addr()), unix.IPPROTO_TCP
+	binary.NativeEndian.PutUint32(req[4:], ^uint32(0))
+	binary.BigEndian.PutUint16(req[8:], local.Port())
+	binary.BigEndian.PutUint16(req[10:], remote.Port())
+	copy(req[12:28], local.Addr().AsSlice())
+	copy(req[28:44], remote.Addr().AsSlice())
+	binary.NativeEndian.PutUint64(req[48:], ^uint64(0)) // INET_DIAG_NOCOOKIE
+	err = d.ask(req, 0, func(b []byte) {
 		var ok bool
-		if s, ok = parseInet(m); ok {
-			uid = int(binary.NativeEndian.Uint32(m[uidAt:]))
+		if s, ok = parseInet(b); ok {
+			uid = binary.NativeEndian.Uint32(b[64:])
 		}
 	})
-	if errors.Is(err, unix.ENOENT) {
-		err = os.ErrNotExist
+	if err != nil && !errors.Is(err, unix.ENOENT) {
+		err = fmt.Errorf("sock_diag: %s to %s: %w", local, remote, err)
 	}
 	return s, uid, err
-}
-
-// diagRequest is req for one socket as sock_diag takes it.
-func diagRequest(req []byte) []byte {
-	const byFamily = 20 // SOCK_DIAG_BY_FAMILY
-	m := binary.NativeEndian.AppendUint32(nil, uint32(unix.NLMSG_HDRLEN+len(req)))
-	m = binary.NativeEndian.AppendUint16(m, byFamily)
-	m = binary.NativeEndian.AppendUint16(m, unix.NLM_F_REQUEST)
-	m = append(m, make([]byte, 8)...) // sequence and sender
-	return append(m, req...)
-}
-
-// padded is a in the 16 octets that sock_diag has for either family.
-func padded(a netip.Addr) []byte {
-	return append(a.AsSlice(), make([]byte, 16-a.BitLen()/8)...)
 }

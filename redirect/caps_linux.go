@@ -28,11 +28,27 @@ func capable(c int) bool {
 	return err == nil && data[c/32].Effective&(1<<(c%32)) != 0
 }
 
+// keepGroups keeps the calling thread, and what it executes, from changing its
+// groups: it takes CAP_SETGID, and where a setuid program would have it again,
+// the effect of setuid too. The thread must be locked.
+func keepGroups() error {
+	if capable(unix.CAP_SETPCAP) {
+		return dropEach(false, []int{unix.CAP_SETGID})
+	}
+	if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+		return fmt.Errorf("no_new_privs: %w", err)
+	}
+	return dropEach(false, []int{unix.CAP_SETGID})
+}
+
 // dropCaps takes from the calling thread, and so from what it executes, the
 // dropped capabilities; all ambient ones too if every is set. The thread must
 // be locked. Without CAP_SETPCAP the bounding set stays: then only a program
 // with file capabilities, or setuid root, has them again.
-func dropCaps(every bool) error {
+func dropCaps(every bool) error { return dropEach(every, dropped()) }
+
+// dropEach is dropCaps for some capabilities.
+func dropEach(every bool, some []int) error {
 	data, err := capSets()
 	if err != nil {
 		return err
@@ -44,7 +60,7 @@ func dropCaps(every bool) error {
 		}
 		data[0].Inheritable, data[1].Inheritable = 0, 0
 	}
-	for _, c := range dropped() {
+	for _, c := range some {
 		if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_LOWER, uintptr(c), 0, 0); err != nil {
 			return fmt.Errorf("lower ambient capability %d: %w", c, err)
 		}

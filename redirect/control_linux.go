@@ -31,6 +31,8 @@ type plan struct {
 	Outside string // the directory above
 	Probe   string
 	Net     *netPlan // in a network namespace of its own; nil: in ours
+	Rules   standing // what init removes if the parent dies
+	Group   bool     // the command is told by a supplementary group, and must keep it
 }
 
 // What a message between parent and init is.

@@ -82,6 +82,11 @@ func (h *helper) fork(c wireCommand, stdio []*os.File) (int, error) {
 	if err := dropCaps(h.plan.User); err != nil {
 		return 0, err
 	}
+	if h.plan.Group {
+		if err := keepGroups(); err != nil {
+			return 0, err
+		}
+	}
 	attr := &syscall.ProcAttr{
 		Dir:   c.Dir,
 		Env:   c.Env,

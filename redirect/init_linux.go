@@ -160,6 +160,7 @@ func (h *helper) serve() int {
 			}
 		case <-h.orphaned:
 			h.clear()
+			h.disarm()
 			h.vanish()
 			return 1
 		case s := <-signals:
@@ -274,6 +275,23 @@ func (h *helper) reap(command int, childless chan<- struct{}) {
 			h.reaped <- s
 		}
 	}
+}
+
+// disarm removes the rules that the parent does not live to remove. Our other
+// threads have what this one gave up for the command: the capabilities to.
+func (h *helper) disarm() {
+	if h.childless != nil {
+		select {
+		case <-h.childless: // or reap takes the end of the programs that remove them
+		case <-time.After(killPatience):
+		}
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		h.plan.Rules.disarm() // what cannot be removed is left to the next start
+	}()
+	<-done
 }
 
 // vanish removes our own cgroup: nobody else is left to do it.

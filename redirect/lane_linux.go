@@ -49,6 +49,8 @@ func newLane(d *Diversion) (lane, error) {
 		return &ebpfLane{door: newDoor(d)}, nil
 	case Netns:
 		return newNetnsLane(d, byTProxy, byRedirect), nil
+	case IPTables:
+		return &iptablesLane{door: newDoor(d)}, nil
 	}
 	return nil, fmt.Errorf("%w: there is no such lane", ErrUnsupported)
 }

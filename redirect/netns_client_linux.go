@@ -1,7 +1,6 @@
 package redirect
 
 import (
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -113,37 +112,4 @@ func (c *netClient) dial(dst netip.AddrPort) (*net.TCPConn, error) {
 		return nil, err
 	}
 	return conn.(*net.TCPConn), nil
-}
-
-// originalDst is where c's client wanted to go, before the kernel translated it:
-// SO_ORIGINAL_DST, include/uapi/linux/netfilter_ipv4.h, and IP6T_SO_ORIGINAL_DST.
-func originalDst(c *net.TCPConn) (netip.AddrPort, error) {
-	const so = 80
-	level := unix.IPPROTO_IP
-	if addrPort(c.LocalAddr()).Addr().Is6() {
-		level = unix.IPPROTO_IPV6
-	}
-	raw, err := c.SyscallConn()
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	var dst netip.AddrPort
-	e := raw.Control(func(fd uintptr) {
-		if level == unix.IPPROTO_IP {
-			var m *unix.IPv6Mreq // a buffer as long as struct sockaddr_in, by x/sys
-			if m, err = unix.GetsockoptIPv6Mreq(int(fd), level, so); err == nil {
-				dst = netip.AddrPortFrom(netip.AddrFrom4([4]byte(m.Multiaddr[4:8])), binary.BigEndian.Uint16(m.Multiaddr[2:]))
-			}
-			return
-		}
-		var m *unix.IPv6MTUInfo // begins with a struct sockaddr_in6
-		if m, err = unix.GetsockoptIPv6MTUInfo(int(fd), level, so); err == nil {
-			port := binary.NativeEndian.AppendUint16(nil, m.Addr.Port)
-			dst = netip.AddrPortFrom(netip.AddrFrom16(m.Addr.Addr), binary.BigEndian.Uint16(port))
-		}
-	})
-	if err = errors.Join(e, err); err != nil {
-		return dst, fmt.Errorf("original destination: %w", err)
-	}
-	return dst, nil
 }

@@ -135,6 +135,8 @@ func (n *netnsLane) connected(r *netReady, files []*os.File) error {
 		return fmt.Errorf("sock_diag: %w", err)
 	}
 	n.diag = &diag{fd: fd}
+	n.callers.diag = n.diag
+	n.callers.members = func(spared []int) []int { return descendants(n.init.proc.Pid, spared) }
 	for at := 2; at < len(files); at += 2 {
 		l, err := net.FileListener(files[at])
 		if err != nil {
@@ -199,10 +201,14 @@ func (n *netnsLane) arrive(c *net.TCPConn, err error) {
 
 // dst is where c's client wanted to go.
 func (n *netnsLane) dst(c *net.TCPConn) (netip.AddrPort, error) {
-	if n.how == byRedirect {
-		return originalDst(c)
+	if n.how != byRedirect {
+		return addrPort(c.LocalAddr()), nil
 	}
-	return addrPort(c.LocalAddr()), nil
+	dst, ok, err := originalDst(c)
+	if err == nil && !ok {
+		err = fmt.Errorf("original destination of %s: conntrack does not know it", c.RemoteAddr())
+	}
+	return dst, err
 }
 
 // passes says whether connections to dst are connected to it by us rather than
@@ -221,7 +227,7 @@ func (n *netnsLane) identify(c *net.TCPConn) (arrival, bool, error) {
 	dst, err := n.dst(c)
 	a := arrival{dst: dst}
 	if err == nil && dst != probe {
-		a.caller = n.callers.find(n.diag, n.init.proc.Pid, addrPort(c.RemoteAddr()), dst)
+		a.caller = n.callers.find(addrPort(c.RemoteAddr()), dst)
 	}
 	return a, true, err
 }

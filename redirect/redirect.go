@@ -54,7 +54,7 @@ const (
 )
 
 // Lanes returns all lanes, in the order in which Start tries them.
-func Lanes() []Lane { return []Lane{EBPF, Netns} }
+func Lanes() []Lane { return []Lane{EBPF, Netns, IPTables} }
 
 // String returns the lane's name on the command line.
 func (l Lane) String() string {

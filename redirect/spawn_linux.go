@@ -49,7 +49,9 @@ type birth struct {
 	plan plan
 	args []string // Target.Init
 	held *os.File // what the command is to hold for as long as it lives; nil: nothing
-	kill func()   // kills the whole target; nil: all that is below init
+	// credential has init born with other groups; nil: with ours.
+	credential *syscall.Credential
+	kill       func() // kills the whole target; nil: all that is below init
 	// connected serves the network that init has made, and owns the files; nil
 	// where plan.Net is.
 	connected func(*netReady, []*os.File) error
@@ -174,6 +176,7 @@ func (b birth) spawnInit(control *os.File) (*os.Process, error) {
 		defer dir.Close()
 		attr.Sys.UseCgroupFD, attr.Sys.CgroupFD = true, int(dir.Fd())
 	}
+	attr.Sys.Credential = b.credential
 	if b.plan.User {
 		// A program with file capabilities is not dumpable, and then its
 		// children's uid_map is root's.
@@ -235,4 +238,9 @@ func own(f, ours *os.File) *os.File {
 		return ours
 	}
 	return f
+}
+
+// members are init and what is below it.
+func (i *initProcess) members() []int {
+	return append(descendants(i.proc.Pid, nil), i.proc.Pid)
 }

@@ -1,0 +1,128 @@
+package redirect
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+)
+
+// escapeCounts tell what the rules of the iptables lane refused: by NFLOG,
+// or by the rules' own counters. They are safe for concurrent use.
+type escapeCounts struct {
+	log      *packetLog // nil where NFLOG is not to be had
+	hermetic bool
+
+	mu   sync.Mutex
+	kept bool // the rules are gone, and last is all there was
+	last []Escape
+	err  error
+}
+
+// escapes returns the counts so far, ordered by destination.
+func (c *escapeCounts) escapes(x xtables, chain string) ([]Escape, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.kept {
+		return c.last, c.err
+	}
+	if c.log == nil {
+		return x.counters(chain, c.hermetic)
+	}
+	counts, lost := c.log.noted()
+	var all []Escape
+	for n, count := range counts {
+		if n.why != whyLocal {
+			all = append(all, Escape{Protocol: protocolName(n.protocol), Dst: n.dst, Why: n.why, Count: count})
+		}
+	}
+	slices.SortFunc(all, func(a, b Escape) int {
+		return cmp.Or(a.Dst.Compare(b.Dst), cmp.Compare(a.Protocol, b.Protocol))
+	})
+	if lost {
+		return all, errors.New("redirect: more packets were refused than could be counted")
+	}
+	return all, nil
+}
+
+// keep takes the last counts before the rules are removed.
+func (c *escapeCounts) keep(x xtables, chain string) {
+	last, err := c.escapes(x, chain)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.last, c.err, c.kept = last, err, true
+}
+
+// talks is what the rules noted on loopback.
+func (c *escapeCounts) talks() ([]talk, error) {
+	if c.log == nil {
+		return nil, nil
+	}
+	counts, _ := c.log.noted()
+	var all []talk
+	for n, count := range counts {
+		if n.why == whyLocal && (n.protocol == unix.IPPROTO_TCP || n.protocol == unix.IPPROTO_UDP) {
+			all = append(all, talk{protocol: n.protocol, dst: n.dst, count: count})
+		}
+	}
+	return all, nil
+}
+
+// counters are the escapes that the rules in the chain counted. They have no
+// address, but the family's unspecified one, and the port that the rule names.
+func (x xtables) counters(chain string, hermetic bool) ([]Escape, error) {
+	var all []Escape
+	for _, f := range x {
+		for _, table := range []string{"filter", "mangle"} {
+			lines, err := f.ListWithCounters(table, chain)
+			if err != nil {
+				if table == "mangle" && !hermetic {
+					continue
+				}
+				return all, fmt.Errorf("redirect: count: %w", flat(err))
+			}
+			for _, l := range lines {
+				if e, ok := parseCounter(l, f.v6, hermetic); ok {
+					all = append(all, e)
+				}
+			}
+		}
+	}
+	return all, nil
+}
+
+// parseCounter reads one rule as iptables -S -v has it, and is false for one
+// that refused nothing.
+func parseCounter(line string, v6, hermetic bool) (Escape, bool) {
+	e := Escape{Protocol: "ip", Why: whyQUIC}
+	if hermetic {
+		e.Why = whyHermetic
+	}
+	words := strings.Fields(line)
+	at := func(option string) string {
+		if i := slices.Index(words, option); i >= 0 && i+1 < len(words) {
+			return words[i+1]
+		}
+		return ""
+	}
+	if to := at("-j"); to != "REJECT" && to != "DROP" {
+		return e, false
+	}
+	addr := netip.IPv4Unspecified()
+	if v6 {
+		addr, e.Protocol = netip.IPv6Unspecified(), "ipv6"
+	}
+	port, _ := strconv.ParseUint(at("--dport"), 10, 16) // 0 where the rule has none
+	e.Dst = netip.AddrPortFrom(addr, uint16(port))
+	if p := at("-p"); p != "" {
+		e.Protocol = p
+	}
+	e.Count, _ = strconv.ParseUint(at("-c"), 10, 64)
+	return e, e.Count > 0
+}
