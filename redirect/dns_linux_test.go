@@ -110,6 +110,22 @@ func nameServer(t *testing.T, d *Diversion) {
 	t.Cleanup(func() { d.Close(); <-done })
 }
 
+// want is what c is to see of nameServer.
+func (c questionCase) want() questionResult {
+	r := questionResult{Name: c.Name, Answers: make(map[string]string)}
+	for _, s := range c.Servers {
+		seen := netip.MustParseAddrPort(s)
+		if c.Family == unix.AF_INET6 {
+			seen = netip.AddrPortFrom(netip.AddrFrom16(seen.Addr().As16()), 53)
+		}
+		r.Answers[seen.String()] = s
+		if c.Connected {
+			r.Peer = seen.String()
+		}
+	}
+	return r
+}
+
 func TestQuestions(t *testing.T) { eachLane(t, testQuestions) }
 
 func testQuestions(t *testing.T) {
@@ -143,18 +159,7 @@ func testQuestions(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	for _, c := range cases {
-		r := questionResult{Name: c.Name, Answers: make(map[string]string)}
-		for _, s := range c.Servers {
-			seen := netip.MustParseAddrPort(s)
-			if c.Family == v6 {
-				seen = netip.AddrPortFrom(netip.AddrFrom16(seen.Addr().As16()), 53)
-			}
-			r.Answers[seen.String()] = s
-			if c.Connected {
-				r.Peer = seen.String()
-			}
-		}
-		want = append(want, r)
+		want = append(want, c.want())
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("answers (-want +got):\n%s", diff)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -16,28 +17,13 @@ import (
 // answers: the iptables lane diverts only what has a route.
 func isolateRouted(t *testing.T) {
 	t.Helper()
+	t.Setenv(laneVariable, IPTables.String())
 	isolate(t)
 	addNeighbour(t)
 	run(t, `ip route add default via 192.0.2.2
 ip addr add 2001:db8:ffff::1/64 dev dev0 nodad
 ip neigh add 2001:db8:ffff::2 lladdr 02:00:00:00:00:02 dev dev0
 ip route add default via 2001:db8:ffff::2`)
-}
-
-// byIPTables starts a diversion of the iptables lane that ends with the test.
-func byIPTables(t *testing.T, target Target) *Diversion {
-	t.Helper()
-	target.Init = []string{asInit}
-	d, err := Start(t.Context(), target, IPTables)
-	if err != nil {
-		t.Fatalf("Start(%+v): %v", target, err)
-	}
-	t.Cleanup(func() {
-		if err := d.Close(); err != nil {
-			t.Errorf("Close: %v", err)
-		}
-	})
-	return d
 }
 
 func TestIPTablesSockets(t *testing.T) {
@@ -62,7 +48,7 @@ func TestIPTablesSockets(t *testing.T) {
 		{Name: "loopback mapped", Family: v6, Mapped: true, Dst: fmt.Sprintf("127.0.0.1:%d", local.Port())},
 		{Name: "other local :53", Family: v4, Dst: "127.0.0.54:53", Errno: unix.ECONNREFUSED},
 	}
-	d := byIPTables(t, Target{
+	d := diverted(t, Target{
 		Except:    []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")},
 		Loopback:  []uint16{7777},
 		Resolvers: []netip.Addr{netip.MustParseAddr("127.0.0.53")},
@@ -91,5 +77,120 @@ func TestIPTablesSockets(t *testing.T) {
 	want1 := Local{Network: "tcp", Dst: netip.MustParseAddrPort("127.0.0.54:53"), Count: 1} // our own server is no stranger
 	if err != nil || len(used) != 1 || used[0] != want1 {
 		t.Errorf("Local() = %+v, %v; want %+v", used, err, want1)
+	}
+}
+
+// ways are the two by which the rules tell the target. By group is what is left
+// where the cgroups are read-only.
+func eachWay(t *testing.T, test func(t *testing.T)) {
+	t.Run("by cgroup", test)
+	t.Run("by group", func(t *testing.T) {
+		requireRoot(t)
+		runtime.LockOSThread() // never unlocked
+		if err := unix.Unshare(unix.CLONE_NEWNS); err != nil {
+			t.Fatal(err)
+		}
+		run(t, "mount --make-rslave /; "+hideCgroups)
+		test(t)
+	})
+}
+
+// hideCgroups makes every cgroup v2 mount read-only.
+const hideCgroups = `for m in $(awk '$3=="cgroup2"{print $2}' /proc/thread-self/mounts); do mount -o remount,bind,ro $m; done`
+
+func TestIPTablesQuestions(t *testing.T) {
+	eachWay(t, func(t *testing.T) {
+		isolateRouted(t)
+		const v4, v6 = unix.AF_INET, unix.AF_INET6
+		cases := []questionCase{
+			{"connected", v4, true, []string{"203.0.113.1:53"}},
+			{"unconnected", v4, false, []string{"203.0.113.1:53", "203.0.113.2:53", "198.51.100.1:53"}},
+			{"connected v6", v6, true, []string{"[2001:db8::1]:53"}},
+			{"unconnected v6", v6, false, []string{"[2001:db8::1]:53", "[2001:db8::2]:53"}},
+			{"connected mapped", v6, true, []string{"203.0.113.3:53"}},
+			{"unconnected mapped and v6", v6, false, []string{"203.0.113.3:53", "[2001:db8::9]:53"}},
+			{"local resolver", v4, true, []string{"127.0.0.53:53"}},
+			{"local resolver v6", v6, false, []string{"[::1]:53"}},
+			{"excepted resolver", v4, false, []string{"10.0.0.2:53"}},
+		}
+		d := diverted(t, Target{
+			Except:    []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
+			Resolvers: []netip.Addr{netip.MustParseAddr("127.0.0.53"), netip.MustParseAddr("::1"), netip.MustParseAddr("10.0.0.2")},
+		})
+		nameServer(t, d)
+		in, _ := json.Marshal(cases)
+		out, _ := output(t, d, self(t, "ask", string(in))...)
+		var got, want []questionResult
+		if err := json.Unmarshal([]byte(out), &got); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		for _, c := range cases {
+			want = append(want, c.want())
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("answers (-want +got):\n%s", diff)
+		}
+	})
+}
+
+func TestIPTablesRefused(t *testing.T) {
+	udp443, udp123, tcp80 := netip.MustParseAddrPort("192.0.2.2:443"), netip.MustParseAddrPort("192.0.2.2:123"), netip.MustParseAddrPort("192.0.2.2:80")
+	everywhere := netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
+	for _, c := range []struct {
+		name              string
+		hermetic, counted bool // counted: by the rules' own counters
+		out               string
+		escapes           []Escape
+	}{
+		{"quic", false, false, "true\ntrue\ntrue\nfalse\n", []Escape{{"udp", udp443, "quic", 3}}},
+		{"hermetic", true, false, "true\ntrue\ntrue\ntrue\nfalse\n",
+			[]Escape{{"tcp", tcp80, "hermetic", 1}, {"udp", udp123, "hermetic", 1}, {"udp", udp443, "hermetic", 3}}},
+		{"hermetic without NFLOG", true, true, "true\ntrue\ntrue\ntrue\nfalse\n",
+			[]Escape{{"udp", netip.AddrPortFrom(everywhere.Addr(), 443), "hermetic", 3}, {"tcp", everywhere, "hermetic", 1}, {"ip", everywhere, "hermetic", 1}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			eachWay(t, func(t *testing.T) {
+				isolateRouted(t)
+				if c.counted {
+					takeLogGroups(t)
+				}
+				target := Target{Hermetic: c.hermetic}
+				if c.hermetic {
+					target.Except = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
+				}
+				d := diverted(t, target)
+				echo(t, d)
+				out, _ := output(t, d, self(t, "packets")...)
+				if !c.hermetic {
+					out = out[:min(len(out), len(c.out))] // TCP is diverted
+				}
+				if out != c.out {
+					t.Errorf("refused: %q; want %q", out, c.out)
+				}
+				got, err := d.Escapes()
+				if diff := cmp.Diff(c.escapes, got, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" || err != nil {
+					t.Errorf("Escapes (-want +got): %v\n%s", err, diff)
+				}
+				d.Close()
+				if after, _ := d.Escapes(); len(after) != len(got) {
+					t.Errorf("%d escapes after Close; want %d", len(after), len(got))
+				}
+			})
+		})
+	}
+}
+
+// takeLogGroups leaves no NFLOG group to the lane.
+func takeLogGroups(t *testing.T) {
+	t.Helper()
+	fd, err := openNetfilter()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Close(fd) })
+	for n := range logTries + 1 {
+		if err := bindLog(fd, uint16(os.Getpid()+n)); err != nil {
+			t.Fatal(err)
+		}
 	}
 }

@@ -22,6 +22,9 @@ const (
 	logHeader = 160                          // octets of a packet that are copied: the longest IPv4 header, or some of IPv6's
 	logBuffer = 4 << 20                      // octets: some 10000 packets that we have not read yet
 
+	// logTries is how many groups are tried: each run has one.
+	logTries = 256
+
 	logCfgCmd, logCfgMode, logCfgThreshold = 1, 2, 5 // NFULA_CFG_*
 	logPayload, logPrefix                  = 9, 10   // NFULA_*
 )
@@ -48,7 +51,6 @@ type packetLog struct {
 // openLog opens one, on the first group from the one given that nobody reads,
 // in the calling thread's network namespace.
 func openLog(first uint16) (*packetLog, error) {
-	const tries = 256
 	fd, err := openNetfilter()
 	if err != nil {
 		return nil, fmt.Errorf("nflog: %w", err)
@@ -64,7 +66,7 @@ func openLog(first uint16) (*packetLog, error) {
 				return l, nil
 			}
 		}
-		if !errors.Is(err, unix.EBUSY) || group == first+tries {
+		if !errors.Is(err, unix.EBUSY) || group == first+logTries {
 			return nil, errors.Join(fmt.Errorf("nflog: %w", err), unix.Close(fd))
 		}
 	}
