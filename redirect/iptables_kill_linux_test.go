@@ -1,11 +1,13 @@
 package redirect
 
 import (
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 )
 
@@ -96,4 +98,37 @@ func TestIPTablesKillBoth(t *testing.T) {
 		ruled(t, "after Close", false)
 		daemonDeath()
 	})
+}
+
+// TestIPTablesMany starts and ends runs beside each other: each is diverted,
+// and the rules of others, the host's too, stay as they were.
+func TestIPTablesMany(t *testing.T) {
+	for _, c := range []struct{ name, before string }{
+		{"a host without rules", "true"},
+		{"a host with rules", "iptables -A OUTPUT -d 203.0.113.77 -j ACCEPT; iptables -t nat -N OTHER; iptables -t mangle -P FORWARD DROP; ip6tables -A INPUT -p tcp --dport 9 -j DROP"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			isolateRouted(t)
+			run(t, c.before)
+			before := savedRules(t)
+			var running []*exec.Cmd
+			for range 20 {
+				args := self(t, "parent", "bash", "-c", "exec 3</dev/tcp/203.0.113.1/80 && exec 4</dev/tcp/2001:db8::1/443")
+				cmd := exec.Command(args[0], args[1:]...)
+				cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+				if err := cmd.Start(); err != nil {
+					t.Fatal(err)
+				}
+				running = append(running, cmd)
+			}
+			for _, cmd := range running {
+				if err := cmd.Wait(); err != nil {
+					t.Errorf("%v", err)
+				}
+			}
+			if diff := cmp.Diff(before, savedRules(t)); diff != "" {
+				t.Errorf("rules (-before +after):\n%s", diff)
+			}
+		})
+	}
 }
