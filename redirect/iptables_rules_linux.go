@@ -126,7 +126,9 @@ func (s ruleSet) refuse(v6 bool, add func(...string)) {
 	s.note(add, why, quic...)
 	add(append(quic, "-j", "REJECT", "--reject-with", unreachable)...)
 	if s.hermetic {
-		s.note(add, whyHermetic, reset...)
+		// A connection counts once, and one that conntrack has forgotten not at
+		// all: what its ends still send is not redirected any more.
+		s.note(add, whyHermetic, append([]string{"-p", "tcp", "--syn"}, reset[2:]...)...)
 		add(append(reset, "-j", "REJECT", "--reject-with", "tcp-reset")...)
 	}
 }

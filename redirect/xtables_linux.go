@@ -117,12 +117,12 @@ func flat(err error) error {
 func xtablesError(err error) error {
 	var hint string
 	switch text := err.Error(); {
+	case strings.Contains(text, "you must be root") && !capable(unix.CAP_NET_RAW):
+		hint = "legacy iptables needs CAP_NET_RAW: grant it, or have nftables' variant: update-alternatives --set iptables /usr/sbin/iptables-nft"
 	case errors.Is(err, exec.ErrNotFound) && strings.Contains(text, "ip6tables"):
 		hint = "this host has IPv6, by which the command could leave: install ip6tables, or turn IPv6 off: sysctl net.ipv6.conf.all.disable_ipv6=1"
 	case errors.Is(err, exec.ErrNotFound):
 		hint = "install iptables: apt-get install iptables, apk add iptables"
-	case strings.Contains(text, "you must be root") && !capable(unix.CAP_NET_RAW):
-		hint = "legacy iptables needs CAP_NET_RAW: grant it, or have nftables' variant: update-alternatives --set iptables /usr/sbin/iptables-nft"
 	case strings.Contains(text, "lock"):
 		hint = "legacy iptables cannot have its lock: set XTABLES_LOCKFILE to a file that can be written, or end who holds it"
 	default:
