@@ -30,12 +30,19 @@ const (
 // descriptor is mostly the highest.
 type callers struct {
 	diag *diag // of the network namespace that the target is in
-	// members are the processes of the target, but for those spared.
-	members func(spared []int) []int
 
-	mu      sync.Mutex     // held over a search: another's may find ours
-	recent  []int          // pids that connected, the last one first
-	sockets map[uint32]int // pids by inode
+	mu      sync.Mutex               // held over a search: another's may find ours
+	members func(spared []int) []int // the target's processes but for spared; nil: it is not born yet
+	recent  []int                    // pids that connected, the last one first
+	sockets map[uint32]int           // pids by inode
+}
+
+// watch has callers be looked for among members, the processes of the target but
+// for those spared.
+func (c *callers) watch(members func(spared []int) []int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.members, c.recent, c.sockets = members, nil, nil
 }
 
 // find returns who of the target has the TCP socket that is connected from client
@@ -57,8 +64,10 @@ func (c *callers) find(client, dst netip.AddrPort) exchange.Caller {
 func (c *callers) holder(inode uint32) (int, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	pid, ok := c.sockets[inode]
-	if ok {
+	if c.members == nil {
+		return 0, false
+	}
+	if pid, ok := c.sockets[inode]; ok {
 		return pid, true
 	}
 	if c.sockets == nil || len(c.sockets) > rememberedSockets {

@@ -36,7 +36,8 @@ func TestCallers(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			find := &callers{diag: d, members: func([]int) []int { return c.targets }}
+			find := &callers{diag: d}
+			find.watch(func([]int) []int { return c.targets })
 			for range 2 { // from all targets, and from the recent ones
 				got := find.find(addrPort(conn.LocalAddr()), addrPort(conn.RemoteAddr()))
 				want := exchange.Caller{PID: c.pid, UID: os.Getuid(), Cgroup: got.Cgroup}

@@ -2,6 +2,8 @@ package redirect
 
 import (
 	"fmt"
+	"os"
+	"runtime"
 
 	"golang.org/x/sys/unix"
 )
@@ -26,6 +28,40 @@ func capSets() ([2]unix.CapUserData, error) {
 func capable(c int) bool {
 	data, err := capSets()
 	return err == nil && data[c/32].Effective&(1<<(c%32)) != 0
+}
+
+// lend calls f, and has programs that it starts from its own goroutine inherit
+// those of caps that we have: an ordinary user's do not, where ours come from
+// our file (capabilities(7), ambient).
+func lend(f func() error, caps ...int) error {
+	if os.Geteuid() == 0 {
+		return f()
+	}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	data, err := capSets()
+	if err != nil {
+		return err
+	}
+	h := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	raised := data
+	for _, c := range caps {
+		raised[c/32].Inheritable |= raised[c/32].Permitted & (1 << (c % 32))
+	}
+	if err := unix.Capset(&h, &raised[0]); err != nil {
+		return fmt.Errorf("inherit capabilities: %w", err)
+	}
+	// Those that are not inheritable any more are not ambient either.
+	defer unix.Capset(&h, &data[0])
+	for _, c := range caps {
+		if raised[c/32].Inheritable&(1<<(c%32)) == 0 {
+			continue
+		}
+		if err := unix.Prctl(unix.PR_CAP_AMBIENT, unix.PR_CAP_AMBIENT_RAISE, uintptr(c), 0, 0); err != nil {
+			return fmt.Errorf("inherit capability %d: %w", c, err)
+		}
+	}
+	return f()
 }
 
 // keepGroups keeps the calling thread, and what it executes, from changing its

@@ -32,8 +32,16 @@ func (c *escapeCounts) escapes(x xtables, chain string) ([]Escape, error) {
 	if c.kept {
 		return c.last, c.err
 	}
+	if c.log == nil && chain == "" {
+		return nil, nil // nothing was armed
+	}
 	if c.log == nil {
-		return x.counters(chain, c.hermetic)
+		var all []Escape
+		err := asAdmin(func() (err error) {
+			all, err = x.counters(chain, c.hermetic)
+			return err
+		})
+		return all, err
 	}
 	counts, lost := c.log.noted()
 	var all []Escape

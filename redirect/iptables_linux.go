@@ -90,8 +90,11 @@ func routed() error {
 
 // open opens our sockets, and says what the rules are to know.
 func (i *iptablesLane) open(ctx context.Context, t Target) error {
-	var err error
-	if i.tables, err = openXtables(); err != nil {
+	err := asAdmin(func() (err error) {
+		i.tables, err = openXtables()
+		return err
+	})
+	if err != nil {
 		return err
 	}
 	l4, l6, err := listen(ctx)
@@ -155,6 +158,10 @@ func (i *iptablesLane) byCgroup(ctx context.Context, t Target) error {
 		err = cgroupError(outside, err)
 	}
 	if err != nil {
+		if i.init != nil {
+			i.init.stop()
+			i.init = nil
+		}
 		err = errors.Join(err, i.disarm(), removeCgroup(context.WithoutCancel(ctx), i.cgroup))
 		i.cgroup = ""
 	}
@@ -204,39 +211,31 @@ func (i *iptablesLane) watched(ctx context.Context, t Target, match []string, me
 	if i.init, i.d.private, err = b.start(ctx, ways); err != nil {
 		return err
 	}
-	i.callers.members = func([]int) []int { return members() }
+	i.callers.watch(func([]int) []int { return members() })
 	i.lookout, err = newLookout(members, i.counts.talks)
 	return err
 }
 
 // reap removes the rules of those who did not live to do it.
 func (i *iptablesLane) reap(ctx context.Context) error {
-	unlock, err := lockRules(ctx)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	return i.tables.disarm(stale)
+	return editing(ctx, func() error { return i.tables.disarm(stale) })
 }
 
 // arm makes the rules for packets that match.
 func (i *iptablesLane) arm(ctx context.Context, match []string) error {
-	unlock, err := lockRules(ctx)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	if i.rules.chain, i.rules.tag, err = i.tables.freeChain(); err != nil {
-		return err
-	}
-	i.rules.match = match
-	if err := i.tables.arm(i.rules); err != nil {
-		return &HintError{
-			Err:  fmt.Errorf("%w: add rules: %w", ErrUnsupported, err),
-			Hint: "the kernel lacks a match or a target of netfilter's: modprobe xt_cgroup xt_owner xt_comment xt_multiport xt_REDIRECT xt_NFLOG ipt_REJECT ip6t_REJECT",
+	return editing(ctx, func() (err error) {
+		if i.rules.chain, i.rules.tag, err = i.tables.freeChain(); err != nil {
+			return err
 		}
-	}
-	return nil
+		i.rules.match = match
+		if err := i.tables.arm(i.rules); err != nil {
+			return &HintError{
+				Err:  fmt.Errorf("%w: add rules: %w", ErrUnsupported, err),
+				Hint: "the kernel lacks a match or a target of netfilter's: modprobe xt_cgroup xt_owner xt_comment xt_multiport xt_REDIRECT xt_NFLOG ipt_REJECT ip6t_REJECT",
+			}
+		}
+		return nil
+	})
 }
 
 // disarm removes the rules, if there are any.
@@ -244,8 +243,13 @@ func (i *iptablesLane) disarm() error {
 	if i.rules.chain == "" {
 		return nil
 	}
-	i.counts.keep(i.tables, i.rules.chain)
-	return i.tables.standing(i.rules.chain).remove(i.tables)
+	chain := i.rules.chain
+	i.rules.chain = ""
+	err := editing(context.Background(), func() error { return i.tables.disarm(named(chain)) })
+	if err != nil {
+		return fmt.Errorf("remove rules: %w", err)
+	}
+	return nil
 }
 
 // identify tells where c was on its way to, and whose it is.
@@ -281,6 +285,7 @@ func (i *iptablesLane) close() error {
 	if i.lookout != nil {
 		errs = append(errs, i.lookout.close())
 	}
+	i.counts.keep(i.tables, i.rules.chain)
 	errs = append(errs, i.disarm())
 	if i.cgroup != "" {
 		errs = append(errs, removeCgroup(context.Background(), i.cgroup))

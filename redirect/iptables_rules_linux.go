@@ -40,11 +40,6 @@ type rule struct {
 	spec         []string
 }
 
-// String is r as iptables-save has it, with the table.
-func (r rule) String() string {
-	return "-t " + r.table + " -A " + r.chain + " " + strings.Join(r.spec, " ")
-}
-
 // Why a packet is logged: NFLOG's prefixes. whyLocal is no escape.
 const (
 	whyQUIC     = "quic"
@@ -87,11 +82,16 @@ func (s ruleSet) rules(v6 bool) []rule {
 	return all
 }
 
-// jumps are the rules that lead to s's chains.
-func (s ruleSet) jumps() []rule {
+// jumps are the rules that lead to s's chains, from tables of which some are
+// fresh.
+func (s ruleSet) jumps(fresh map[string]bool) []rule {
 	var all []rule
 	for _, t := range s.tables() {
-		spec := append(slices.Clone(s.match), "-m", "comment", "--comment", s.tag, "-j", s.chain)
+		tag := s.tag
+		if fresh[t[0]] {
+			tag += freshMark
+		}
+		spec := append(slices.Clone(s.match), "-m", "comment", "--comment", tag, "-j", s.chain)
 		all = append(all, rule{t[0], t[1], spec})
 	}
 	return all

@@ -36,7 +36,7 @@ func TestRules(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			for _, v6 := range []bool{false, true} {
 				path := filepath.Join("testdata", "rules-"+c.name+map[bool]string{false: "-4", true: "-6"}[v6]+".txt")
-				got := string(xfamily{v6: v6}.script(c.set))
+				got := string(xfamily{v6: v6}.script(c.set, map[string]bool{"nat": c.name == "plain"}))
 				if *update {
 					if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
 						t.Fatal(err)

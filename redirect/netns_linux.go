@@ -89,10 +89,12 @@ func (n *netnsLane) born(ctx context.Context, outside string) (err error) {
 		ways = slices.Insert(ways, 0, plan{Private: true})
 	}
 	n.init, n.d.private, err = b.start(ctx, ways)
-	if err == nil {
-		n.init.last = n.ended
+	if err != nil {
+		return err
 	}
-	return err
+	n.init.last = n.ended
+	n.callers.watch(func(spared []int) []int { return descendants(n.init.proc.Pid, spared) })
+	return nil
 }
 
 // plan is what init has to know.
@@ -136,7 +138,6 @@ func (n *netnsLane) connected(r *netReady, files []*os.File) error {
 	}
 	n.diag = &diag{fd: fd}
 	n.callers.diag = n.diag
-	n.callers.members = func(spared []int) []int { return descendants(n.init.proc.Pid, spared) }
 	for at := 2; at < len(files); at += 2 {
 		l, err := net.FileListener(files[at])
 		if err != nil {

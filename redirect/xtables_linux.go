@@ -29,6 +29,8 @@ const (
 	// lockPatience is how long others may hold the lock of legacy iptables or ours.
 	// They hold it for milliseconds each.
 	lockPatience = 10 * time.Second
+	// lockRetry is how often ours is tried.
+	lockRetry = 2 * time.Millisecond
 )
 
 // builtins are the kernel's chains that may lead to ours, by table.
@@ -151,17 +153,22 @@ func (f xfamily) commit(script []byte) error {
 // arm makes s's chains and then, when they are whole, the jumps to them.
 func (x xtables) arm(s ruleSet) error {
 	for _, f := range x {
-		if err := f.commit(f.script(s)); err != nil {
+		fresh, err := f.fresh()
+		if err != nil {
+			return err
+		}
+		if err := f.commit(f.script(s, fresh)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// script makes s's rules. A table's are in force together.
-func (f xfamily) script(s ruleSet) []byte {
+// script makes s's rules, in tables of which some are fresh. A table's rules are
+// in force together.
+func (f xfamily) script(s ruleSet, fresh map[string]bool) []byte {
 	var b bytes.Buffer
-	rules, jumps := s.rules(f.v6), s.jumps()
+	rules, jumps := s.rules(f.v6), s.jumps(fresh)
 	for _, t := range s.tables() {
 		fmt.Fprintf(&b, "*%s\n:%s - [0:0]\n", t[0], s.chain)
 		for _, r := range rules {
@@ -198,44 +205,52 @@ func (x xtables) disarm(ours func(table, chain string, f xfamily) bool) error {
 	var errs []error
 	for _, f := range x {
 		var b bytes.Buffer
+		var fresh [][2]string
 		for _, h := range builtins() {
-			if err := f.removal(&b, h[0], h[1], ours); err != nil {
-				errs = append(errs, err)
+			marked, err := f.removal(&b, h[0], h[1], ours)
+			if marked {
+				fresh = append(fresh, h)
 			}
+			errs = append(errs, err)
 		}
 		errs = append(errs, f.commit(b.Bytes()))
+		for _, h := range fresh {
+			errs = append(errs, f.tidy(h[0], h[1]))
+		}
 	}
 	return errors.Join(errs...)
 }
 
-// removal writes what disarm does in one table.
-func (f xfamily) removal(b *bytes.Buffer, table, hook string, ours func(string, string, xfamily) bool) error {
+// removal writes what disarm does in one table. marked says that a jump has the
+// freshMark.
+func (f xfamily) removal(b *bytes.Buffer, table, hook string, ours func(string, string, xfamily) bool) (marked bool, err error) {
 	chains, err := f.ListChains(table)
 	if err != nil {
-		return fmt.Errorf("list %s: %w", table, flat(err))
+		return false, fmt.Errorf("list %s: %w", table, flat(err))
 	}
 	chains = slices.DeleteFunc(chains, func(c string) bool {
 		return !strings.HasPrefix(c, chainPrefix) || !ours(table, c, f)
 	})
 	if len(chains) == 0 {
-		return nil
+		return false, nil
 	}
 	lines, err := f.List(table, hook)
 	if err != nil {
-		return fmt.Errorf("list %s: %w", table, flat(err))
+		return false, fmt.Errorf("list %s: %w", table, flat(err))
 	}
 	fmt.Fprintf(b, "*%s\n", table)
 	for _, l := range lines {
-		_, to, _ := strings.Cut(l, " -j ")
+		before, to, _ := strings.Cut(l, " -j ")
 		if rest, ok := strings.CutPrefix(l, "-A "); ok && slices.Contains(chains, to) {
 			fmt.Fprintf(b, "-D %s\n", rest)
+			marked = marked || strings.HasSuffix(strings.Trim(before, `"`), freshMark)
 		}
 	}
 	for _, c := range chains {
 		fmt.Fprintf(b, "-F %s\n-X %s\n", c, c)
 	}
 	b.WriteString("COMMIT\n")
-	return nil
+	return marked, nil
 }
 
 // named says of chains whether they are the one called name.
@@ -295,35 +310,37 @@ func (x xtables) freeChain() (chain, tag string, err error) {
 	return chainPrefix + numbers, tagPrefix + numbers + pidNamespace(), nil
 }
 
-// lockRules has this process be the only one of ours that edits rules in its
-// network namespace: it locks the namespace itself, a file that needs no place
-// and leaves no litter.
-func lockRules(ctx context.Context) (unlock func(), err error) {
+// editing calls f, which may start iptables from its own goroutine, while no
+// other process of ours in this network namespace edits rules. It locks the
+// namespace itself: a file that needs no place and leaves no litter.
+func editing(ctx context.Context, f func() error) error {
 	ctx, cancel := context.WithTimeout(ctx, lockPatience)
 	defer cancel()
-	f, err := os.Open("/proc/thread-self/ns/net")
+	file, err := os.Open("/proc/thread-self/ns/net")
 	if err != nil {
-		return nil, fmt.Errorf("lock the rules: %w", err)
+		return fmt.Errorf("lock the rules: %w", err)
 	}
-	retry := time.NewTicker(5 * time.Millisecond)
+	defer file.Close()
+	retry := time.NewTicker(lockRetry)
 	defer retry.Stop()
 	for {
-		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		err := unix.Flock(int(file.Fd()), unix.LOCK_EX|unix.LOCK_NB)
 		if err == nil {
-			return func() { f.Close() }, nil
+			return asAdmin(f)
 		}
 		if !errors.Is(err, unix.EWOULDBLOCK) {
-			f.Close()
-			return nil, fmt.Errorf("lock the rules: %w", err)
+			return fmt.Errorf("lock the rules: %w", err)
 		}
 		select {
 		case <-ctx.Done():
-			f.Close()
-			return nil, fmt.Errorf("lock the rules: %w", ctx.Err())
+			return fmt.Errorf("lock the rules: %w", ctx.Err())
 		case <-retry.C:
 		}
 	}
 }
+
+// asAdmin calls f, which may start iptables from its own goroutine.
+func asAdmin(f func() error) error { return lend(f, unix.CAP_NET_ADMIN, unix.CAP_NET_RAW) }
 
 // A standing is what has to be known to remove the rules of one diversion.
 type standing struct {
@@ -346,25 +363,14 @@ func (s standing) disarm() error {
 		return nil
 	}
 	var x xtables
-	for i, path := range s.Programs {
-		f, err := openPath(path, i == 1)
-		if err != nil {
-			return err
+	return editing(context.Background(), func() error {
+		for i, path := range s.Programs {
+			f, err := openPath(path, i == 1)
+			if err != nil {
+				return err
+			}
+			x = append(x, f)
 		}
-		x = append(x, f)
-	}
-	return s.remove(x)
-}
-
-// remove removes the rules.
-func (s standing) remove(x xtables) error {
-	unlock, err := lockRules(context.Background())
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	if err := x.disarm(named(s.Chain)); err != nil {
-		return fmt.Errorf("remove rules: %w", err)
-	}
-	return nil
+		return x.disarm(named(s.Chain))
+	})
 }
