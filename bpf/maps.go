@@ -15,7 +15,9 @@ type Maps struct {
 
 // FDs returns the descriptors of the maps, for another process to OpenMaps.
 // They stay ours.
-func (m *Maps) FDs() []int { return []int{m.byTuple.FD(), m.queried.FD(), m.refused.FD(), m.talks.FD()} }
+func (m *Maps) FDs() []int {
+	return []int{m.byTuple.FD(), m.queried.FD(), m.refused.FD(), m.talks.FD()}
+}
 
 // OpenMaps returns the maps whose descriptors are fds, in the order of FDs, and
 // owns those, also if there is an error. It fails where this process may not

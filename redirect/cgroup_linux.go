@@ -30,18 +30,28 @@ const (
 	killPatience = 10 * time.Second
 )
 
-// ownCgroup is the directory of the cgroup v2 that this process lives in.
-func ownCgroup() (string, error) {
+// mountedCgroup returns where a cgroup v2 is mounted, and which of its
+// directories that is.
+func mountedCgroup() (point, top string, err error) {
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil {
-		return "", fmt.Errorf("find the cgroup v2 mount: %w", err)
+		return "", "", fmt.Errorf("find the cgroup v2 mount: %w", err)
 	}
-	root, top, ok := cgroupMount(mounts)
+	point, top, ok := cgroupMount(mounts)
 	if !ok {
-		return "", &HintError{
+		return "", "", &HintError{
 			Err:  fmt.Errorf("%w: no cgroup v2 is mounted", ErrUnsupported),
 			Hint: "mount one: mount -t cgroup2 none /sys/fs/cgroup",
 		}
+	}
+	return point, top, nil
+}
+
+// ownCgroup is the directory of the cgroup v2 that this process lives in.
+func ownCgroup() (string, error) {
+	root, top, err := mountedCgroup()
+	if err != nil {
+		return "", err
 	}
 	own, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
@@ -91,15 +101,7 @@ func makeCgroup(parent string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	name := fmt.Sprintf("%s%d-%d", cgroupPrefix, os.Getpid(), start)
-	path := filepath.Join(parent, name)
-	for n := 2; ; n++ {
-		err = os.Mkdir(path, 0o755)
-		if !errors.Is(err, fs.ErrExist) {
-			break
-		}
-		path = filepath.Join(parent, fmt.Sprintf("%s-%d", name, n))
-	}
+	path, err := mkdirNew(filepath.Join(parent, fmt.Sprintf("%s%d-%d", cgroupPrefix, os.Getpid(), start)))
 	if err != nil {
 		return "", cgroupError(parent, err)
 	}
@@ -107,6 +109,19 @@ func makeCgroup(parent string) (string, error) {
 		return "", errors.Join(cgroupError(path, err), os.Remove(path))
 	}
 	return path, nil
+}
+
+// mkdirNew makes the directory name, or name-2, name-3 and so on, the first that
+// is not there, and returns it.
+func mkdirNew(name string) (string, error) {
+	path := name
+	for n := 2; ; n++ {
+		err := os.Mkdir(path, 0o755)
+		if !errors.Is(err, fs.ErrExist) {
+			return path, err
+		}
+		path = fmt.Sprintf("%s-%d", name, n)
+	}
 }
 
 // cgroupError says what keeps us from making a cgroup below parent.

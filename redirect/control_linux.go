@@ -27,6 +27,7 @@ type plan struct {
 	Private bool   // in a mount namespace of its own
 	User    bool   // in a user namespace, with or without the former
 	Holds   bool   // there is something to hold
+	Placed  bool   // somebody else puts init into the command's cgroup, before it probes
 	Cgroup  string // init's own directory; the command's is below it. "": there is none
 	Outside string // the directory above
 	Probe   string
@@ -39,14 +40,17 @@ type plan struct {
 type kind string
 
 // From the parent: run, with the command and its standard files as
-// descriptors, signal and stop. From init: mounted, connected (with the files of
-// netReady), probed, started, ended (with a file of what was refused).
+// descriptors, signal, stop, and placed, with the cgroup, which answers waiting.
+// From init: mounted, connected (with the files of netReady), waiting, probed,
+// started, ended (with a file of what was refused).
 const (
 	msgRun     kind = "run"
 	msgSignal  kind = "signal"
 	msgStop    kind = "stop"
+	msgPlaced  kind = "placed"
 	msgMounted kind = "mounted"
 	msgNet     kind = "connected"
+	msgWaiting kind = "waiting"
 	msgProbed  kind = "probed"
 	msgStarted kind = "started"
 	msgEnded   kind = "ended"
@@ -59,6 +63,7 @@ type message struct {
 	Denied bool      `json:",omitempty"` // mounted, connected: it is not allowed here
 	Net    *netReady `json:",omitempty"` // connected
 	PID    int       `json:",omitempty"` // started
+	Cgroup string    `json:",omitempty"` // placed
 
 	Signal int         `json:",omitempty"` // signal
 	Group  bool        `json:",omitempty"` // signal: unless the process group got it too

@@ -19,7 +19,7 @@ import (
 )
 
 // hooks are what the lane asks of the programs once they are attached: of
-// *bpf.Hooks where we may load them ourselves.
+// *bpf.Hooks where we may load them ourselves, of *agentClient where an agent does.
 type hooks interface {
 	Original(client, listener netip.AddrPort) (bpf.Origin, bool, error)
 	Queried(at netip.AddrPort) (netip.AddrPort, bool, error)
@@ -76,13 +76,18 @@ func (e *ebpfLane) start(ctx context.Context, t Target) error {
 	if e.lookout, err = newLookout(func() []int { return processes(hooked) }, e.talks); err != nil {
 		return err
 	}
+	e.serveAll()
+	return e.born(ctx, t, outside, own.Links())
+}
+
+// serveAll serves all our sockets until they are closed.
+func (e *ebpfLane) serveAll() {
 	for _, l := range e.listeners {
 		e.serving.Go(func() { e.serve(l, e.identify) })
 	}
 	for _, c := range e.sockets.conns() {
 		e.serving.Go(func() { e.servePackets(c) })
 	}
-	return e.born(ctx, t, outside, own.Links())
 }
 
 // born starts init in the target's cgroup, holding the hooks' links, and waits
@@ -181,7 +186,7 @@ func loadError(err error) error {
 	}
 	return &HintError{
 		Err:  fmt.Errorf("%w: missing%s", ErrUnsupported, missing),
-		Hint: "start with sudo, or once: sudo setcap cap_bpf,cap_net_admin+ep " + executable(),
+		Hint: "start with sudo, or once: sudo setcap cap_bpf,cap_net_admin+ep " + executable() + "; or have an agent: serge-net help agent",
 	}
 }
 

@@ -7,8 +7,10 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -153,6 +155,9 @@ func lookPath(name, dir string, env []string) (string, error) {
 // clear kills what is left of the command. What cannot be killed stays for the
 // parent, which removes the cgroup above, and reports.
 func (h *helper) clear() {
+	if h.shared != "" {
+		killOthers(h.shared)
+	}
 	if h.dir != "" {
 		removeCgroup(context.Background(), h.dir)
 		return
@@ -168,4 +173,27 @@ func (h *helper) clear() {
 			return false
 		}
 	})
+}
+
+// killOthers kills what is in the cgroup at path but this process, and waits
+// until it is dead. It needs no right to write there.
+func killOthers(path string) {
+	for late := time.Now().Add(killPatience); time.Now().Before(late); {
+		others := slices.DeleteFunc(processes(path), func(pid int) bool { return pid == os.Getpid() })
+		if len(others) == 0 {
+			return
+		}
+		// All at once: what one has started by then is met in the next round.
+		var dying []unix.PollFd
+		for _, pid := range others {
+			if fd, err := unix.PidfdOpen(pid, 0); err == nil {
+				unix.PidfdSendSignal(fd, unix.SIGKILL, nil, 0)
+				dying = append(dying, unix.PollFd{Fd: int32(fd), Events: unix.POLLIN})
+			}
+		}
+		for i := range dying { // one that we may not kill is waited for, a second each time
+			unix.Poll(dying[i:i+1], int(time.Second/time.Millisecond))
+			unix.Close(int(dying[i].Fd))
+		}
+	}
 }

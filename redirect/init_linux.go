@@ -19,6 +19,7 @@ type helper struct {
 	ctl    *net.UnixConn
 	parent *os.File  // pidfd
 	dir    string    // the command's cgroup, "" if there is none
+	shared string    // the cgroup that the command shares with us, "" if it does not
 	net    *innerNet // nil: the network is ours
 
 	pid    int // the command, 0 before and after
@@ -113,6 +114,11 @@ func (h *helper) prepare() error {
 			return err
 		}
 	}
+	if h.plan.Placed {
+		if err := h.awaitPlace(); err != nil {
+			return err
+		}
+	}
 	if h.plan.Net != nil {
 		if err := h.connect(); err != nil {
 			return err
@@ -126,6 +132,19 @@ func (h *helper) prepare() error {
 		c.Close()
 	}
 	return errors.Join(err, send(h.ctl, m))
+}
+
+// awaitPlace waits until we are in the command's cgroup.
+func (h *helper) awaitPlace() error {
+	if err := send(h.ctl, message{Kind: msgWaiting}); err != nil {
+		return err
+	}
+	m, _, err := receive(h.ctl)
+	if err == nil && m.Kind != msgPlaced {
+		err = fmt.Errorf("%s, not %s", m.Kind, msgPlaced)
+	}
+	h.shared = m.Cgroup
+	return err
 }
 
 // connect makes the network, and tells the parent how to serve it.

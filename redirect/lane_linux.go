@@ -29,17 +29,23 @@ type lane interface {
 
 // start makes the diversion of one lane.
 func start(ctx context.Context, t Target, l Lane) (*Diversion, error) {
-	d := &Diversion{lane: l, conns: make(chan accepted), closed: make(chan struct{})}
-	d.packets = &Packets{in: make(chan datagram), closed: d.closed}
+	d := newDiversion(l)
 	way, err := newLane(d)
 	if err != nil {
 		return nil, err
 	}
 	d.escapes, d.local, d.run, d.undo = way.escapes, way.local, way.run, way.close
 	if err := way.start(ctx, t); err != nil {
-		return nil, errors.Join(err, d.Close())
+		return byAgent(ctx, t, l, errors.Join(err, d.Close()))
 	}
 	return d, nil
+}
+
+// newDiversion is one of l that is not in force yet.
+func newDiversion(l Lane) *Diversion {
+	d := &Diversion{lane: l, conns: make(chan accepted), closed: make(chan struct{})}
+	d.packets = &Packets{in: make(chan datagram), closed: d.closed}
+	return d
 }
 
 // newLane is the lane that d names.

@@ -29,8 +29,8 @@ type lookout struct {
 	done  chan struct{}
 	last  outlook // once done is closed
 
-	found map[place]*Local
-	own   map[place]struct{}  // where the target itself was seen to listen
+	found map[spot]*Local
+	own   map[spot]struct{}   // where the target itself was seen to listen
 	old   map[uint32]struct{} // inodes of connected unix and vsock sockets that were looked at
 }
 
@@ -42,8 +42,8 @@ type talk struct {
 	count    uint64
 }
 
-// A place is where a Local is.
-type place struct {
+// A spot is where a Local is.
+type spot struct {
 	network string
 	dst     netip.AddrPort
 	path    string
@@ -74,7 +74,7 @@ func newLookout(members func() []int, talks func() ([]talk, error)) (*lookout, e
 	l := &lookout{
 		diag: d, members: members, talks: talks,
 		asked: make(chan chan outlook), stop: make(chan struct{}), done: make(chan struct{}),
-		found: make(map[place]*Local), own: make(map[place]struct{}), old: make(map[uint32]struct{}),
+		found: make(map[spot]*Local), own: make(map[spot]struct{}), old: make(map[uint32]struct{}),
 	}
 	// What is connected before there is a target is not the target's.
 	sockets, err := d.unix()
@@ -148,7 +148,7 @@ func (l *lookout) look() outlook {
 	err := errors.Join(l.lookLoopback(mine), l.lookUnix(mine))
 	for inode, s := range mine {
 		if _, ok := l.old[inode]; !ok && s.vsock {
-			l.see(place{network: "vsock"}, 0, 1)
+			l.see(spot{network: "vsock"}, 0, 1)
 			l.old[inode] = struct{}{}
 		}
 	}
@@ -206,7 +206,7 @@ func (l *lookout) lookLoopback(mine map[uint32]member) error {
 	var errs []error
 	listening := make(map[uint8][]inetSocket)
 	for _, t := range talks {
-		at := place{network: networkName(t.protocol), dst: t.dst}
+		at := spot{network: networkName(t.protocol), dst: t.dst}
 		if f := l.found[at]; f != nil && f.Count == t.count && f.PID != 0 {
 			continue
 		}
@@ -289,13 +289,13 @@ func (l *lookout) meet(mine map[uint32]member, client uint32, server unixSocket)
 	}
 	l.old[client] = struct{}{}
 	if _, inside := mine[server.inode]; !inside {
-		l.see(place{network: "unix", path: server.path}, socketOwner(server.inode), 1)
+		l.see(spot{network: "unix", path: server.path}, socketOwner(server.inode), 1)
 	}
 }
 
 // see keeps that the target talked count times, or once more on a unix socket
 // or vsock, to who is at at: the process pid, 0 if it is not known.
-func (l *lookout) see(at place, pid int, count uint64) {
+func (l *lookout) see(at spot, pid int, count uint64) {
 	f := l.found[at]
 	if f == nil {
 		f = &Local{Network: at.network, Dst: at.dst, Path: at.path}

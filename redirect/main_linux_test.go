@@ -17,6 +17,7 @@ const asInit = "serge-test-init"
 // roles are what the test binary is besides, when started with the name as its
 // first argument: targets, and parents to be killed.
 var roles = map[string]func(args []string) int{
+	"agent":      agentRole,
 	"ask":        askRole,
 	"dial":       dialRole,
 	"interrupts": interruptsRole,

@@ -66,7 +66,7 @@ func (n *netnsLane) stopPorts() {
 	p.stop()
 	p.mu.Lock()
 	for _, ls := range p.published {
-		closeAll(ls)
+		closeListeners(ls)
 	}
 	for c := range p.open {
 		c.Close()
@@ -77,8 +77,8 @@ func (n *netnsLane) stopPorts() {
 	p.host.close()
 }
 
-// closeAll closes ls.
-func closeAll(ls []net.Listener) {
+// closeListeners closes ls.
+func closeListeners(ls []net.Listener) {
 	for _, l := range ls {
 		l.Close()
 	}
@@ -358,7 +358,7 @@ func (n *netnsLane) publishAll(ctx context.Context, inner listenerSet) {
 	p.mu.Lock()
 	for port, ls := range p.published {
 		if !want[port] {
-			closeAll(ls)
+			closeListeners(ls)
 			delete(p.published, port)
 		}
 	}
@@ -373,7 +373,7 @@ func (n *netnsLane) publishAll(ctx context.Context, inner listenerSet) {
 		}
 		p.mu.Lock()
 		if p.published == nil {
-			closeAll(ls)
+			closeListeners(ls)
 		} else {
 			p.published[port] = ls
 		}
@@ -391,7 +391,7 @@ func (n *netnsLane) publish(ctx context.Context, host, inner uint16) ([]net.List
 			break
 		}
 		if err != nil {
-			closeAll(ls)
+			closeListeners(ls)
 			return nil, err
 		}
 		ls = append(ls, l)

@@ -23,7 +23,7 @@ import (
 // what is diverted, and exits as the command did.
 func parentRole(args []string) int {
 	ctx := context.Background()
-	d, err := Start(ctx, Target{Init: []string{asInit}}, laneUnderTest())
+	d, err := Start(ctx, Target{Init: []string{asInit}, Agent: os.Getenv("SERGE_AGENT")}, laneUnderTest())
 	if err != nil {
 		fmt.Println("start:", err)
 		if hint := new(HintError); errors.As(err, &hint) {

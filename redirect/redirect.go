@@ -94,6 +94,9 @@ type Target struct {
 	// in a network namespace of their own. Nil means those that the target
 	// listens to, as long as they are free, empty none.
 	Publish []Publish
+	// Agent is the socket of an agent, which is asked for the ebpf lane where we
+	// cannot have it ourselves. Empty asks none.
+	Agent string
 	// Init are the arguments with which this executable calls Init. Nil means
 	// the one argument "init".
 	Init []string
@@ -120,6 +123,7 @@ type Mount struct {
 // A Diversion is in force until Close. Its methods are safe for concurrent use.
 type Diversion struct {
 	lane    Lane
+	agent   bool
 	private bool
 	conns   chan accepted
 	packets *Packets
@@ -181,6 +185,14 @@ func (d *Diversion) Lane() Lane { return d.lane }
 // Refused returns why each lane that Start tried before this one does not work
 // here, in order, a LaneError each. It is empty where the first one does.
 func (d *Diversion) Refused() []error { return d.refused }
+
+// By says how the target is diverted: the lane's name, and whether by an agent.
+func (d *Diversion) By() string {
+	if d.agent {
+		return d.lane.String() + " (agent)"
+	}
+	return d.lane.String()
+}
 
 // Private says whether the command has a mount namespace of its own, in which
 // Command.Mounts are made. If not, the sockets of nscd and systemd-resolved

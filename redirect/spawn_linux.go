@@ -52,6 +52,9 @@ type birth struct {
 	// credential has init born with other groups; nil: with ours.
 	credential *syscall.Credential
 	kill       func() // kills the whole target; nil: all that is below init
+	// place puts the init that has this pid, if plan.Placed, into the target's
+	// cgroup, and returns that.
+	place func(pid int) (string, error)
 	// connected serves the network that init has made, and owns the files; nil
 	// where plan.Net is.
 	connected func(*netReady, []*os.File) error
@@ -117,6 +120,14 @@ func (b birth) follow(ctx context.Context, i *initProcess) error {
 			return fmt.Errorf("%w: %s", errDenied, m.Err)
 		case m.Err != "":
 			return fmt.Errorf("init: %s: %s", m.Kind, m.Err)
+		case m.Kind == msgWaiting:
+			cgroup, err := b.place(i.proc.Pid)
+			if err == nil {
+				err = send(i.ctl, message{Kind: msgPlaced, Cgroup: cgroup})
+			}
+			if err != nil {
+				return err
+			}
 		case m.Kind == msgNet:
 			if err := b.connected(m.Net, files); err != nil {
 				return err
@@ -186,7 +197,16 @@ func (b birth) spawnInit(control *os.File) (*os.Process, error) {
 	if args == nil {
 		args = []string{"init"}
 	}
-	proc, err := os.StartProcess("/proc/self/exe", append([]string{os.Args[0]}, args...), attr)
+	var proc *os.Process
+	begin := func() (err error) {
+		proc, err = os.StartProcess("/proc/self/exe", append([]string{os.Args[0]}, args...), attr)
+		return err
+	}
+	if b.plan.Placed && os.Getuid() != 0 {
+		err = confined(begin)
+	} else {
+		err = begin()
+	}
 	if err != nil {
 		return nil, fmt.Errorf("start init in %s: %w", where, err)
 	}
