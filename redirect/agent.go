@@ -8,9 +8,6 @@ import (
 // AgentSocket is where an agent listens if it is not told.
 const AgentSocket = "/run/serge-net/agent.sock"
 
-// agentCaps is what an agent needs, as messages say it.
-const agentCaps = "CAP_BPF and CAP_NET_ADMIN"
-
 // An Agent gives the ebpf lane to processes that may not have it by themselves:
 // it loads the hooks, and puts init, and so the command, into a cgroup that has
 // them. It runs as uid 0 with CAP_BPF and CAP_NET_ADMIN, which is enough, as the

@@ -5,13 +5,23 @@ package redirect
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"runtime"
 )
 
 // start has no lane to offer: they are Linux's.
-func start(context.Context, Target, Lane) (*Diversion, error) {
-	return nil, &HintError{
+func start(context.Context, Target, Lane) (*Diversion, error) { return nil, notLinux() }
+
+// ListenAgent listens for nobody: agents are Linux's.
+func ListenAgent(string) (*net.UnixListener, error) { return nil, notLinux() }
+
+// Serve serves nobody.
+func (a *Agent) Serve(context.Context) error { return notLinux() }
+
+// notLinux says where lanes are.
+func notLinux() error {
+	return &HintError{
 		Err:  fmt.Errorf("%w: diversion needs Linux, this is %s", ErrUnsupported, runtime.GOOS),
 		Hint: "use serge-net proxy, or run in a Linux virtual machine",
 	}

@@ -34,6 +34,7 @@ type laneFinding struct {
 	Lane  string `json:"lane"`
 	Works bool   `json:"works"`
 	MS    int64  `json:"ms"`              // how long it took to divert, in milliseconds; 0 if it did not
+	By    string `json:"by,omitempty"`    // the lane, and whether by an agent: "ebpf (agent)"
 	Trust string `json:"trust,omitempty"` // "mount" or "environment"
 	Why   string `json:"why,omitempty"`   // it does not work
 	Hint  string `json:"hint,omitempty"`  // what to do about it
@@ -54,9 +55,6 @@ type agentFinding struct {
 	Socket  string `json:"socket"`
 	Present bool   `json:"present"`
 }
-
-// agentSocket is where serge-net agent listens.
-const agentSocket = "/run/serge-net/agent.sock"
 
 func doctorCommand() *cobra.Command {
 	var asJSON bool
@@ -91,11 +89,11 @@ exits with 1 if no lane works.`,
 func diagnose(ctx context.Context) diagnosis {
 	init := []string{initArg}
 	m := redirect.Inspect(ctx, init)
-	d := diagnosis{Version: 1, Kernel: m.Kernel, UID: m.UID, Agent: agentFinding{Socket: agentSocket}}
-	_, err := os.Stat(agentSocket)
+	d := diagnosis{Version: 1, Kernel: m.Kernel, UID: m.UID, Agent: agentFinding{Socket: agentSocket()}}
+	_, err := os.Stat(d.Agent.Socket)
 	d.Agent.Present = err == nil
 	for _, l := range redirect.Lanes() {
-		f := tryLane(ctx, l, redirect.Target{Init: init})
+		f := tryLane(ctx, l, redirect.Target{Init: init, Agent: d.Agent.Socket})
 		d.Works = d.Works || f.Works
 		d.Lanes = append(d.Lanes, f)
 	}
@@ -116,7 +114,7 @@ func tryLane(ctx context.Context, l redirect.Lane, t redirect.Target) laneFindin
 	start := time.Now()
 	d, err := redirect.Start(ctx, t, l)
 	if err == nil {
-		f.MS, f.Trust = max(time.Since(start).Milliseconds(), 1), "environment"
+		f.MS, f.By, f.Trust = max(time.Since(start).Milliseconds(), 1), d.By(), "environment"
 		if d.Private() {
 			f.Trust = "mount"
 		}
@@ -138,7 +136,7 @@ func (d diagnosis) print(w io.Writer) error {
 	fmt.Fprintf(t, "Linux %s, user %d\n\n", d.Kernel, d.UID)
 	for _, l := range d.Lanes {
 		if l.Works {
-			fmt.Fprintf(t, "%s lane\tworks\ta probe was diverted, in %d ms; trust by %s\n", l.Lane, l.MS, l.Trust)
+			fmt.Fprintf(t, "%s lane\tworks\ta probe was diverted by %s, in %d ms; trust by %s\n", l.Lane, l.By, l.MS, l.Trust)
 		} else {
 			fmt.Fprintf(t, "%s lane\tdoes not work\t%s\n", l.Lane, l.Why)
 		}

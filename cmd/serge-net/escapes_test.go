@@ -63,10 +63,10 @@ func TestOutside(t *testing.T) {
 // TestLaneName says which lane diverts, and why not those before it.
 func TestLaneName(t *testing.T) {
 	refused := []error{&redirect.LaneError{Lane: redirect.EBPF, Err: fmt.Errorf("%w: missing CAP_BPF", redirect.ErrUnsupported)}}
-	if got, want := laneName(redirect.Netns, refused), "netns; not ebpf: missing CAP_BPF"; got != want {
+	if got, want := laneName("netns", refused), "netns; not ebpf: missing CAP_BPF"; got != want {
 		t.Errorf("laneName = %q; want %q", got, want)
 	}
-	if got := laneName(redirect.EBPF, nil); got != "ebpf" {
+	if got := laneName("ebpf", nil); got != "ebpf" {
 		t.Errorf("laneName = %q; want ebpf", got)
 	}
 }

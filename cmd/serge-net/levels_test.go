@@ -36,9 +36,9 @@ func TestLevels(t *testing.T) {
 func TestDiagnosisJSON(t *testing.T) {
 	d := diagnosis{
 		Version: 1, Kernel: "6.1.0", UID: 1000, Works: true,
-		Lanes: []laneFinding{{Lane: "netns", Works: true, MS: 12, Trust: "mount"}, {Lane: "ebpf", Why: "missing CAP_BPF", Hint: "start with sudo"}},
+		Lanes: []laneFinding{{Lane: "netns", Works: true, MS: 12, By: "netns", Trust: "mount"}, {Lane: "ebpf", Why: "missing CAP_BPF", Hint: "start with sudo"}},
 		Needs: []needFinding{{Name: "capabilities", Found: "missing CAP_BPF", Hint: "start with sudo", Lanes: []string{"ebpf"}}},
-		Agent: agentFinding{Socket: agentSocket},
+		Agent: agentFinding{Socket: "/run/serge-net/agent.sock"},
 		Levels: []level{{Level: "an ordinary user, user namespaces", Lanes: []string{"netns"},
 			Trust: "mount", Resolvers: "masked", Sudo: "no", Current: true}},
 	}
@@ -56,6 +56,7 @@ func TestDiagnosisJSON(t *testing.T) {
       "lane": "netns",
       "works": true,
       "ms": 12,
+      "by": "netns",
       "trust": "mount"
     },
     {

@@ -149,10 +149,9 @@ func (e *engine) started(by string) {
 	}
 }
 
-// laneName is the lane that diverts and, in a word each, why those before it do
-// not: "netns; not ebpf: missing CAP_BPF".
-func laneName(l redirect.Lane, refused []error) string {
-	name := l.String()
+// laneName is how the target is diverted and, in a word each, why not by the
+// lanes before: "netns; not ebpf: missing CAP_BPF".
+func laneName(name string, refused []error) string {
 	for _, err := range refused {
 		var e *redirect.LaneError
 		if errors.As(err, &e) {

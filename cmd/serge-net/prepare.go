@@ -43,6 +43,7 @@ func (r *runner) divert(ctx context.Context) error {
 		Loopback:  r.loopback,
 		HostPorts: r.hosts,
 		Publish:   r.publish,
+		Agent:     agentSocket(),
 		Init:      []string{initArg},
 	}
 	for _, s := range resolvers("/etc/resolv.conf").Servers {

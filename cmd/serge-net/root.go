@@ -42,6 +42,7 @@ proxy setting, no code change and no CA installed.`,
 		listCommand(),
 		showCommand(),
 		doctorCommand(),
+		agentCommand(),
 		demoCommand(),
 		versionCommand(),
 	)

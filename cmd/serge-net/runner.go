@@ -62,7 +62,7 @@ func (r *runner) run(ctx context.Context) error {
 		r.abandon()
 		return err
 	}
-	r.started(laneName(r.lane.Lane(), r.lane.Refused()))
+	r.started(laneName(r.lane.By(), r.lane.Refused()))
 	r.serve.Go(func() { r.accept(ctx, way) })
 	r.serve.Go(func() { r.answer(ctx) })
 	status, runErr := r.command(ctx)
