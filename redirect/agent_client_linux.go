@@ -113,7 +113,8 @@ type agentClient struct {
 
 	once sync.Once // close
 
-	mu sync.Mutex // one request at a time
+	mu     sync.Mutex // one request at a time
+	buffer []byte     // for its reply
 }
 
 // dialAgent connects to the agent at path. It must be root's: it sees where
@@ -136,7 +137,7 @@ func dialAgent(path string) (*agentClient, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("agent: %w", err), c.Close())
 	}
-	return &agentClient{conn: c, path: path}, nil
+	return &agentClient{conn: c, path: path, buffer: make([]byte, maxReply)}, nil
 }
 
 // ask sends q with copies of fds beside it, and returns the reply with its
@@ -148,7 +149,10 @@ func (a *agentClient) ask(q request, fds ...int) (reply, []int, error) {
 	a.conn.SetDeadline(time.Now().Add(askPatience))
 	// The packet is there even if we write to who has refused us already.
 	sent := writePacket(a.conn, q, fds)
-	b, got, err := readPacket(a.conn, maxReply)
+	b, got, err := readPacket(a.conn, a.buffer)
+	if errors.Is(err, unix.ECONNRESET) { // it hung up on what we sent; why, comes after that
+		b, got, err = readPacket(a.conn, a.buffer)
+	}
 	if err != nil {
 		return reply{}, got, fmt.Errorf("agent: %s: %w", q.Ask, errors.Join(sent, err))
 	}

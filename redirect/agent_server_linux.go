@@ -224,8 +224,9 @@ func (s *agentServer) serve(ctx context.Context, c *net.UnixConn) {
 // converse answers c's requests. It returns nil when c hangs up.
 func (s *agentServer) converse(ctx context.Context, c *net.UnixConn, begun *session) error {
 	c.SetReadDeadline(time.Now().Add(openPatience))
+	buffer := make([]byte, maxRequest)
 	for ctx.Err() == nil {
-		b, fds, err := readPacket(c, maxRequest)
+		b, fds, err := readPacket(c, buffer)
 		if errors.Is(err, io.EOF) || errors.Is(err, unix.ECONNRESET) {
 			return nil
 		}

@@ -152,11 +152,11 @@ func (t *agentTarget) check() error {
 	return nil
 }
 
-// readPacket reads one packet of at most limit bytes and the descriptors beside
-// it, which the caller owns, also if there is an error. They are numbers, not
-// files: what they are open on is shared with the sender, and is left as it is.
-func readPacket(c *net.UnixConn, limit int) ([]byte, []int, error) {
-	b, oob := make([]byte, limit), make([]byte, rightsSpace)
+// readPacket reads one packet into b, and the descriptors beside it, which the
+// caller owns, also if there is an error. They are numbers, not files: what they
+// are open on is shared with the sender, and is left as it is.
+func readPacket(c *net.UnixConn, b []byte) ([]byte, []int, error) {
+	oob := make([]byte, rightsSpace)
 	n, oobn, flags, _, err := c.ReadMsgUnix(b, oob)
 	if err != nil {
 		return nil, nil, err
@@ -168,7 +168,7 @@ func readPacket(c *net.UnixConn, limit int) ([]byte, []int, error) {
 	case flags&unix.MSG_CTRUNC != 0:
 		return nil, fds, fmt.Errorf("%w: too many descriptors", errRequest)
 	case flags&unix.MSG_TRUNC != 0:
-		return nil, fds, fmt.Errorf("%w: more than %d bytes", errRequest, limit)
+		return nil, fds, fmt.Errorf("%w: more than %d bytes", errRequest, len(b))
 	case n == 0 && len(fds) == 0:
 		return nil, nil, io.EOF
 	}

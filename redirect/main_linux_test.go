@@ -20,6 +20,8 @@ var roles = map[string]func(args []string) int{
 	"agent":      agentRole,
 	"ask":        askRole,
 	"dial":       dialRole,
+	"half":       halfRole,
+	"hostile":    hostileRole,
 	"interrupts": interruptsRole,
 	"linger":     lingerRole,
 	"packets":    packetsRole,
