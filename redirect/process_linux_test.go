@@ -188,8 +188,16 @@ type pids struct{ init, command, daemon int }
 func startParent(t *testing.T, argv ...string) *parentProcess {
 	t.Helper()
 	args := self(t, "parent", argv...)
-	p := &parentProcess{Cmd: exec.Command(args[0], args[1:]...)}
-	p.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	cmd := exec.Command(args[0], args[1:]...)
+	cmd.SysProcAttr = new(syscall.SysProcAttr)
+	return beginParent(t, cmd)
+}
+
+// beginParent is startParent with cmd, which is one.
+func beginParent(t *testing.T, cmd *exec.Cmd) *parentProcess {
+	t.Helper()
+	p := &parentProcess{Cmd: cmd}
+	p.SysProcAttr.Setpgid = true
 	p.in, _ = p.StdinPipe()
 	out, _ := p.StdoutPipe()
 	p.out = bufio.NewReader(out)
