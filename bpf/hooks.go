@@ -10,8 +10,8 @@ import (
 )
 
 // Hooks are programs in the kernel. They act on the cgroups they are attached
-// to, and below, until every descriptor of their links is closed, ours and the
-// copies that others inherited. Safe for concurrent use but for Attach and Close.
+// to, and below: by Attach until every descriptor of their links is closed, ours
+// and the copies that others inherited, by AttachForLife while the cgroup is. Safe for concurrent use but for Attach and Close.
 type Hooks struct {
 	Maps
 	objects divertObjects

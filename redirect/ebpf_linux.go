@@ -66,11 +66,13 @@ func (e *ebpfLane) start(ctx context.Context, t Target) error {
 	if e.cgroup, err = makeCgroup(outside); err != nil {
 		return err
 	}
-	hooked := e.cgroup
+	// Our own cgroup keeps its hooks until it is removed. An existing one is to be
+	// rid of them when we are gone: there they are links.
+	hooked, attach := e.cgroup, own.AttachForLife
 	if t.Cgroup != "" {
-		hooked = t.Cgroup
+		hooked, attach = t.Cgroup, own.Attach
 	}
-	if err := attach(own, hooked); err != nil {
+	if err := hook(hooked, attach); err != nil {
 		return err
 	}
 	if e.lookout, err = newLookout(func() []int { return processes(hooked) }, e.talks); err != nil {
@@ -90,20 +92,23 @@ func (e *ebpfLane) serveAll() {
 	}
 }
 
-// born starts init in the target's cgroup, holding the hooks' links, and waits
-// for its probe.
-func (e *ebpfLane) born(ctx context.Context, t Target, outside string, held []int) error {
+// born starts init in the target's cgroup, holding the hooks' links if there are
+// any, and waits for its probe.
+func (e *ebpfLane) born(ctx context.Context, t Target, outside string, links []int) error {
 	ctx, cancel := context.WithTimeout(ctx, birthPatience)
 	defer cancel()
-	links, err := holdLinks(held)
-	if err != nil {
-		return err
+	var held *os.File
+	var err error
+	if len(links) > 0 {
+		if held, err = holdLinks(links); err != nil {
+			return err
+		}
+		defer held.Close()
 	}
-	defer links.Close()
 	e.init, e.d.private, err = birth{
 		plan:    plan{Cgroup: e.cgroup, Outside: outside, Probe: probe.String()},
 		args:    t.Init,
-		held:    links,
+		held:    held,
 		kill:    func() { kill(e.cgroup) },
 		arrived: e.probedBy,
 	}.start(ctx, namespaces())
@@ -154,14 +159,14 @@ func (e *ebpfLane) open(ctx context.Context, t Target) (bpf.Config, error) {
 	return c, nil
 }
 
-// attach hooks the cgroup at path.
-func attach(h *bpf.Hooks, path string) error {
+// hook has attach hook the cgroup at path.
+func hook(path string, attach func(cgroup *os.File) error) error {
 	dir, err := os.Open(path)
 	if err != nil {
 		return fmt.Errorf("open cgroup: %w", err)
 	}
 	defer dir.Close()
-	return h.Attach(dir)
+	return attach(dir)
 }
 
 // loadError tells a missing capability from a program that this kernel refuses.

@@ -19,6 +19,7 @@ const asInit = "serge-test-init"
 var roles = map[string]func(args []string) int{
 	"agent":      agentRole,
 	"ask":        askRole,
+	"detach":     detachRole,
 	"dial":       dialRole,
 	"half":       halfRole,
 	"hostile":    hostileRole,

@@ -6,8 +6,8 @@
 // A [Diversion] is made by a lane. The ebpf lane hooks the sockets of a cgroup
 // v2 (package bpf). The command is born inside that cgroup by a process of
 // ours, init, which [Start] starts as this same executable (see [Init]); init
-// holds the hooks, reaps what the command leaves behind, and kills the target
-// when we are killed. Everything ends with [Diversion.Close], or with us.
+// reaps what the command leaves behind, and kills the target when we are killed.
+// Everything ends with [Diversion.Close], or with us.
 package redirect
 
 import (

@@ -31,7 +31,6 @@ type life struct {
 	init     int    // pids
 	command  int
 	cgroups  []string
-	links    []link.ID
 	programs []ebpf.ProgramID
 	mounts   string
 	alive    map[int]int // pidfds of all its processes, by pid
@@ -83,20 +82,14 @@ func (l *life) said() string {
 	return string(text)
 }
 
-// look finds the processes, cgroups, links and programs of the run.
+// look finds the processes, cgroups and programs of the run.
 func (l *life) look() {
 	l.t.Helper()
 	l.cgroups = cgroupsOf(l.t, l.cmd.Process.Pid)
 	if len(l.cgroups) < 2 {
 		l.t.Fatalf("cgroups %q; want one and another in it", l.cgroups)
 	}
-	ids := map[uint64]bool{}
 	for _, dir := range l.cgroups {
-		var st unix.Stat_t
-		if err := unix.Stat(dir, &st); err != nil {
-			l.t.Fatal(err)
-		}
-		ids[st.Ino] = true
 		text, _ := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
 		for _, pid := range strings.Fields(string(text)) {
 			l.watch(pid)
@@ -105,18 +98,33 @@ func (l *life) look() {
 	l.watch(strconv.Itoa(l.cmd.Process.Pid))
 	l.init = childOf(l.t, l.cmd.Process.Pid)
 	l.command = childOf(l.t, l.init)
-	it := new(link.Iterator)
-	defer it.Close()
-	for it.Next() {
-		info, err := it.Link.Info()
-		if err != nil || info.Cgroup() == nil || !ids[info.Cgroup().CgroupId] {
-			continue
+	for _, dir := range l.cgroups {
+		l.programs = append(l.programs, programsOf(l.t, dir)...)
+	}
+	if len(l.programs) == 0 || len(l.alive) < 4 {
+		l.t.Fatalf("programs %v and processes %v; want some", l.programs, l.alive)
+	}
+}
+
+// programsOf are the programs attached to the cgroup dir itself.
+func programsOf(t *testing.T, dir string) []ebpf.ProgramID {
+	t.Helper()
+	f, err := os.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var ids []ebpf.ProgramID
+	for _, at := range []ebpf.AttachType{ebpf.AttachCGroupInet4Connect, ebpf.AttachCGroupInet6Connect, ebpf.AttachCGroupInetEgress, ebpf.AttachCGroupSockOps} {
+		q, err := link.QueryPrograms(link.QueryOptions{Target: int(f.Fd()), Attach: at})
+		if err != nil {
+			t.Fatalf("programs of %s: %v", dir, err)
 		}
-		l.links, l.programs = append(l.links, it.ID), append(l.programs, info.Program)
+		for _, p := range q.Programs {
+			ids = append(ids, p.ID)
+		}
 	}
-	if it.Err() != nil || len(l.links) == 0 || len(l.alive) < 4 {
-		l.t.Fatalf("%d links (%v) and processes %v; want some", len(l.links), it.Err(), l.alive)
-	}
+	return ids
 }
 
 // watch opens a pidfd.
@@ -200,15 +208,6 @@ func (l *life) nothingLeft() {
 	if left := cgroupsOf(l.t, l.cmd.Process.Pid); len(left) > 0 {
 		l.t.Errorf("cgroups are left: %q", left)
 	}
-	l.eventually("links are left", func() bool {
-		return !slices.ContainsFunc(l.links, func(id link.ID) bool {
-			k, err := link.NewFromID(id)
-			if err == nil {
-				k.Close()
-			}
-			return !errors.Is(err, os.ErrNotExist)
-		})
-	})
 	l.eventually("programs are left", func() bool {
 		return !slices.ContainsFunc(l.programs, func(id ebpf.ProgramID) bool {
 			p, err := ebpf.NewProgramFromID(id)
@@ -241,7 +240,7 @@ func (l *life) eventually(what string, done func() bool) {
 }
 
 // TestKills kills each of the processes that make up a run, and finds nothing
-// of it: no process, cgroup, link, program, mount or temporary file.
+// of it: no process, cgroup, program, mount or temporary file.
 func TestKills(t *testing.T) {
 	r := newRig(t)
 	for _, c := range []struct {
