@@ -41,17 +41,20 @@ func byAgent(ctx context.Context, t Target, l Lane, why error) (*Diversion, erro
 		return nil, why
 	}
 	if err != nil {
-		return nil, errors.Join(err, why)
+		return nil, withoutAgent(err, why)
 	}
 	d := newDiversion(l)
 	d.agent = true
 	way := &agentLane{ebpfLane: ebpfLane{door: newDoor(d)}, agent: agent}
 	d.escapes, d.local, d.run, d.undo = way.escapes, way.local, way.run, way.close
 	if err := way.start(ctx, t); err != nil {
-		return nil, errors.Join(err, d.Close(), why)
+		return nil, withoutAgent(errors.Join(err, d.Close()), why)
 	}
 	return d, nil
 }
+
+// withoutAgent is err, of an agent, and why one was asked.
+func withoutAgent(err, why error) error { return fmt.Errorf("%w; without an agent: %w", err, why) }
 
 // start makes everything that close undoes.
 func (e *agentLane) start(ctx context.Context, t Target) error {
@@ -109,7 +112,8 @@ type agentClient struct {
 	conn   *net.UnixConn
 	path   string
 	maps   *bpf.Maps // nil where this kernel lets us look into none
-	cgroup string    // after place
+	opened bool
+	cgroup string // after place
 
 	once sync.Once // close
 
@@ -179,6 +183,7 @@ func (a *agentClient) open(c bpf.Config, sockets []int) error {
 		closeAll(fds)
 		return err
 	}
+	a.opened = true
 	if a.maps, err = bpf.OpenMaps(fds); err != nil {
 		a.maps = nil // then the agent looks, a packet there and one back
 	}
@@ -221,7 +226,10 @@ func (a *agentClient) Queried(at netip.AddrPort) (netip.AddrPort, bool, error) {
 
 // Escapes implements hooks.
 func (a *agentClient) Escapes() ([]bpf.Escape, error) {
-	if a.maps != nil {
+	switch {
+	case !a.opened:
+		return nil, nil
+	case a.maps != nil:
 		return a.maps.Escapes()
 	}
 	r, fds, err := a.ask(request{Ask: askEscapes})

@@ -114,7 +114,7 @@ func hostileStorm(path string, n int) error {
 		all = append(all, a)
 	}
 	for _, a := range all[n/2:] {
-		if _, _, err := a.ask(request{Ask: askEnd}); err != nil && strings.Contains(err.Error(), "diversions") {
+		if _, _, err := a.ask(request{Ask: askEnd}); err != nil && strings.Contains(err.Error(), "as many runs") {
 			return err
 		}
 	}
@@ -244,7 +244,7 @@ func TestAgentHostile(t *testing.T) {
 		{"garbage", []string{"raw \xff{"}, []string{"not a request"}},
 		{"later version", []string{`raw {"version":99,"ask":"dance","with":"me"}`}, []string{"version 99"}},
 		{"other ask", []string{`raw {"version":1,"ask":"dance"}`}, []string{`ask "dance"`}},
-		{"storm", []string{"storm 64"}, []string{"user 65534 has 32 diversions"}},
+		{"storm", []string{"storm 64"}, []string{"user 65534 has as many runs as are served, 32"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cmd := exec.Command(program, append([]string{"hostile", a.socket}, c.acts...)...)

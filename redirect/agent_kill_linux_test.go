@@ -78,15 +78,20 @@ func TestAgentKill(t *testing.T) {
 			}
 			waits := []func(){deathOf(t, "init", r.init), deathOf(t, "command", r.command), deathOf(t, "daemon", r.daemon)}
 			var pids []int
+			var deaths []func()
 			for bit, pid := range map[int]int{agent: r.agent.Process.Pid, client: r.Process.Pid, init: r.init, command: r.command} {
 				if c.killed&bit != 0 {
 					pids = append(pids, pid)
+					deaths = append(deaths, deathOf(t, "who was killed", pid))
 				}
 			}
 			for _, s := range []unix.Signal{unix.SIGSTOP, unix.SIGKILL} { // stopped first, none can see another die
 				for _, pid := range pids {
 					unix.Kill(pid, s)
 				}
+			}
+			for _, wait := range deaths {
+				wait()
 			}
 			if c.killed&agent != 0 {
 				r.agent.Wait()

@@ -130,9 +130,11 @@ exec 3</dev/tcp/203.0.113.1/80 && echo connected; id -u; grep -E '(CapEff|CapAmb
 	for _, c := range []struct {
 		name   string
 		before []string
+		owner  int // of the client's cgroup
 	}{
-		{"root", nil},
-		{"two capabilities", twoCaps()},
+		{"root", nil, 0},
+		{"two capabilities", twoCaps(), 0},
+		{"two capabilities, delegated cgroup", twoCaps(), nobody},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			isolate(t)
@@ -141,7 +143,8 @@ exec 3</dev/tcp/203.0.113.1/80 && echo connected; id -u; grep -E '(CapEff|CapAmb
 				t.Fatalf("the agent has capabilities %s", field(b, "CapEff"))
 			}
 			dir := subtree(t, 0)
-			out, err := a.client(t, nobody, dir, "bash", "-c", script).CombinedOutput()
+			in := delegate(t, dir, c.owner)
+			out, err := a.client(t, nobody, in, "bash", "-c", script).CombinedOutput()
 			if err != nil || string(out) != want {
 				t.Errorf("%v, %q; want %q", err, out, want)
 			}
@@ -150,4 +153,25 @@ exec 3</dev/tcp/203.0.113.1/80 && echo connected; id -u; grep -E '(CapEff|CapAmb
 			}
 		})
 	}
+}
+
+// delegate makes a cgroup in dir that belongs to uid.
+func delegate(t *testing.T, dir *os.File, uid int) *os.File {
+	t.Helper()
+	path := filepath.Join(dir.Name(), "delegated")
+	if err := os.Mkdir(path, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { unix.Rmdir(path) })
+	for _, name := range []string{"", "cgroup.procs", "cgroup.subtree_control", "cgroup.threads"} {
+		if err := os.Chown(filepath.Join(path, name), uid, uid); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	return f
 }

@@ -168,10 +168,10 @@ func (s *agentServer) admit(uid int) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if limit := s.agent.perUser(); uid != 0 && s.count[uid] >= limit {
-		return &HintError{Err: fmt.Errorf("user %d has %d diversions", uid, limit), Hint: "end one of them, or wait for it"}
+		return &HintError{Err: fmt.Errorf("user %d has as many runs as are served, %d", uid, limit), Hint: "end one of them, or wait for it"}
 	}
 	if s.total >= maxClients {
-		return fmt.Errorf("there are %d diversions", s.total)
+		return fmt.Errorf("there are as many runs as are served, %d", s.total)
 	}
 	s.total++
 	s.count[uid]++
