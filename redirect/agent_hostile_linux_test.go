@@ -206,23 +206,16 @@ func halfRole([]string) int {
 	return 0
 }
 
-// TestAgentHostile is what nobody may ask of an agent. Afterwards it is as it was.
-func TestAgentHostile(t *testing.T) {
-	isolate(t)
-	a := startAgent(t, twoCaps()...)
-	dir := subtree(t, 0)
-	program := public(t)
-	setuid(t, filepath.Join(filepath.Dir(program), "setuid"))
-	open := func() int {
-		all, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", a.Process.Pid))
-		return len(all)
-	}
-	before := 0
-	for _, c := range []struct {
-		name string
-		acts []string
-		want []string // one for each, a part of what is said
-	}{
+// A hostileCase is what a hostile client does, and a part of what is said to each act.
+type hostileCase struct {
+	name string
+	acts []string
+	want []string
+}
+
+// hostileCases are all of them, and a good one.
+func hostileCases() []hostileCase {
+	return []hostileCase{
 		{"a good one", []string{"open", "place confined", "many 5000"}, []string{"ok", "ok", "ok"}},
 		{"two opens", []string{"open", "open"}, []string{"ok", "a second open"}},
 		{"two places", []string{"open", "place confined", "place confined"}, []string{"ok", "ok", "a second place"}},
@@ -245,7 +238,22 @@ func TestAgentHostile(t *testing.T) {
 		{"later version", []string{`raw {"version":99,"ask":"dance","with":"me"}`}, []string{"version 99"}},
 		{"other ask", []string{`raw {"version":1,"ask":"dance"}`}, []string{`ask "dance"`}},
 		{"storm", []string{"storm 64"}, []string{"user 65534 has as many runs as are served, 32"}},
-	} {
+	}
+}
+
+// TestAgentHostile is what nobody may ask of an agent. Afterwards it is as it was.
+func TestAgentHostile(t *testing.T) {
+	isolate(t)
+	a := startAgent(t, twoCaps()...)
+	dir := subtree(t, 0)
+	program := public(t)
+	setuid(t, filepath.Join(filepath.Dir(program), "setuid"))
+	open := func() int {
+		all, _ := os.ReadDir(fmt.Sprintf("/proc/%d/fd", a.Process.Pid))
+		return len(all)
+	}
+	before := 0
+	for _, c := range hostileCases() {
 		t.Run(c.name, func(t *testing.T) {
 			cmd := exec.Command(program, append([]string{"hostile", a.socket}, c.acts...)...)
 			cmd.Dir = "/"

@@ -43,6 +43,40 @@ func (r *agentRun) dial(t *testing.T) string {
 	return r.line(t)
 }
 
+// killAtOnce kills pids, of which none sees another die, and waits for their deaths.
+func killAtOnce(t *testing.T, pids []int) {
+	t.Helper()
+	for _, s := range []unix.Signal{unix.SIGSTOP, unix.SIGKILL} {
+		for _, pid := range pids {
+			if s == unix.SIGKILL {
+				defer deathOf(t, "who was killed", pid)()
+			}
+			unix.Kill(pid, s)
+		}
+	}
+}
+
+// outlive looks at what a kill left, and waits for all of it to end.
+func (r *agentRun) outlive(t *testing.T, goesOn, refused bool, waits []func()) {
+	t.Helper()
+	if goesOn {
+		if got := r.dial(t); !strings.HasPrefix(got, "refused false") {
+			t.Errorf("dial without the agent: %q; want success", got)
+		}
+		r.in.Close()
+	}
+	if refused {
+		if got := r.dial(t); !strings.HasPrefix(got, "refused true") {
+			t.Errorf("dial with all dead: %q; want a refusal", got)
+		}
+		startAgentAt(t, r.agent.socket, twoCaps()...)
+	}
+	for _, wait := range waits {
+		wait()
+	}
+	r.Wait()
+}
+
 // TestAgentKill kills the processes of a run by an agent, in all combinations. No
 // target outlives its client but where nobody is left to kill it: then it has no
 // network, and the next agent ends it.
@@ -78,42 +112,18 @@ func TestAgentKill(t *testing.T) {
 			}
 			waits := []func(){deathOf(t, "init", r.init), deathOf(t, "command", r.command), deathOf(t, "daemon", r.daemon)}
 			var pids []int
-			var deaths []func()
 			for bit, pid := range map[int]int{agent: r.agent.Process.Pid, client: r.Process.Pid, init: r.init, command: r.command} {
 				if c.killed&bit != 0 {
 					pids = append(pids, pid)
-					deaths = append(deaths, deathOf(t, "who was killed", pid))
 				}
 			}
-			for _, s := range []unix.Signal{unix.SIGSTOP, unix.SIGKILL} { // stopped first, none can see another die
-				for _, pid := range pids {
-					unix.Kill(pid, s)
-				}
-			}
-			for _, wait := range deaths {
-				wait()
-			}
+			killAtOnce(t, pids)
 			if c.killed&agent != 0 {
 				r.agent.Wait()
 			}
-			if c.goesOn {
-				if got := r.dial(t); !strings.HasPrefix(got, "refused false") {
-					t.Errorf("dial without the agent: %q; want success", got)
-				}
-				r.in.Close()
-			}
-			if c.refused {
-				if got := r.dial(t); !strings.HasPrefix(got, "refused true") {
-					t.Errorf("dial with all dead: %q; want a refusal", got)
-				}
-				startAgentAt(t, r.agent.socket, twoCaps()...)
-			}
-			for _, wait := range waits {
-				wait()
-			}
-			r.Wait()
-			if _, err := os.Stat(r.cgroup); c.left && !c.refused {
-				if err != nil {
+			r.outlive(t, c.goesOn, c.refused, waits)
+			if c.left && !c.refused {
+				if _, err := os.Stat(r.cgroup); err != nil {
 					t.Errorf("%s: %v; who removed it?", r.cgroup, err)
 				}
 				startAgentAt(t, r.agent.socket, twoCaps()...)

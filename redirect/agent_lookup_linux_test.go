@@ -69,18 +69,23 @@ func TestAgentLooks(t *testing.T) {
 	if all, err := a.Escapes(); err != nil || len(all) != 0 {
 		t.Errorf("Escapes = %v, %v; want none", all, err)
 	}
-	for name, look := range map[string]hooks{"by the agent": a, "by descriptor": struct {
-		*bpf.Maps
-	}{maps}} {
-		const n = 1000
-		begun := time.Now()
-		for range n {
-			if _, ok, err := look.Original(from, to); ok || err != nil {
-				t.Fatalf("%s: %v, %v", name, ok, err)
-			}
+	timeLookups(t, "by the agent", a, from, to)
+	timeLookups(t, "by descriptor", maps, from, to)
+}
+
+// timeLookups logs how long it takes to look for what is not there.
+func timeLookups(t *testing.T, how string, look interface {
+	Original(client, listener netip.AddrPort) (bpf.Origin, bool, error)
+}, from, to netip.AddrPort) {
+	t.Helper()
+	const n = 1000
+	begun := time.Now()
+	for range n {
+		if _, ok, err := look.Original(from, to); ok || err != nil {
+			t.Fatalf("%s: %v, %v", how, ok, err)
 		}
-		t.Logf("a look-up %s takes %v", name, time.Since(begun)/n)
 	}
+	t.Logf("a look-up %s takes %v", how, time.Since(begun)/n)
 }
 
 // TestPlaceOfTheDying has the init that is to be placed end at any moment: the
