@@ -81,7 +81,7 @@ func TestOpenMaps(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer h.Close()
-	fds := make([]int, 3)
+	fds := make([]int, len(h.FDs()))
 	for i, fd := range h.FDs() {
 		if fds[i], err = unix.FcntlInt(uintptr(fd), unix.F_DUPFD_CLOEXEC, 3); err != nil {
 			t.Fatal(err)
@@ -106,6 +106,9 @@ func TestOpenMaps(t *testing.T) {
 	}
 	if all, err := m.Escapes(); len(all) != 0 || err != nil {
 		t.Errorf("Escapes = %v, %v; want none", all, err)
+	}
+	if all, err := m.Talks(); len(all) != 0 || err != nil {
+		t.Errorf("Talks = %v, %v; want none", all, err)
 	}
 	if err := m.Close(); err != nil {
 		t.Errorf("Close: %v", err)

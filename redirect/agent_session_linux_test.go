@@ -74,7 +74,7 @@ func TestParseRequest(t *testing.T) {
 func FuzzRequest(f *testing.F) {
 	b, _ := json.Marshal(aRequest)
 	f.Add(b)
-	for _, ask := range []string{askPlace, askEscapes, askKill, askEnd, "dance"} {
+	for _, ask := range []string{askPlace, askEscapes, askTalks, askKill, askEnd, "dance"} {
 		b, _ := json.Marshal(request{Version: agentVersion, Ask: ask})
 		f.Add(b)
 	}
@@ -196,9 +196,11 @@ func (h *fakeHooks) Queried(at netip.AddrPort) (netip.AddrPort, bool, error) {
 
 func (h *fakeHooks) Escapes() ([]bpf.Escape, error) { return make([]bpf.Escape, 1), h.use() }
 
+func (h *fakeHooks) Talks() ([]bpf.Talk, error) { return make([]bpf.Talk, 1), h.use() }
+
 func (h *fakeHooks) AttachForLife(*os.File) error { return h.use() }
 
-func (h *fakeHooks) FDs() []int { return []int{1, 2, 3} }
+func (h *fakeHooks) FDs() []int { return []int{1, 2, 3, 4} }
 
 func (h *fakeHooks) Close() error {
 	h.use()
@@ -219,7 +221,7 @@ func FuzzSession(f *testing.F) {
 		sockets := fuzzSockets(t)
 		k := &fakeKernel{t: t, faults: faults, made: make(map[string]bool)}
 		s := &session{peer: peer{pid: 7, uid: 8}, kernel: k}
-		all := []string{askOpen, askPlace, askOriginal, askQueried, askEscapes, askKill, askEnd}
+		all := []string{askOpen, askPlace, askOriginal, askQueried, askEscapes, askTalks, askKill, askEnd}
 		for _, b := range asks {
 			q := aRequest
 			q.Ask = all[int(b)%len(all)]
@@ -267,10 +269,10 @@ func TestSession(t *testing.T) {
 	k := &fakeKernel{t: t, made: make(map[string]bool)}
 	s := &session{peer: peer{pid: 7, uid: 8}, kernel: k}
 	var got []reply
-	if _, maps, err := s.answer(aRequest, fuzzSockets(t)); err != nil || !slices.Equal(maps, []int{1, 2, 3}) {
+	if _, maps, err := s.answer(aRequest, fuzzSockets(t)); err != nil || !slices.Equal(maps, []int{1, 2, 3, 4}) {
 		t.Fatalf("open: %v, %v", maps, err)
 	}
-	for _, ask := range []string{askPlace, askOriginal, askQueried, askEscapes, askKill, askEnd} {
+	for _, ask := range []string{askPlace, askOriginal, askQueried, askEscapes, askTalks, askKill, askEnd} {
 		q := aRequest
 		q.Ask = ask
 		var fds []int
@@ -288,6 +290,7 @@ func TestSession(t *testing.T) {
 		{Version: 1, Found: true, Origin: bpf.Origin{Dst: aRequest.Client}},
 		{Version: 1, Found: true, Server: aRequest.At},
 		{Version: 1, Escapes: make([]bpf.Escape, 1)},
+		{Version: 1, Talks: make([]bpf.Talk, 1)},
 		{Version: 1},
 		{Version: 1},
 	}

@@ -64,14 +64,15 @@ func (h *helper) fork(c wireCommand, stdio []*os.File) (int, error) {
 		return 0, err
 	}
 	sys := &syscall.SysProcAttr{PidFD: &h.pidfd}
-	if h.dir != "" {
+	switch {
+	case h.dir != "":
 		dir, err := os.Open(h.dir)
 		if err != nil {
 			return 0, err
 		}
 		defer dir.Close()
 		sys.UseCgroupFD, sys.CgroupFD = true, int(dir.Fd())
-	} else {
+	case h.shared == "":
 		sys.Pdeathsig = unix.SIGKILL // with us, should we be killed; this thread lives as long
 	}
 	if h.plan.Holds {
