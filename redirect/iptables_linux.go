@@ -223,12 +223,9 @@ func (i *iptablesLane) reap(ctx context.Context) error {
 
 // arm makes the rules for packets that match.
 func (i *iptablesLane) arm(ctx context.Context, match []string) error {
-	return editing(ctx, func() (err error) {
-		if i.rules.chain, i.rules.tag, err = i.tables.freeChain(); err != nil {
-			return err
-		}
+	return editing(ctx, func() error {
 		i.rules.match = match
-		if err := i.tables.arm(i.rules); err != nil {
+		if err := i.tables.arm(&i.rules); err != nil {
 			return &HintError{
 				Err:  fmt.Errorf("%w: add rules: %w", ErrUnsupported, err),
 				Hint: "the kernel lacks a match or a target of netfilter's: modprobe xt_cgroup xt_owner xt_comment xt_multiport xt_REDIRECT xt_NFLOG ipt_REJECT ip6t_REJECT",

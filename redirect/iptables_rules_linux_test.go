@@ -2,6 +2,7 @@ package redirect
 
 import (
 	"flag"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -101,4 +102,37 @@ func TestBothErrors(t *testing.T) {
 	if !ok || h.Hint != "second" || !strings.HasPrefix(err.Error(), "by cgroup: ") {
 		t.Errorf("%v, hint %+v", err, h)
 	}
+}
+
+// TestRemoval removes what is stale, and nothing else.
+func TestRemoval(t *testing.T) {
+	start, err := startTime(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	alive, gone, foreign := fmt.Sprintf("SERGE-%d-%d", os.Getpid(), start), fmt.Sprintf("SERGE-%d-%d-2", os.Getpid(), start+1), "SERGE-4194304-7"
+	text := "# Generated\n*nat\n:OUTPUT ACCEPT [0:0]\n:OTHER - [0:0]\n"
+	for _, c := range []string{alive, gone, foreign} {
+		text += ":" + c + " - [0:0]\n"
+	}
+	text += `-A OUTPUT -m cgroup --path "a b" -m comment --comment "serge-net:1@1+" -j ` + gone + "\n-A OUTPUT -j " + alive + "\n-A OUTPUT -j " + foreign + "\n"
+	text += "-A " + gone + " -m comment --comment \"serge-net:1" + pidNamespace() + "\"\n-A " + foreign + " -m comment --comment \"serge-net:4194304-7@1\"\nCOMMIT\n"
+	script, fresh := removal(parseSave([]byte(text)), stale)
+	want := "*nat\n-D OUTPUT -m cgroup --path \"a b\" -m comment --comment \"serge-net:1@1+\" -j " + gone + "\n-F " + gone + "\n-X " + gone + "\nCOMMIT\n"
+	if diff := cmp.Diff(want, string(script)); diff != "" {
+		t.Errorf("script (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([][2]string{{"nat", "OUTPUT"}}, fresh); diff != "" {
+		t.Errorf("fresh (-want +got):\n%s", diff)
+	}
+}
+
+// FuzzParseSave has every rule in a table that there is.
+func FuzzParseSave(f *testing.F) {
+	f.Add([]byte("*nat\n:OUTPUT ACCEPT [0:0]\n-A OUTPUT -j RETURN\nCOMMIT\n"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		found := parseSave(b)
+		found.fresh()
+		removal(found, func(string, []string) bool { return true })
+	})
 }

@@ -1,10 +1,11 @@
 package redirect
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"os/exec"
+	"slices"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -18,29 +19,76 @@ import (
 // freshMark ends the tag of a jump in a table that was not there before us.
 const freshMark = "+"
 
-// fresh returns which tables are not there but for runs of ours.
-func (f xfamily) fresh() (map[string]bool, error) {
-	saved, err := f.save()
-	if err != nil {
-		return nil, err
-	}
-	all := make(map[string]bool)
-	for _, h := range builtins() {
-		_, table, there := bytes.Cut(saved, []byte("*"+h[0]+"\n"))
-		table, _, _ = bytes.Cut(table, []byte("COMMIT\n"))
-		all[h[0]] = !there || bytes.Contains(table, []byte(freshMark+`" -j `+chainPrefix))
-	}
-	return all, nil
-}
+// saved is what iptables-save prints, by table.
+type saved map[string]savedTable
 
-// save is what iptables-save prints.
-func (f xfamily) save() ([]byte, error) {
+// A savedTable is a table: its chains, and its rules, "CHAIN ARGUMENTS".
+type savedTable struct{ chains, rules []string }
+
+// save lists every table there is.
+func (f xfamily) save() (saved, error) {
 	cmd := exec.Command(f.path + "-save")
 	out, err := cmd.Output()
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", cmd.Path, err)
 	}
-	return out, nil
+	return parseSave(out), nil
+}
+
+// parseSave reads what iptables-save prints.
+func parseSave(b []byte) saved {
+	all := make(saved)
+	var name string
+	for l := range strings.Lines(string(b)) {
+		l = strings.TrimSuffix(l, "\n")
+		t := all[name]
+		switch {
+		case strings.HasPrefix(l, "*"):
+			name, t = l[1:], savedTable{}
+		case strings.HasPrefix(l, ":"):
+			chain, _, _ := strings.Cut(l[1:], " ")
+			t.chains = append(t.chains, chain)
+		case strings.HasPrefix(l, "-A "):
+			t.rules = append(t.rules, l[len("-A "):])
+		default:
+			continue
+		}
+		all[name] = t
+	}
+	return all
+}
+
+// of are the arguments of the rules in chain.
+func (t savedTable) of(chain string) []string {
+	var all []string
+	for _, r := range t.rules {
+		if in, arguments, _ := strings.Cut(r, " "); in == chain {
+			all = append(all, arguments)
+		}
+	}
+	return all
+}
+
+// has says whether a table has the chain.
+func (s saved) has(chain string) bool {
+	for _, t := range s {
+		if slices.Contains(t.chains, chain) {
+			return true
+		}
+	}
+	return false
+}
+
+// fresh returns which tables are not there but for runs of ours.
+func (s saved) fresh() map[string]bool {
+	all := make(map[string]bool)
+	for _, h := range builtins() {
+		t, there := s[h[0]]
+		all[h[0]] = !there || slices.ContainsFunc(t.rules, func(r string) bool {
+			return strings.Contains(r, freshMark+`" -j `+chainPrefix)
+		})
+	}
+	return all
 }
 
 // tidy removes the table that was not there before us, with its chain, unless

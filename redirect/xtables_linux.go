@@ -150,14 +150,22 @@ func (f xfamily) commit(script []byte) error {
 	return nil
 }
 
-// arm makes s's chains and then, when they are whole, the jumps to them.
-func (x xtables) arm(s ruleSet) error {
+// arm names s's chain, makes it and then, when it is whole, the jumps to it.
+func (x xtables) arm(s *ruleSet) error {
+	var found []saved
 	for _, f := range x {
-		fresh, err := f.fresh()
+		there, err := f.save()
 		if err != nil {
 			return err
 		}
-		if err := f.commit(f.script(s, fresh)); err != nil {
+		found = append(found, there)
+	}
+	var err error
+	if s.chain, s.tag, err = freeChain(found...); err != nil {
+		return err
+	}
+	for n, f := range x {
+		if err := f.commit(f.script(*s, found[n].fresh())); err != nil {
 			return err
 		}
 	}
@@ -201,19 +209,19 @@ func quoted(spec []string) string {
 // disarm removes the chains that are ours, and the jumps to them: together, as
 // legacy iptables checks what stays of a table, and would refuse the change
 // for a jump whose cgroup is gone.
-func (x xtables) disarm(ours func(table, chain string, f xfamily) bool) error {
+func (x xtables) disarm(ours func(chain string, rules []string) bool) error {
 	var errs []error
 	for _, f := range x {
-		var b bytes.Buffer
-		var fresh [][2]string
-		for _, h := range builtins() {
-			marked, err := f.removal(&b, h[0], h[1], ours)
-			if marked {
-				fresh = append(fresh, h)
-			}
+		found, err := f.save()
+		if err != nil {
 			errs = append(errs, err)
+			continue
 		}
-		errs = append(errs, f.commit(b.Bytes()))
+		script, fresh := removal(found, ours)
+		if err := f.commit(script); err != nil {
+			errs = append(errs, err)
+			continue
+		}
 		for _, h := range fresh {
 			errs = append(errs, f.tidy(h[0], h[1]))
 		}
@@ -221,46 +229,49 @@ func (x xtables) disarm(ours func(table, chain string, f xfamily) bool) error {
 	return errors.Join(errs...)
 }
 
-// removal writes what disarm does in one table. marked says that a jump has the
-// freshMark.
-func (f xfamily) removal(b *bytes.Buffer, table, hook string, ours func(string, string, xfamily) bool) (marked bool, err error) {
-	chains, err := f.ListChains(table)
-	if err != nil {
-		return false, fmt.Errorf("list %s: %w", table, flat(err))
-	}
-	chains = slices.DeleteFunc(chains, func(c string) bool {
-		return !strings.HasPrefix(c, chainPrefix) || !ours(table, c, f)
-	})
-	if len(chains) == 0 {
-		return false, nil
-	}
-	lines, err := f.List(table, hook)
-	if err != nil {
-		return false, fmt.Errorf("list %s: %w", table, flat(err))
-	}
-	fmt.Fprintf(b, "*%s\n", table)
-	for _, l := range lines {
-		before, to, _ := strings.Cut(l, " -j ")
-		if rest, ok := strings.CutPrefix(l, "-A "); ok && slices.Contains(chains, to) {
-			fmt.Fprintf(b, "-D %s\n", rest)
-			marked = marked || strings.HasSuffix(strings.Trim(before, `"`), freshMark)
+// removal is what disarm has restored, and which tables that leaves empty that
+// were not there before us.
+func removal(found saved, ours func(chain string, rules []string) bool) (script []byte, fresh [][2]string) {
+	var b bytes.Buffer
+	for _, h := range builtins() {
+		t := found[h[0]]
+		var chains []string
+		for _, c := range t.chains {
+			if strings.HasPrefix(c, chainPrefix) && ours(c, t.of(c)) {
+				chains = append(chains, c)
+			}
+		}
+		if len(chains) == 0 {
+			continue
+		}
+		marked := false
+		fmt.Fprintf(&b, "*%s\n", h[0])
+		for _, r := range t.of(h[1]) {
+			before, to, _ := strings.Cut(r, " -j ")
+			if slices.Contains(chains, to) {
+				fmt.Fprintf(&b, "-D %s %s\n", h[1], r)
+				marked = marked || strings.HasSuffix(strings.Trim(before, `"`), freshMark)
+			}
+		}
+		for _, c := range chains {
+			fmt.Fprintf(&b, "-F %s\n-X %s\n", c, c)
+		}
+		b.WriteString("COMMIT\n")
+		if marked {
+			fresh = append(fresh, h)
 		}
 	}
-	for _, c := range chains {
-		fmt.Fprintf(b, "-F %s\n-X %s\n", c, c)
-	}
-	b.WriteString("COMMIT\n")
-	return marked, nil
+	return b.Bytes(), fresh
 }
 
 // named says of chains whether they are the one called name.
-func named(name string) func(string, string, xfamily) bool {
-	return func(_, chain string, _ xfamily) bool { return chain == name }
+func named(name string) func(string, []string) bool {
+	return func(chain string, _ []string) bool { return chain == name }
 }
 
 // stale says whether the process that made the chain is gone. Of one in another
 // pid namespace nobody here can tell: its rules stay.
-func stale(table, chain string, f xfamily) bool {
+func stale(chain string, rules []string) bool {
 	pid, start, ok := chainOwner(chain)
 	if !ok {
 		return false
@@ -268,8 +279,7 @@ func stale(table, chain string, f xfamily) bool {
 	if t, err := startTime(pid); err == nil && t == start {
 		return false
 	}
-	rules, err := f.List(table, chain)
-	return err == nil && (len(rules) < 2 || strings.Contains(rules[1], pidNamespace()))
+	return len(rules) == 0 || strings.Contains(rules[0], pidNamespace())
 }
 
 // chainOwner is who made the chain.
@@ -287,24 +297,15 @@ func pidNamespace() string {
 	return "@" + strings.Trim(strings.TrimPrefix(link, "pid:"), "[]")
 }
 
-// freeChain is a name for a chain of ours, and its tag.
-func (x xtables) freeChain() (chain, tag string, err error) {
+// freeChain is a name for a chain of ours that is in none of found, and its tag.
+func freeChain(found ...saved) (chain, tag string, err error) {
 	start, err := startTime(os.Getpid())
 	if err != nil {
 		return "", "", err
 	}
-	var taken []string
-	for _, f := range x {
-		for _, h := range builtins() {
-			chains, err := f.ListChains(h[0])
-			if err != nil {
-				return "", "", fmt.Errorf("list %s: %w", h[0], flat(err))
-			}
-			taken = append(taken, chains...)
-		}
-	}
 	numbers := fmt.Sprintf("%d-%d", os.Getpid(), start)
-	for n := 2; slices.Contains(taken, chainPrefix+numbers); n++ {
+	taken := func(s saved) bool { return s.has(chainPrefix + numbers) }
+	for n := 2; slices.ContainsFunc(found, taken); n++ {
 		numbers = fmt.Sprintf("%d-%d-%d", os.Getpid(), start, n)
 	}
 	return chainPrefix + numbers, tagPrefix + numbers + pidNamespace(), nil
