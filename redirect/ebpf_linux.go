@@ -75,7 +75,7 @@ func (e *ebpfLane) start(ctx context.Context, t Target) error {
 	if err := hook(hooked, attach); err != nil {
 		return err
 	}
-	if e.lookout, err = newLookout(func() []int { return processes(hooked) }, e.talks); err != nil {
+	if e.lookout, err = newLookout(nil, func() []int { return processes(hooked) }, e.talks); err != nil {
 		return err
 	}
 	e.serveAll()

@@ -20,7 +20,8 @@ import (
 //
 // One goroutine has all its state; the others ask it.
 type lookout struct {
-	diag    *diag
+	diag    *diag                  // of our network namespace
+	inside  *diag                  // of the target's
 	members func() []int           // the target's processes
 	talks   func() ([]talk, error) // what the lane counted on loopback
 
@@ -65,19 +66,25 @@ const (
 	longestPause = time.Second
 )
 
-// newLookout starts one. It is ended by close.
-func newLookout(members func() []int, talks func() ([]talk, error)) (*lookout, error) {
+// newLookout starts one. It is ended by close. inside is of the target's network
+// namespace and stays the caller's; nil means that it is ours. Both ends of a
+// connection of unix sockets are listed there, as the kernel makes the
+// server's in the client's namespace (unix_stream_connect, net/unix/af_unix.c).
+func newLookout(inside *diag, members func() []int, talks func() ([]talk, error)) (*lookout, error) {
 	d, err := openDiag()
 	if err != nil {
 		return nil, err
 	}
 	l := &lookout{
-		diag: d, members: members, talks: talks,
+		diag: d, inside: inside, members: members, talks: talks,
 		asked: make(chan chan outlook), stop: make(chan struct{}), done: make(chan struct{}),
 		found: make(map[spot]*Local), own: make(map[spot]struct{}), old: make(map[uint32]struct{}),
 	}
+	if inside == nil {
+		l.inside = d
+	}
 	// What is connected before there is a target is not the target's.
-	sockets, err := d.unix()
+	sockets, err := l.inside.unix()
 	if err != nil {
 		return nil, errors.Join(err, d.close())
 	}
@@ -261,7 +268,7 @@ func networkName(protocol uint8) string {
 // end of a connection has the listener's name. The client's end is listed only
 // where it is in our network namespace; the server's is all the same.
 func (l *lookout) lookUnix(mine map[uint32]member) error {
-	sockets, err := l.diag.unix()
+	sockets, err := l.inside.unix()
 	if err != nil {
 		return err
 	}
