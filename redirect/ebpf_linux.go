@@ -241,7 +241,7 @@ func (e *ebpfLane) talks() ([]talk, error) {
 	var all []talk
 	for _, c := range counted {
 		if c.Made > c.Accepted {
-			all = append(all, talk{protocol: c.Protocol, dst: c.Dst, count: c.Made - c.Accepted})
+			all = append(all, talk{protocol: c.Protocol, dst: c.Dst, count: c.Made - c.Accepted, answered: c.Protocol == unix.IPPROTO_TCP})
 		}
 	}
 	return all, err

@@ -41,6 +41,9 @@ type talk struct {
 	protocol uint8 // IPPROTO_TCP or IPPROTO_UDP
 	dst      netip.AddrPort
 	count    uint64
+	// answered says that the connections were made. Where a lane cannot tell
+	// them from refused ones, nobody is supposed where nobody listens any more.
+	answered bool
 }
 
 // A spot is where a Local is.
@@ -231,9 +234,9 @@ func (l *lookout) lookLoopback(mine map[uint32]member) error {
 		switch {
 		case ok && !inside:
 			l.see(at, socketOwner(s.inode), t.count)
-		case !ok && !inside && t.protocol == unix.IPPROTO_TCP:
-			// Gone by now. Of UDP nobody is: libc connects UDP sockets just to
-			// learn a source address.
+		case !ok && !inside && t.answered:
+			// Gone by now. Datagrams need nobody: libc connects UDP sockets just
+			// to learn a source address.
 			l.see(at, 0, t.count)
 		}
 	}
