@@ -79,7 +79,7 @@ func (e *agentLane) start(ctx context.Context, t Target) error {
 	if err != nil {
 		return err
 	}
-	e.lookout, err = newLookout(func() []int { return processes(e.agent.cgroup) }, e.talks)
+	e.lookout, err = newLookout(nil, func() []int { return processes(e.agent.cgroup) }, e.talks)
 	return err
 }
 

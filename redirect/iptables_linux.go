@@ -212,7 +212,7 @@ func (i *iptablesLane) watched(ctx context.Context, t Target, match []string, me
 		return err
 	}
 	i.callers.watch(func([]int) []int { return members() })
-	i.lookout, err = newLookout(members, i.counts.talks)
+	i.lookout, err = newLookout(nil, members, i.counts.talks)
 	return err
 }
 
