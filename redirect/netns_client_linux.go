@@ -103,7 +103,7 @@ func (c *netClient) dial(dst netip.AddrPort) (*net.TCPConn, error) {
 	if dst.Addr().Is4() {
 		to = &unix.SockaddrInet4{Port: int(dst.Port()), Addr: dst.Addr().As4()}
 	}
-	// Fd made it blocking; on loopback connect has nothing to wait for.
+	// It is a blocking one: on loopback connect has nothing to wait for.
 	if err := unix.Connect(fd, to); err != nil {
 		return nil, os.NewSyscallError("connect", err)
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -113,12 +114,18 @@ func (r *rig) run(argv ...string) outcome { return r.runWith(nil, "", argv...) }
 // runWith is run with more environment and a standard input.
 func (r *rig) runWith(env []string, stdin string, argv ...string) outcome {
 	r.t.Helper()
+	return r.reading(strings.NewReader(stdin), env, argv...)
+}
+
+// reading is runWith with a standard input that is read as it comes.
+func (r *rig) reading(stdin io.Reader, env []string, argv ...string) outcome {
+	r.t.Helper()
 	var stdout, stderr bytes.Buffer
 	cmd := r.net.Command(argv[0], argv[1:]...)
 	cmd.Dir = r.dir
 	cmd.Env = append(cmd.Env, "CI=", "NO_COLOR=1")
 	cmd.Env = append(cmd.Env, env...)
-	cmd.Stdin = strings.NewReader(stdin)
+	cmd.Stdin = stdin
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	ctx, cancel := context.WithTimeout(r.t.Context(), time.Minute)
 	defer cancel()
