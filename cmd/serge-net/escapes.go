@@ -95,6 +95,9 @@ func refusedLine(e redirect.Escape) string {
 	case "quic":
 		return line + ": QUIC is not recorded; clients fall back to TCP\n" +
 			"  one that does not has a setting to leave HTTP/3 off"
+	case "lane":
+		return line + ": the netns lane carries TCP and DNS only\n" +
+			"  to let it pass unrecorded: --backend ebpf"
 	case "hermetic":
 		return line + ": nothing but loopback leaves this run\n" +
 			"  what needs it cannot be replayed; to let it out: no --hermetic, and in a replay --on-miss passthrough"

@@ -1,14 +1,19 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/serge-net/serge-net/redirect/testnet"
 )
@@ -173,6 +178,103 @@ print("bound")'; `
 			}
 			if !strings.Contains(o.stderr, "connection: curl (pid ") {
 				t.Errorf("it does not say that curl connected:\n%s", o.stderr)
+			}
+		})
+	}
+}
+
+// TestNetnsHermetic has a command try to get out by every socket that there is,
+// replaying and recording: nothing but what we connect leaves.
+func TestNetnsHermetic(t *testing.T) {
+	root := newRig(t)
+	for _, c := range []struct {
+		name string
+		rig  func(t *testing.T) *rig
+	}{
+		{"user", func(t *testing.T) *rig { return root.inAs(t, "netns", nobody) }},
+		{"root", func(t *testing.T) *rig { return root.in(t, "netns") }},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := c.rig(t)
+			r.record("c", "curl", "-sS", "http://"+testnet.WWW+"/hello")
+			hits, capture := r.net.HitCount(), r.net.Capture()
+			for _, args := range [][]string{{"replay", "c", "--"}, {"record", "d", "--hermetic", "--bypass", "10.0.0.0/8", "--"}} {
+				which := ""
+				if args[0] == "record" {
+					which = "udp"
+				}
+				o := r.serge(append(args, r.hostile(which)...)...)
+				if took := strings.Count(o.stdout, " took "); took > 0 || !strings.Contains(o.stdout, "operation not permitted") {
+					t.Errorf("%d attempts took their time:\n%s", took, o.stdout)
+				}
+				for _, want := range []string{"escaped: UDP to 203.0.113.10:7 refused", "escaped: UDP to [2001:db8:113::10]:7 refused"} {
+					if !strings.Contains(o.stderr, want) {
+						t.Errorf("the report has no %q:\n%s", want, o.stderr)
+					}
+				}
+			}
+			if p := capture.Packets(); len(p) != 0 {
+				t.Errorf("%d packets left, the first %v", len(p), p[0])
+			}
+			if n := r.net.HitCount() - hits; n != 0 {
+				t.Errorf("the origin was reached %d times", n)
+			}
+		})
+	}
+}
+
+// TestNetnsEnds kills each of the processes of a run that has no cgroup, and
+// ends it by signals: no process is left.
+func TestNetnsEnds(t *testing.T) {
+	root := newRig(t)
+	for _, c := range []struct {
+		name   string
+		who    func(serge, init, command int) []int
+		signal unix.Signal
+	}{
+		{"kill serge-net", func(serge, _, _ int) []int { return []int{serge} }, unix.SIGKILL},
+		{"kill init", func(_, init, _ int) []int { return []int{init} }, unix.SIGKILL},
+		{"kill the command", func(_, _, command int) []int { return []int{command} }, unix.SIGKILL},
+		{"terminate serge-net", func(serge, _, _ int) []int { return []int{serge} }, unix.SIGTERM},
+		{"Ctrl-C", func(serge, _, _ int) []int { return []int{-serge} }, unix.SIGINT},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := root.inAs(t, "netns", nobody)
+			cmd := r.net.Command(r.enter[0], append(slices.Clone(r.enter[1:]), built.serge, "record", "c", "--backend", "netns", "--", "sh", "-c", lingering)...)
+			cmd.Dir = r.dir
+			cmd.Env = append(cmd.Env, "CI=", "HOME="+r.dir)
+			cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+			out, err := cmd.StdoutPipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := cmd.Start(); err != nil {
+				t.Fatal(err)
+			}
+			lines := bufio.NewScanner(out)
+			for lines.Scan() && lines.Text() != "ready" {
+			}
+			l := &life{rig: r, alive: map[int]int{}}
+			serge := cmd.Process.Pid
+			init := childOf(t, serge)
+			command := childOf(t, init)
+			for _, pid := range []int{serge, init, command, childOf(t, command)} {
+				l.watch(strconv.Itoa(pid))
+			}
+			for _, pid := range c.who(serge, init, command) {
+				unix.Kill(pid, c.signal)
+			}
+			for pid, fd := range l.alive {
+				if pid == serge {
+					continue // ours to wait for
+				}
+				if n, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 10_000); n != 1 {
+					t.Errorf("process %d is left (%v)", pid, err)
+				}
+			}
+			cmd.Wait()
+			if o := r.well("replay", "c", "--", "curl", "-sS", "http://"+testnet.WWW+"/hello"); o.stdout != "hello from www.test.example\n" {
+				t.Errorf("what was recorded replays as %q\n%s", o.stdout, o.stderr)
 			}
 		})
 	}
