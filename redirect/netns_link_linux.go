@@ -1,10 +1,13 @@
 package redirect
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
+	"time"
 
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
@@ -21,6 +24,9 @@ func ownAddrs() [2]netip.Addr {
 // LOOPBACK_IFINDEX of include/net/flow.h.
 const lo = 1
 
+// addrPatience is how long the kernel may take to have a new address in use.
+const addrPatience = 5 * time.Second
+
 // raiseLoopback brings up lo and makes every address there is one of this host:
 // rtnetlink(7). It says whether that is so for IPv6 too.
 func raiseLoopback() (v6 bool, err error) {
@@ -29,25 +35,61 @@ func raiseLoopback() (v6 bool, err error) {
 		return false, fmt.Errorf("open rtnetlink: %w", err)
 	}
 	defer func() { err = errors.Join(err, c.Close()) }()
-	up := make([]byte, unix.SizeofIfInfomsg)
-	binary.NativeEndian.PutUint32(up[4:], lo)
-	binary.NativeEndian.PutUint32(up[8:], unix.IFF_UP)  // flags
-	binary.NativeEndian.PutUint32(up[12:], unix.IFF_UP) // which of them change
-	if err := change(c, unix.RTM_NEWLINK, 0, up); err != nil {
-		return false, fmt.Errorf("bring up lo: %w", err)
+	if err := bringUp(c); err != nil {
+		return false, err
 	}
-	for _, a := range ownAddrs() {
-		err := errors.Join(addAddr(c, a), addDefault(c, a))
-		switch {
-		case err == nil:
-			v6 = a.Is6()
-		case a.Is6() && (errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EACCES)):
-			// No IPv6 in this kernel, or it is disabled: then it has no way out.
-		default:
-			return false, err
+	own := ownAddrs()
+	if err := errors.Join(addAddr(c, own[0]), addDefault(c, own[0])); err != nil {
+		return false, err
+	}
+	err = errors.Join(addAddr6(c, own[1]), addDefault(c, own[1]))
+	if errors.Is(err, unix.EAFNOSUPPORT) || errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.EACCES) {
+		return false, nil // no IPv6 in this kernel, or it is disabled: then it has no way out
+	}
+	return err == nil, err
+}
+
+// bringUp sets lo's flag IFF_UP: struct ifinfomsg.
+func bringUp(c *netlink.Conn) error {
+	m := make([]byte, unix.SizeofIfInfomsg)
+	binary.NativeEndian.PutUint32(m[4:], lo)
+	binary.NativeEndian.PutUint32(m[8:], unix.IFF_UP)  // flags
+	binary.NativeEndian.PutUint32(m[12:], unix.IFF_UP) // which of them change
+	if err := change(c, unix.RTM_NEWLINK, 0, m); err != nil {
+		return fmt.Errorf("bring up lo: %w", err)
+	}
+	return nil
+}
+
+// addAddr6 is addAddr for IPv6, and waits until the address is in use. The
+// kernel sees to that later, also without duplicate address detection
+// (addrconf_dad_work, net/ipv6/addrconf.c): datagrams that are sent meanwhile
+// get lost at times.
+func addAddr6(c *netlink.Conn, a netip.Addr) (err error) {
+	told, err := netlink.Dial(unix.NETLINK_ROUTE, &netlink.Config{Groups: 1 << (unix.RTNLGRP_IPV6_IFADDR - 1)})
+	if err != nil {
+		return fmt.Errorf("open rtnetlink: %w", err)
+	}
+	defer func() { err = errors.Join(err, told.Close()) }()
+	if err := addAddr(c, a); err != nil {
+		return err
+	}
+	if err := told.SetReadDeadline(time.Now().Add(addrPatience)); err != nil {
+		return err
+	}
+	for {
+		messages, err := told.Receive()
+		if err != nil {
+			return fmt.Errorf("wait for %s on lo: %w", a, err)
+		}
+		if slices.ContainsFunc(messages, func(m netlink.Message) bool {
+			return m.Header.Type == unix.RTM_NEWADDR && bytes.Contains(m.Data, a.AsSlice())
+		}) {
+			// It tells first and adds the address's route then, under a lock that
+			// this takes too.
+			return bringUp(c)
 		}
 	}
-	return v6, nil
 }
 
 // change sends one rtnetlink message that changes something, and returns the

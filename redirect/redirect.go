@@ -4,10 +4,12 @@
 // destination their client asked for.
 //
 // A [Diversion] is made by a lane. The ebpf lane hooks the sockets of a cgroup
-// v2 (package bpf). The command is born inside that cgroup by a process of
-// ours, init, which [Start] starts as this same executable (see [Init]); init
-// reaps what the command leaves behind, and kills the target when we are killed.
-// Everything ends with [Diversion.Close], or with us.
+// v2 (package bpf). The netns lane gives the command a network namespace in which
+// every address is local, and needs no privilege. The command is born inside
+// that cgroup or namespace by a process of ours, init, which [Start] starts as
+// this same executable (see [Init]); init reaps what the command leaves behind,
+// and kills the target when we are killed. Everything ends with
+// [Diversion.Close], or with us.
 package redirect
 
 import (

@@ -1,0 +1,111 @@
+package redirect
+
+import (
+	"context"
+	"io"
+	"net"
+	"net/netip"
+	"slices"
+	"sync"
+)
+
+// forward owns c, and connects it to dst in our own namespace.
+func (n *netnsLane) forward(c *net.TCPConn, dst netip.AddrPort) {
+	if dst.Addr().IsLoopback() {
+		n.used(dst)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	n.serving.Go(func() {
+		select {
+		case <-n.d.closed:
+			cancel()
+		case <-ctx.Done():
+		}
+	})
+	var d net.Dialer
+	out, err := d.DialContext(ctx, "tcp", dst.String())
+	if err != nil {
+		c.SetLinger(0)
+		c.Close()
+		return
+	}
+	n.relay(c, out.(*net.TCPConn))
+}
+
+// used counts a connection to dst, on the host.
+func (n *netnsLane) used(dst netip.AddrPort) {
+	p := &n.ports
+	p.mu.Lock()
+	l := p.seen[dst]
+	if l != nil {
+		l.Count++
+	}
+	p.mu.Unlock()
+	if l != nil {
+		return
+	}
+	l = &Local{Network: "tcp", Dst: dst, Count: 1}
+	if host, err := listening(p.host); err == nil {
+		l.PID = socketOwner(host[btoi(dst.Addr().Is6())][dst.Port()])
+	}
+	if l.PID != 0 {
+		l.Process = commandName(l.PID)
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if other := p.seen[dst]; other != nil {
+		other.Count++
+		return
+	}
+	p.seen[dst] = l
+}
+
+// local returns the ports of the host that were used.
+func (n *netnsLane) local() ([]Local, error) {
+	n.ports.mu.Lock()
+	defer n.ports.mu.Unlock()
+	var all []Local
+	for _, l := range n.ports.seen {
+		all = append(all, *l)
+	}
+	slices.SortFunc(all, func(a, b Local) int { return a.Dst.Compare(b.Dst) })
+	return all, nil
+}
+
+// relay owns a and b, and passes bytes both ways until both sides are done.
+func (n *netnsLane) relay(a, b *net.TCPConn) {
+	defer a.Close()
+	defer b.Close()
+	p := &n.ports
+	p.mu.Lock()
+	if p.open == nil { // stopped
+		p.mu.Unlock()
+		return
+	}
+	p.open[a], p.open[b] = true, true
+	p.mu.Unlock()
+	defer func() {
+		p.mu.Lock()
+		delete(p.open, a)
+		delete(p.open, b)
+		p.mu.Unlock()
+	}()
+	var back sync.WaitGroup
+	back.Go(func() { pass(a, b) })
+	pass(b, a)
+	back.Wait()
+}
+
+// pass copies from one to the other, to its end; a reset is passed on as one.
+func pass(to, from *net.TCPConn) {
+	_, err := io.Copy(to, from)
+	if err != nil {
+		to.SetLinger(0)
+		from.SetLinger(0)
+		to.Close()
+		from.Close()
+		return
+	}
+	to.CloseWrite()
+}
