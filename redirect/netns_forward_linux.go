@@ -13,6 +13,10 @@ import (
 func (n *netnsLane) forward(c *net.TCPConn, dst netip.AddrPort) {
 	if dst.Addr().IsLoopback() {
 		n.used(dst)
+	} else if n.target.Hermetic { // the rules refused it already
+		c.SetLinger(0)
+		c.Close()
+		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
