@@ -183,12 +183,24 @@ func TestNoLane(t *testing.T) {
 	if err := os.Chmod(filepath.Dir(r.dir), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	o := r.run("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", built.serge, "record", "deep/er", "--cassette-dir", "a/b", "--", "true")
-	if o.code != 125 || strings.Count(o.stderr, "serge-net: error: ") != 1 || !strings.Contains(o.stderr, "serge-net: hint: ") {
-		t.Errorf("exit code %d, want 125 and an error with a hint\n%s", o.code, o.stderr)
-	}
-	if left := r.run("find", ".", "-mindepth", "1").stdout; left != "" {
-		t.Errorf("left behind:\n%s", left)
+	// An ordinary user, with no capability, where nobody may have a user namespace.
+	user := []string{"setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups", "unshare", "-Ur",
+		"sh", "-c", `echo 0 >/proc/sys/user/max_user_namespaces && exec setpriv --inh-caps -all --bounding-set -all "$@"`, "sh",
+		built.serge, "record", "deep/er", "--cassette-dir", "a/b"}
+	for _, c := range []struct {
+		backend, want string
+	}{
+		{"auto", "serge-net: hint: "},
+		{"ebpf", "serge-net: hint: start with sudo, or "},
+		{"netns", "serge-net: hint: sudo sysctl user.max_user_namespaces=10000, or start with sudo"},
+	} {
+		o := r.run(append(user, "--backend", c.backend, "--", "true")...)
+		if o.code != 125 || strings.Count(o.stderr, "serge-net: error: ") != 1 || !strings.Contains(o.stderr, c.want) {
+			t.Errorf("%s: exit code %d, want 125 and an error with %q\n%s", c.backend, o.code, c.want, o.stderr)
+		}
+		if left := r.run("find", ".", "-mindepth", "1").stdout; left != "" {
+			t.Errorf("%s: left behind:\n%s", c.backend, left)
+		}
 	}
 	if o := r.serge("run", "--mode", "passthrough", "--", "true"); o.code != 0 {
 		t.Errorf("passthrough: exit code %d\n%s", o.code, o.stderr)
