@@ -5,8 +5,9 @@ import (
 	"io"
 	"net"
 	"net/netip"
-	"slices"
 	"sync"
+
+	"golang.org/x/sys/unix"
 )
 
 // forward owns c, and connects it to dst in our own namespace.
@@ -39,43 +40,25 @@ func (n *netnsLane) forward(c *net.TCPConn, dst netip.AddrPort) {
 
 // used counts a connection to dst, on the host.
 func (n *netnsLane) used(dst netip.AddrPort) {
-	p := &n.ports
-	p.mu.Lock()
-	l := p.seen[dst]
-	if l != nil {
-		l.Count++
-	}
-	p.mu.Unlock()
-	if l != nil {
-		return
-	}
-	l = &Local{Network: "tcp", Dst: dst, Count: 1}
-	if host, err := listening(p.host); err == nil {
-		l.PID = socketOwner(host[btoi(dst.Addr().Is6())][dst.Port()])
-	}
-	if l.PID != 0 {
-		l.Process = commandName(l.PID)
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if other := p.seen[dst]; other != nil {
-		other.Count++
-		return
-	}
-	p.seen[dst] = l
-}
-
-// local returns the ports of the host that were used.
-func (n *netnsLane) local() ([]Local, error) {
 	n.ports.mu.Lock()
 	defer n.ports.mu.Unlock()
-	var all []Local
-	for _, l := range n.ports.seen {
-		all = append(all, *l)
+	n.ports.seen[dst]++
+}
+
+// talks is what used counted: nobody inside listened there, or it had not been
+// passed on.
+func (n *netnsLane) talks() ([]talk, error) {
+	n.ports.mu.Lock()
+	defer n.ports.mu.Unlock()
+	var all []talk
+	for dst, count := range n.ports.seen {
+		all = append(all, talk{protocol: unix.IPPROTO_TCP, dst: dst, count: count, answered: true})
 	}
-	slices.SortFunc(all, func(a, b Local) int { return a.Dst.Compare(b.Dst) })
 	return all, nil
 }
+
+// local tells what the lookout has seen.
+func (n *netnsLane) local() ([]Local, error) { return n.lookout.local() }
 
 // relay owns a and b, and passes bytes both ways until both sides are done.
 func (n *netnsLane) relay(a, b *net.TCPConn) {

@@ -29,6 +29,7 @@ type netnsLane struct {
 	sockets []*net.UDPConn // for questions, IPv4's first
 	callers callers
 	ports   localPorts
+	lookout *lookout // of the host
 
 	mu   sync.Mutex
 	last []Escape // once init is gone
@@ -273,6 +274,9 @@ func (n *netnsLane) close() error {
 	n.mu.Lock()
 	n.gone = true
 	n.mu.Unlock()
+	if n.lookout != nil {
+		errs = append(errs, n.lookout.close())
+	}
 	n.stopPorts()
 	if n.init != nil {
 		n.init.stop()

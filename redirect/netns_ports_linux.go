@@ -27,7 +27,7 @@ type localPorts struct {
 	passed    [2]map[uint16]bool        // what init knows of, IPv4's first
 	published map[uint16][]net.Listener // by port inside
 	residents map[uint32]*resident      // by inode; nil: it is none
-	seen      map[netip.AddrPort]*Local // what was used
+	seen      map[netip.AddrPort]uint64 // connections to what was used on the host
 }
 
 // startPorts begins to keep both sides' ports, as the target wants them.
@@ -35,7 +35,7 @@ func (n *netnsLane) startPorts(ctx context.Context) error {
 	p := &n.ports
 	p.open, p.published = make(map[*net.TCPConn]bool), make(map[uint16][]net.Listener)
 	p.passed = [2]map[uint16]bool{{}, {}}
-	p.residents, p.seen = make(map[uint32]*resident), make(map[netip.AddrPort]*Local)
+	p.residents, p.seen = make(map[uint32]*resident), make(map[netip.AddrPort]uint64)
 	var err error
 	if p.host, err = openDiag(); err != nil {
 		return err
@@ -51,7 +51,9 @@ func (n *netnsLane) startPorts(ctx context.Context) error {
 		return err
 	}
 	p.running.Go(func() { n.watchPorts(quit) })
-	return nil
+	root := n.init.proc.Pid
+	n.lookout, err = newLookout(n.diag, func() []int { return descendants(root, nil) }, n.talks)
+	return err
 }
 
 // stopPorts ends what startPorts began, and waits for it.
