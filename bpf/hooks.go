@@ -11,7 +11,8 @@ import (
 
 // Hooks are programs in the kernel. They act on the cgroups they are attached
 // to, and below: by Attach until every descriptor of their links is closed, ours
-// and the copies that others inherited, by AttachForLife while the cgroup is. Safe for concurrent use but for Attach and Close.
+// and the copies that others inherited, by AttachForLife while the cgroup is. Safe for
+// concurrent use but for Attach, Detach and Close.
 type Hooks struct {
 	Maps
 	objects divertObjects
@@ -74,6 +75,17 @@ func (h *Hooks) each(cgroup *os.File, attach func(*ebpf.Program, ebpf.AttachType
 	return nil
 }
 
+// Detach ends what Attach did, as far as no copy of a link keeps it. What the
+// programs counted stays readable. Twice is no error.
+func (h *Hooks) Detach() error {
+	var errs []error
+	for _, l := range h.links {
+		errs = append(errs, l.Close())
+	}
+	h.links = nil
+	return errors.Join(errs...)
+}
+
 // Links returns the descriptors that keep the programs attached. They stay
 // ours: whoever is to hold them is given copies.
 func (h *Hooks) Links() []int {
@@ -86,10 +98,5 @@ func (h *Hooks) Links() []int {
 
 // Close detaches and frees everything that no copy of a link keeps. Twice is no error.
 func (h *Hooks) Close() error {
-	var errs []error
-	for _, l := range h.links {
-		errs = append(errs, l.Close())
-	}
-	h.links = nil
-	return errors.Join(append(errs, h.objects.Close())...)
+	return errors.Join(h.Detach(), h.objects.Close())
 }
