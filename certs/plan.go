@@ -148,7 +148,7 @@ func newPlanner(cfg PlanConfig) (*planner, error) {
 		return nil, fmt.Errorf("our CA: %w", err)
 	}
 	return &planner{
-		PlanConfig: cfg, tree: tree{filepath.Clean(cfg.Root), make(map[string]bool)}, env: newEnviron(cfg.Env),
+		PlanConfig: cfg, tree: newTree(cfg.Root), env: newEnviron(cfg.Env),
 		cert: cert, hash: hash, read: make(map[string]bool), bound: make(map[string]bool),
 	}, nil
 }

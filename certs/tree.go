@@ -27,6 +27,12 @@ type tree struct {
 	plain map[string]bool
 }
 
+// newTree is the file system below root, which may itself be a link, such as
+// /proc/PID/root: it is not one of those that are followed inside.
+func newTree(root string) tree {
+	return tree{filepath.Clean(root), map[string]bool{string(filepath.Separator): true}}
+}
+
 // host is where path is for us.
 func (t tree) host(path string) string {
 	if t.root == string(filepath.Separator) {

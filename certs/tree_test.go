@@ -47,7 +47,19 @@ func TestTreeResolve(t *testing.T) {
 		"/dangling":   "-> nowhere",
 		"/a/b/a file": "x",
 	})
-	tr := tree{root, make(map[string]bool)}
+	link := filepath.Join(t.TempDir(), "root") // as /proc/PID/root is
+	if err := os.Symlink(root, link); err != nil {
+		t.Fatal(err)
+	}
+	for _, root := range []string{root, link} {
+		testResolve(t, root)
+	}
+}
+
+// testResolve resolves in the tree of TestTreeResolve.
+func testResolve(t *testing.T, root string) {
+	t.Helper()
+	tr := newTree(root)
 	for _, tt := range []struct{ path, want string }{
 		{"/", "/"},
 		{"/a/b/file", "/a/b/file"},
