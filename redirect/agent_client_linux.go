@@ -33,7 +33,7 @@ type agentLane struct {
 // why says. Where no agent is it returns why.
 func byAgent(ctx context.Context, t Target, l Lane, why error) (*Diversion, error) {
 	// An agent hooks no cgroup that it did not make: others' processes may be in it.
-	if l != EBPF || t.Agent == "" || t.Cgroup != "" || !errors.Is(why, ErrUnsupported) {
+	if l != EBPF || t.Agent == "" || t.runs() || !errors.Is(why, ErrUnsupported) {
 		return nil, why
 	}
 	agent, err := dialAgent(t.Agent)
@@ -59,7 +59,7 @@ func withoutAgent(err, why error) error { return fmt.Errorf("%w; without an agen
 // start makes everything that close undoes.
 func (e *agentLane) start(ctx context.Context, t Target) error {
 	e.hooks = e.agent
-	c, err := e.open(ctx, t)
+	c, err := e.open(ctx, t, nil)
 	if err != nil {
 		return err
 	}

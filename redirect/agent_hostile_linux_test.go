@@ -62,7 +62,7 @@ func hostileAct(a *agentClient, verb, rest string) error {
 		if err != nil {
 			return err
 		}
-		sockets, err := openPackets(context.Background())
+		sockets, err := openPackets(context.Background(), nil)
 		if err != nil {
 			return err
 		}

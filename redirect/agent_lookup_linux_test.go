@@ -24,7 +24,7 @@ func TestAgentLooks(t *testing.T) {
 	}
 	defer a.Close()
 	e := &agentLane{ebpfLane: ebpfLane{door: newDoor(newDiversion(EBPF))}, agent: a}
-	c, err := e.open(t.Context(), Target{Hermetic: true})
+	c, err := e.open(t.Context(), Target{Hermetic: true}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

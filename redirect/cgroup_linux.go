@@ -47,6 +47,12 @@ func mountedCgroup() (point, top string, err error) {
 	return point, top, nil
 }
 
+// cgroupRoot is where the cgroup v2 is mounted.
+func cgroupRoot() (string, error) {
+	root, _, err := mountedCgroup()
+	return root, err
+}
+
 // ownCgroup is the directory of the cgroup v2 that this process lives in.
 func ownCgroup() (string, error) {
 	root, top, err := mountedCgroup()

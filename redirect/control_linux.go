@@ -31,9 +31,10 @@ type plan struct {
 	Cgroup  string // init's own directory; the command's is below it. "": there is none
 	Outside string // the directory above
 	Probe   string
-	Net     *netPlan // in a network namespace of its own; nil: in ours
-	Rules   standing // what init removes if the parent dies
-	Group   bool     // the command is told by a supplementary group, and must keep it
+	Net     *netPlan  // in a network namespace of its own; nil: in ours
+	Rules   standing  // what init removes if the parent dies
+	Group   bool      // the command is told by a supplementary group, and must keep it
+	Keep    *keepPlan // this is a keeper; nil: it is init
 }
 
 // What a message between parent and init is.
@@ -41,6 +42,7 @@ type kind string
 
 // From the parent: run, with the command and its standard files as
 // descriptors, signal, stop, and placed, with the cgroup, which answers waiting.
+// To a keeper cover, with descriptors too, which it answers, and stop.
 // From init: mounted, connected (with the files of netReady), waiting, probed,
 // started, ended (with a file of what was refused).
 const (
@@ -48,6 +50,7 @@ const (
 	msgSignal  kind = "signal"
 	msgStop    kind = "stop"
 	msgPlaced  kind = "placed"
+	msgCover   kind = "cover"
 	msgMounted kind = "mounted"
 	msgNet     kind = "connected"
 	msgWaiting kind = "waiting"

@@ -33,8 +33,11 @@ type ebpfLane struct {
 	door
 	hooks   hooks
 	sockets *packetSockets
-	cgroup  string
+	cgroup  string // the command's; "" if the target runs already
 	lookout *lookout
+
+	attached *attachment // nil if the target is a command
+
 	// foreignPIDs is set where the hooks count processes in another pid
 	// namespace than ours.
 	foreignPIDs atomic.Bool
@@ -46,15 +49,15 @@ type ebpfLane struct {
 
 // start makes everything that close undoes.
 func (e *ebpfLane) start(ctx context.Context, t Target) error {
-	outside := t.Cgroup
-	if outside == "" {
-		var err error
-		if outside, err = ownCgroup(); err != nil {
-			return err
-		}
+	outside, err := ownCgroup()
+	if err != nil {
+		return err
 	}
 	reap(ctx, outside) // what cannot be removed, as it is another user's, is not in our way
-	c, err := e.open(ctx, t)
+	if t.runs() {
+		return e.attachTo(ctx, t, outside)
+	}
+	c, err := e.open(ctx, t, nil)
 	if err != nil {
 		return err
 	}
@@ -66,16 +69,10 @@ func (e *ebpfLane) start(ctx context.Context, t Target) error {
 	if e.cgroup, err = makeCgroup(outside); err != nil {
 		return err
 	}
-	// Our own cgroup keeps its hooks until it is removed. An existing one is to be
-	// rid of them when we are gone: there they are links.
-	hooked, attach := e.cgroup, own.AttachForLife
-	if t.Cgroup != "" {
-		hooked, attach = t.Cgroup, own.Attach
-	}
-	if err := hook(hooked, attach); err != nil {
+	if err := hook(e.cgroup, own.AttachForLife); err != nil { // until it is removed
 		return err
 	}
-	if e.lookout, err = newLookout(nil, func() []int { return processes(hooked) }, e.talks); err != nil {
+	if e.lookout, err = newLookout(nil, func() []int { return processes(e.cgroup) }, e.talks); err != nil {
 		return err
 	}
 	e.serveAll()
@@ -128,8 +125,9 @@ func (e *ebpfLane) probedBy(ctx context.Context, pid int) error {
 	return nil
 }
 
-// open opens our sockets, and says what the hooks are to know.
-func (e *ebpfLane) open(ctx context.Context, t Target) (bpf.Config, error) {
+// open opens our sockets where enter puts them, and says what the hooks are to
+// know.
+func (e *ebpfLane) open(ctx context.Context, t Target, enter control) (bpf.Config, error) {
 	c := bpf.Config{
 		Probe:     probe.Addr(),
 		Except:    t.Except,
@@ -137,7 +135,7 @@ func (e *ebpfLane) open(ctx context.Context, t Target) (bpf.Config, error) {
 		Resolvers: t.Resolvers,
 		Hermetic:  t.Hermetic,
 	}
-	l4, l6, err := listen(ctx)
+	l4, l6, err := listenIn(ctx, enter)
 	if err != nil {
 		return c, err
 	}
@@ -147,7 +145,7 @@ func (e *ebpfLane) open(ctx context.Context, t Target) (bpf.Config, error) {
 		e.listeners = append(e.listeners, l6)
 		c.Listener6 = addrPort(l6.Addr()).Port()
 	}
-	if e.sockets, err = openPackets(ctx); err != nil {
+	if e.sockets, err = openPackets(ctx, enter); err != nil {
 		return c, err
 	}
 	e.d.packets.write = e.sockets.write
@@ -266,7 +264,7 @@ func whyName(w bpf.Why) string {
 }
 
 // close ends the target, then the hooks, so that nothing of the target ever
-// runs without them.
+// runs without them. A target that ran already is let go.
 func (e *ebpfLane) close() error {
 	var errs []error
 	if e.init != nil {
@@ -277,6 +275,9 @@ func (e *ebpfLane) close() error {
 	}
 	if e.cgroup != "" {
 		errs = append(errs, removeCgroup(context.Background(), e.cgroup))
+	}
+	if e.attached != nil {
+		errs = append(errs, e.detach())
 	}
 	last, err := e.escapes()
 	errs = append(errs, err)

@@ -51,6 +51,9 @@ func Init() int {
 		fmt.Fprintln(os.Stderr, "serge-net: error: init is started by run, not by hand:", err)
 		return 1
 	}
+	if h.plan.Keep != nil {
+		return (&keeper{helper: h}).run()
+	}
 	if err := h.prepare(); err != nil {
 		return 1 // the parent was told
 	}

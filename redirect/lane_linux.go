@@ -29,6 +29,9 @@ type lane interface {
 
 // start makes the diversion of one lane.
 func start(ctx context.Context, t Target, l Lane) (*Diversion, error) {
+	if t.PID != 0 && l != EBPF {
+		return nil, fmt.Errorf("%w: only the ebpf lane attaches to a process", ErrUnsupported)
+	}
 	d := newDiversion(l)
 	way, err := newLane(d)
 	if err != nil {
@@ -166,8 +169,11 @@ func (o *door) run(ctx context.Context, c Command) (*Process, error) {
 	case <-o.d.closed:
 		return nil, fmt.Errorf("redirect: run %s: %w", c.Argv, os.ErrClosed)
 	default:
-		return o.init.run(ctx, c)
 	}
+	if o.init == nil {
+		return nil, fmt.Errorf("redirect: run %s: the target runs already", c.Argv)
+	}
+	return o.init.run(ctx, c)
 }
 
 // closeListeners ends what serve does.
@@ -181,8 +187,12 @@ func (o *door) closeListeners() error {
 
 // listen opens our TCP listeners on loopback. The second is nil where the host
 // has no ::1.
-func listen(ctx context.Context) (v4, v6 *net.TCPListener, err error) {
-	var c net.ListenConfig
+func listen(ctx context.Context) (v4, v6 *net.TCPListener, err error) { return listenIn(ctx, nil) }
+
+// listenIn is listen where enter, a net.ListenConfig's Control, puts sockets;
+// nil is here.
+func listenIn(ctx context.Context, enter control) (v4, v6 *net.TCPListener, err error) {
+	c := net.ListenConfig{Control: enter}
 	c.SetMultipathTCP(false) // MPTCP has no use for us, and rules out sockmaps
 	l4, err := c.Listen(ctx, "tcp4", "127.0.0.1:0")
 	if err != nil {

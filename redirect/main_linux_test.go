@@ -19,6 +19,7 @@ const asInit = "serge-test-init"
 var roles = map[string]func(args []string) int{
 	"agent":      agentRole,
 	"ask":        askRole,
+	"attach":     attachRole,
 	"detach":     detachRole,
 	"dial":       dialRole,
 	"half":       halfRole,
@@ -27,6 +28,7 @@ var roles = map[string]func(args []string) int{
 	"linger":     lingerRole,
 	"packets":    packetsRole,
 	"parent":     parentRole,
+	"dweller":    dwellerRole,
 	"dial-many":  dialManyRole,
 	"host":       hostRole,
 	"visit":      visitRole,

@@ -10,6 +10,30 @@ import (
 	"runtime"
 )
 
+// errLinux says that there is nothing to attach to.
+var errLinux = &HintError{
+	Err:  fmt.Errorf("%w: attach needs Linux, this is %s", ErrUnsupported, runtime.GOOS),
+	Hint: "use serge-net proxy, or attach in a Linux virtual machine",
+}
+
+// FindCgroup returns an error but on Linux.
+func FindCgroup(string) (string, error) { return "", errLinux }
+
+// FindUnit returns an error but on Linux.
+func FindUnit(context.Context, string) (string, error) { return "", errLinux }
+
+// FindContainer returns an error but on Linux.
+func FindContainer(context.Context, string) (string, error) { return "", errLinux }
+
+// ReadFile returns an error but on Linux.
+func (p Place) ReadFile(string) ([]byte, error) { return nil, errLinux }
+
+// Stat returns an error but on Linux.
+func (p Place) Stat(string) (os.FileInfo, error) { return nil, errLinux }
+
+// Place returns an error but on Linux.
+func (t Target) Place() (Place, error) { return Place{}, errLinux }
+
 // start has no lane to offer: they are Linux's.
 func start(context.Context, Target, Lane) (*Diversion, error) { return nil, notLinux() }
 

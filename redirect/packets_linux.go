@@ -35,18 +35,19 @@ type alias struct {
 	from netip.Addr // IPv4 only
 }
 
-// openPackets opens the sockets.
-func openPackets(ctx context.Context) (*packetSockets, error) {
+// openPackets opens the sockets where enter puts them; nil is here.
+func openPackets(ctx context.Context, enter control) (*packetSockets, error) {
 	s := &packetSockets{aliases: make(map[netip.AddrPort]alias)}
 	// The wildcard address takes all of 127/8; bound to lo, nothing else.
-	c := net.ListenConfig{Control: loopbackOnly}
+	c := net.ListenConfig{Control: both(enter, loopbackOnly)}
 	p, err := c.ListenPacket(ctx, "udp4", "0.0.0.0:0")
 	if err != nil {
 		return nil, fmt.Errorf("listen for datagrams: %w", err)
 	}
 	s.v4 = p.(*net.UDPConn)
+	c.Control = enter
 	for range bpf.Slots {
-		p, err := net.ListenPacket("udp6", "[::1]:0")
+		p, err := c.ListenPacket(ctx, "udp6", "[::1]:0")
 		if noLoopback6(err) {
 			return s, nil
 		}

@@ -1,8 +1,10 @@
 package redirect
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -57,7 +59,7 @@ func subtree(t *testing.T, uid int) *os.File {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		if err := unix.Rmdir(path); err != nil {
+		if err := unix.Rmdir(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("rmdir %s: %v: %v left", path, err, processes(path))
 		}
 	})

@@ -5,11 +5,15 @@
 //
 // A [Diversion] is made by a lane. The ebpf lane hooks the sockets of a cgroup
 // v2 (package bpf). The netns lane gives the command a network namespace in which
-// every address is local, and needs no privilege. The command is born inside
-// that cgroup or namespace by a process of ours, init, which [Start] starts as
-// this same executable (see [Init]); init reaps what the command leaves behind,
-// and kills the target when we are killed. Everything ends with
-// [Diversion.Close], or with us.
+// every address is local, and needs no privilege. The iptables lane has netfilter
+// redirect what a cgroup or a group sends. The command is born inside that cgroup
+// or namespace by a process of ours, init, which [Start] starts as this same
+// executable (see [Init]); init reaps what the command leaves behind, and kills
+// the target when we are killed. Everything ends with [Diversion.Close], or with us.
+//
+// A target that runs already (Target.Cgroup, Target.PID) is attached to: see
+// [Attached]. It is never killed; a process of ours, the keeper, sees to it that
+// it is as it was before when we are gone.
 package redirect
 
 import (
@@ -74,9 +78,15 @@ func (l Lane) String() string {
 // A Target is whose traffic is diverted, and which of it. The zero Target is the
 // command alone, all destinations but the host's loopback.
 type Target struct {
-	// Cgroup is the directory of a cgroup v2 whose sockets are diverted, those
-	// that are created from now on. Empty makes one, below our own.
+	// Cgroup is the directory of a cgroup v2 that is there already: what lives in
+	// it is diverted where it is, by the ebpf lane. Sockets that were made in it
+	// before are diverted when they connect anew. Empty: PID, or a command.
 	Cgroup string
+	// PID is a process that runs already. It and its descendants are moved into
+	// a cgroup of ours below the one they are in, and back by Close, or by a
+	// process of ours if we are killed. Sockets that they made before are never
+	// diverted. Zero: Cgroup, or a command.
+	PID int
 	// Except are destinations left alone. Loopback, link-local, multicast and
 	// broadcast ones are anyway, but for Loopback and Resolvers.
 	Except []netip.Prefix
@@ -107,6 +117,9 @@ type Target struct {
 // A Publish says that the port Host of the host's loopback is Inner inside.
 type Publish struct{ Host, Inner uint16 }
 
+// runs says whether t was there before us, and is attached to.
+func (t Target) runs() bool { return t.PID != 0 || t.Cgroup != "" }
+
 // A Mount is one change to the files that the command sees. Three kinds:
 //   - Dir covers the directory Path with an empty read-only one; if there is no
 //     such directory nothing is done.
@@ -124,12 +137,13 @@ type Mount struct {
 
 // A Diversion is in force until Close. Its methods are safe for concurrent use.
 type Diversion struct {
-	lane    Lane
-	agent   bool
-	private bool
-	conns   chan accepted
-	packets *Packets
-	closed  chan struct{} // closed first of all by Close
+	lane     Lane
+	agent    bool
+	private  bool
+	attached *Attached
+	conns    chan accepted
+	packets  *Packets
+	closed   chan struct{} // closed first of all by Close
 
 	refused []error
 	escapes func() ([]Escape, error)
