@@ -15,8 +15,9 @@ type outside struct {
 	refused []redirect.Escape
 	local   []redirect.Local
 	// open are the sockets by which names may have been resolved unseen.
-	open []string
-	err  error // some of it may be missing
+	open  []string
+	loose bool  // packets could leave: only an attach says so
+	err   error // some of it may be missing
 }
 
 // outside asks the lane, while whom the command talked to is still there.
@@ -50,7 +51,7 @@ func present(paths []string) []string {
 // isolated tells whether nothing of the command's went beside us: what was
 // refused did not, and a plain server on loopback is listed instead.
 func (o outside) isolated() bool {
-	return len(o.open) == 0 && o.err == nil && len(o.strayed()) == 0
+	return !o.loose && len(o.open) == 0 && o.err == nil && len(o.strayed()) == 0
 }
 
 // strayed is the local part of what escaped: to those who do the command's

@@ -91,7 +91,7 @@ func (r *runner) names() error {
 		r.stub.Kept = append(r.stub.Kept, dnsstub.Record(d))
 	}
 	if !r.replays() {
-		r.stub.Upstream = &dnsstub.Client{Conf: conf}
+		r.stub.Upstream = &dnsstub.Client{Conf: conf, Dial: r.dialer.DialContext}
 	}
 	if r.recorder != nil {
 		r.stub.Recorded = func(rec dnsstub.Record) { r.kept(r.recorder.DNS(cassette.DNS(rec))) }

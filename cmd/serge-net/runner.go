@@ -23,6 +23,7 @@ type runner struct {
 	flags  *runFlags
 	argv   []string
 	conf   *dnsstub.Conf // whom to ask for names; nil: as /etc/resolv.conf says
+	dialer net.Dialer    // by which name servers are asked
 	stdout *os.File      // the command's; nil: ours
 
 	loopback []uint16           // ports of --intercept-loopback
@@ -131,8 +132,7 @@ func (r *runner) compose() (mitm.Way, error) {
 
 // dialResolver connects to the run's own name server.
 func (r *runner) dialResolver(ctx context.Context, network, _ string) (net.Conn, error) {
-	var d net.Dialer
-	return d.DialContext(ctx, network, r.conf.Servers[0].String())
+	return r.dialer.DialContext(ctx, network, r.conf.Servers[0].String())
 }
 
 // hermetic tells whether nothing but loopback may leave.
