@@ -52,10 +52,7 @@ static __always_inline enum verdict judge_connect(struct bpf_sock_addr *ctx, con
 SEC("cgroup/connect4")
 int divert_connect4(struct bpf_sock_addr *ctx)
 {
-	struct destination d = {
-		.addr = { 0, 0, bpf_htonl(0xffff), ctx->user_ip4 },
-		.port = ctx->user_port,
-	};
+	struct destination d = destination4(ctx->user_ip4, ctx->user_port);
 	switch (judge_connect(ctx, &d)) {
 	case LEAVE:
 		return PROCEED;
@@ -82,10 +79,7 @@ int divert_connect4(struct bpf_sock_addr *ctx)
 SEC("cgroup/connect6")
 int divert_connect6(struct bpf_sock_addr *ctx)
 {
-	struct destination d = {
-		.addr = { ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3] },
-		.port = ctx->user_port,
-	};
+	struct destination d = destination6(ctx);
 	switch (judge_connect(ctx, &d)) {
 	case LEAVE:
 		return PROCEED;

@@ -7,10 +7,7 @@
 SEC("cgroup/sendmsg4")
 int divert_sendmsg4(struct bpf_sock_addr *ctx)
 {
-	struct destination d = {
-		.addr = { 0, 0, bpf_htonl(0xffff), ctx->user_ip4 },
-		.port = ctx->user_port,
-	};
+	struct destination d = destination4(ctx->user_ip4, ctx->user_port);
 	if (d.port != bpf_htons(DNS_PORT) || judge(&d, IPPROTO_UDP) != DIVERT) {
 		if (local(&d))
 			talk(&d, IPPROTO_UDP, false);
@@ -27,10 +24,7 @@ int divert_sendmsg4(struct bpf_sock_addr *ctx)
 SEC("cgroup/sendmsg6")
 int divert_sendmsg6(struct bpf_sock_addr *ctx)
 {
-	struct destination d = {
-		.addr = { ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3] },
-		.port = ctx->user_port,
-	};
+	struct destination d = destination6(ctx);
 	if (d.port != bpf_htons(DNS_PORT) || judge(&d, IPPROTO_UDP) != DIVERT) {
 		if (local(&d))
 			talk(&d, IPPROTO_UDP, false);
@@ -52,7 +46,7 @@ int divert_recvmsg4(struct bpf_sock_addr *ctx)
 {
 	if (ctx->user_port != bpf_htons(packets4))
 		return PROCEED;
-	__u32 key = bpf_ntohl(ctx->user_ip4);
+	__u32 key = unbounded(bpf_ntohl(ctx->user_ip4));
 	struct destination *q = bpf_map_lookup_elem(&queried, &key);
 	if (q) {
 		ctx->user_ip4 = q->addr[3];
@@ -64,10 +58,7 @@ int divert_recvmsg4(struct bpf_sock_addr *ctx)
 SEC("cgroup/recvmsg6")
 int divert_recvmsg6(struct bpf_sock_addr *ctx)
 {
-	struct destination d = {
-		.addr = { ctx->user_ip6[0], ctx->user_ip6[1], ctx->user_ip6[2], ctx->user_ip6[3] },
-		.port = ctx->user_port,
-	};
+	struct destination d = destination6(ctx);
 	if (!local(&d))
 		return PROCEED;
 	__u32 key = bpf_ntohs(d.port);
@@ -76,6 +67,7 @@ int divert_recvmsg6(struct bpf_sock_addr *ctx)
 			return PROCEED;
 		key = bpf_ntohl(d.addr[3]);
 	}
+	key = unbounded(key);
 	struct destination *q = bpf_map_lookup_elem(&queried, &key);
 	if (q) {
 		ctx->user_ip6[0] = q->addr[0];

@@ -159,6 +159,46 @@ struct {
 	__type(value, struct talked);
 } talks SEC(".maps");
 
+// unbounded hides from the verifier what it knows of v. Eight bytes of stack of
+// which a bounded number fills a part are a spilled register to it, and without
+// CAP_PERFMON it lets nothing write to a part of them again: "attempt to corrupt
+// spilled pointer on stack" (check_stack_write_fixed_off, Linux 6.1; 6.12 does).
+// So does clang, where variables share stack. A number that is negated it knows
+// nothing of, and does not keep.
+static __always_inline __u64 unbounded(__u64 v)
+{
+	asm volatile("%0 = -%0\n\t%0 = -%0" : "+r"(v));
+	return v;
+}
+
+// copy sets four words to those of from.
+static __always_inline void copy(__u32 *to, const __u32 *from)
+{
+	to[0] = unbounded(from[0]);
+	to[1] = unbounded(from[1]);
+	to[2] = unbounded(from[2]);
+	to[3] = unbounded(from[3]);
+}
+
+// destination4 is an IPv4 address and a port, both in network order.
+static __always_inline struct destination destination4(__u32 ip, __u16 port)
+{
+	return (struct destination){
+		.addr = { 0, 0, unbounded(bpf_htonl(0xffff)), unbounded(ip) },
+		.port = unbounded(port),
+	};
+}
+
+// destination6 is what a socket asks for over IPv6, mapped addresses included.
+static __always_inline struct destination destination6(struct bpf_sock_addr *ctx)
+{
+	return (struct destination){
+		.addr = { unbounded(ctx->user_ip6[0]), unbounded(ctx->user_ip6[1]), unbounded(ctx->user_ip6[2]),
+			  unbounded(ctx->user_ip6[3]) },
+		.port = unbounded(ctx->user_port),
+	};
+}
+
 static __always_inline bool mapped(const struct destination *d)
 {
 	return d->addr[0] == 0 && d->addr[1] == 0 && d->addr[2] == bpf_htonl(0xffff);
@@ -190,14 +230,15 @@ static __always_inline bool nearby(const struct destination *d)
 
 static __always_inline bool excepted(const struct destination *d)
 {
-	struct prefix p = { .len = 128 };
-	__builtin_memcpy(p.addr, d->addr, sizeof p.addr);
+	struct prefix p = { .len = unbounded(128) };
+	copy(p.addr, d->addr);
 	return bpf_map_lookup_elem(&except, &p) != 0;
 }
 
 static __always_inline void count(const struct destination *d, __u8 protocol, __u8 why)
 {
-	struct escape e = { .dst = *d, .protocol = protocol, .why = why };
+	struct escape e = { .dst.port = unbounded(d->port), .protocol = unbounded(protocol), .why = unbounded(why) };
+	copy(e.dst.addr, d->addr);
 	__u64 *n = bpf_map_lookup_elem(&escapes, &e);
 	if (!n) {
 		__u64 none = 0;
@@ -212,7 +253,8 @@ static __always_inline void count(const struct destination *d, __u8 protocol, __
 // one that accepted it.
 static __always_inline void talk(const struct destination *d, __u8 protocol, bool accepted)
 {
-	struct talk k = { .dst = *d, .protocol = protocol };
+	struct talk k = { .dst.port = unbounded(d->port), .protocol = unbounded(protocol) };
+	copy(k.dst.addr, d->addr);
 	struct talked *n = bpf_map_lookup_elem(&talks, &k);
 	if (!n) {
 		struct talked none = {};
@@ -237,7 +279,7 @@ static __always_inline enum verdict judge(const struct destination *d, __u8 prot
 	if (d->port == bpf_htons(DNS_PORT) && bpf_map_lookup_elem(&resolvers, d->addr))
 		return DIVERT;
 	if (local(d)) {
-		__u16 port = bpf_ntohs(d->port);
+		__u16 port = unbounded(bpf_ntohs(d->port));
 		if (protocol == IPPROTO_TCP && bpf_map_lookup_elem(&loopback_ports, &port))
 			return DIVERT;
 		return LEAVE;
@@ -273,6 +315,7 @@ static __always_inline __u32 alias(const struct destination *d, __u32 *next, __u
 		if (!key)
 			return 0;
 	}
+	key = unbounded(key);
 	if (bpf_map_update_elem(&queried, &key, d, BPF_ANY) || bpf_map_update_elem(&aliases, d, &key, BPF_ANY))
 		return 0;
 	return key;

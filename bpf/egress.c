@@ -14,7 +14,7 @@ static __always_inline bool read_destination(struct __sk_buff *skb, struct desti
 	if (skb->protocol == bpf_htons(ETH_P_IP)) {
 		__u8 first;
 		__u16 fragment;
-		d->addr[2] = bpf_htonl(0xffff);
+		d->addr[2] = unbounded(bpf_htonl(0xffff));
 		if (bpf_skb_load_bytes(skb, 0, &first, 1) || bpf_skb_load_bytes(skb, 6, &fragment, 2) ||
 		    bpf_skb_load_bytes(skb, 9, protocol, 1) || bpf_skb_load_bytes(skb, 16, &d->addr[3], 4))
 			return false;

@@ -13,15 +13,15 @@
 // end makes an address of the words of one, or of ip4 where family is IPv4.
 static __always_inline void end(__u32 addr[4], __u32 family, __u32 ip4, __u32 a, __u32 b, __u32 c, __u32 d)
 {
-	addr[0] = a;
-	addr[1] = b;
-	addr[2] = c;
-	addr[3] = d;
+	addr[0] = unbounded(a);
+	addr[1] = unbounded(b);
+	addr[2] = unbounded(c);
+	addr[3] = unbounded(d);
 	if (family == AF_INET) {
 		addr[0] = 0;
 		addr[1] = 0;
-		addr[2] = bpf_htonl(0xffff);
-		addr[3] = ip4;
+		addr[2] = unbounded(bpf_htonl(0xffff));
+		addr[3] = unbounded(ip4);
 	}
 }
 
@@ -29,8 +29,8 @@ static __always_inline void end(__u32 addr[4], __u32 family, __u32 ip4, __u32 a,
 static __always_inline void depart(volatile struct bpf_sock_ops *s, struct origin *o)
 {
 	struct tuple t = {
-		.client_port = s->local_port,
-		.listener = bpf_ntohl(s->remote_port),
+		.client_port = unbounded(s->local_port),
+		.listener = unbounded(bpf_ntohl(s->remote_port)),
 	};
 	end(t.client, s->family, s->local_ip4, s->local_ip6[0], s->local_ip6[1], s->local_ip6[2], s->local_ip6[3]);
 	// Without its entry the listener refuses the connection: no need to look.
@@ -53,7 +53,7 @@ int divert_sockops(struct bpf_sock_ops *ctx)
 		return PROCEED;
 	struct destination d = {};
 	if (op == BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB) {
-		d.port = bpf_htons(s->local_port);
+		d.port = unbounded(bpf_htons(s->local_port));
 		end(d.addr, s->family, s->local_ip4, s->local_ip6[0], s->local_ip6[1], s->local_ip6[2], s->local_ip6[3]);
 		if (local(&d))
 			talk(&d, IPPROTO_TCP, true);
@@ -66,7 +66,7 @@ int divert_sockops(struct bpf_sock_ops *ctx)
 		return PROCEED;
 	}
 	__u16 port = bpf_ntohl(s->remote_port);
-	d.port = bpf_htons(port);
+	d.port = unbounded(bpf_htons(port));
 	end(d.addr, s->family, s->remote_ip4, s->remote_ip6[0], s->remote_ip6[1], s->remote_ip6[2], s->remote_ip6[3]);
 	if (!o && local(&d))
 		talk(&d, IPPROTO_TCP, false);
