@@ -11,14 +11,16 @@ BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(V
 DEMO_PACKAGES := curl ca-certificates python3
 TEST_PACKAGES := $(DEMO_PACKAGES) gcc libc6-dev clang llvm libbpf-dev nginx-light wget \
 	python3-requests nodejs default-jdk-headless openssl nghttp2-client musl-tools procps bind9-dnsutils util-linux \
-	iptables iproute2 systemd libcap2-bin
+	iptables iproute2 systemd libcap2-bin cpio
 TEST_ALL_PACKAGES := $(TEST_PACKAGES) gradle junit4
+VM_PACKAGES := qemu-system-x86 kmod iptables iproute2 procps util-linux ca-certificates
+VAGRANT_PACKAGES := debootstrap ruby shellcheck ca-certificates
 BENCH_PACKAGES := $(DEMO_PACKAGES) nginx-light nghttp2-client wrk
 
-.PHONY: build demo test test-all generate fuzz bench lint cross help apt-%
+.PHONY: build demo test test-all vm-test vagrant-test generate fuzz bench lint cross help apt-%
 
 help: ## what there is to make
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "%-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
 
 build: ## the program, static, into bin/
 	$(BUILD) -o bin/serge-net ./cmd/serge-net
@@ -29,11 +31,21 @@ demo: apt-DEMO build ## record and replay real clients against an embedded origi
 test: apt-TEST lint cross ## everything that CI checks
 	.ci/coverage
 	CGO_ENABLED=1 $(GO) test -race -count=1 -timeout 10m ./bpf ./redirect
-	CGO_ENABLED=0 $(GO) test -count=1 -timeout 20m ./cmd/... ./redirect/testnet ./bench
+	CGO_ENABLED=0 $(GO) test -count=1 -timeout 20m ./cmd/... ./redirect/testnet ./bench ./vagrant/...
 
-test-all: apt-TEST_ALL test ## the rest: every fuzzer for a minute, the whole matrix, soak
+test-all: apt-TEST_ALL test ## the rest: every fuzzer for a minute, the whole matrix, soak, other kernels
 	$(MAKE) fuzz FUZZTIME=60s
 	SERGE_TEST_ALL=1 $(GO) test -count=1 -timeout 60m ./cmd/serge-net ./redirect/...
+	$(MAKE) vm-test vagrant-test
+
+VM_SERIES ?= releases
+vm-test: apt-VM ## boot Debian's kernels under qemu, try every lane, write docs/kernels.md; VM_SERIES=all for more
+	CGO_ENABLED=0 $(GO) run ./vagrant/vm -series $(VM_SERIES) -write docs/kernels.md
+
+vagrant-test: apt-VAGRANT build ## provision a Debian in a chroot as Vagrant does its machines
+	ruby -c vagrant/Vagrantfile
+	shellcheck vagrant/*.sh
+	vagrant/chroot-test.sh
 
 generate: apt-TEST ## the eBPF objects from their C
 	$(GO) generate ./bpf/...

@@ -88,7 +88,7 @@ func (t *tester) try(lane string, u user) string {
 		out, said, err := output(context.Background(), u, dir, append(argv, urls()...)...)
 		if err != nil {
 			fmt.Printf("%s as %s, %s: %v\n%s", lane, u.name, mode, err, said) // on the console, for people
-			return out, reason(said, err)
+			return out, reason(mode, said, err)
 		}
 		return out, ""
 	}
@@ -99,40 +99,40 @@ func (t *tester) try(lane string, u user) string {
 	asked := t.origin.stop()
 	switch {
 	case why != "":
-		return "record: " + why
+		return why
 	case asked != len(urls()):
 		return fmt.Sprintf("record: the origin was asked %d times, not %d", asked, len(urls()))
 	}
 	replayed, why := run("replay")
 	switch {
 	case why != "":
-		return "replay: " + why
+		return why
 	case replayed != recorded:
 		return fmt.Sprintf("recorded %q, replayed %q", recorded, replayed)
 	}
 	return leftovers()
 }
 
-// reason is what serge-net said last of why it did not do what it was asked,
-// in one line.
-func reason(stderr string, err error) string {
-	found := ""
+// reason is why mode did not go well, in one line: the error that serge-net
+// gave, without what every lane's begins with; or the last that was said.
+func reason(mode, stderr string, err error) string {
+	last := ""
 	for line := range strings.Lines(stderr) {
 		line = strings.TrimSpace(line)
 		if e, ok := strings.CutPrefix(line, "serge-net: error: "); ok {
-			return e
-		}
-		if m, ok := strings.CutPrefix(line, "serge-net: "); ok && !strings.HasPrefix(m, "hint:") || found == "" {
-			found = m
-			if !ok {
-				found = line
+			if _, lacks, ok := strings.Cut(e, "redirect: not supported here: "); ok {
+				return lacks
 			}
+			return mode + ": " + e
+		}
+		if line != "" && !strings.HasPrefix(line, "serge-net: hint:") {
+			last = line
 		}
 	}
-	if found == "" {
-		return err.Error()
+	if last == "" {
+		return fmt.Sprintf("%s: %v", mode, err)
 	}
-	return fmt.Sprintf("%s (%v)", found, err)
+	return fmt.Sprintf("%s: %v: %s", mode, err, last)
 }
 
 // leftovers says what of ours is still there, or "".

@@ -129,7 +129,7 @@ func skeleton() []file {
 		text("etc/nsswitch.conf", "passwd: files\ngroup: files\nhosts: files dns\n"),
 		text("etc/hosts", "127.0.0.1 localhost\n::1 localhost\n"),
 		text("etc/resolv.conf", "nameserver "+originDNS+"\n"),
-		text("etc/ssl/certs/ca-certificates.crt", ""),
+		fromHost("etc/ssl/certs/ca-certificates.crt", "/etc/ssl/certs/ca-certificates.crt"),
 	}
 	for _, dir := range []string{"proc", "sys", "dev", "tmp", "run", "root", "var", "home/user"} {
 		files = append(files, file{path: dir, mode: typeDir | 0o755})

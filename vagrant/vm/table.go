@@ -108,14 +108,20 @@ func (t *table) tests() string {
 	return b.String()
 }
 
+// mostNamed is how many failed tests a cell names.
+const mostNamed = 5
+
 // String is r in a table's cell.
 func (r *testResult) String() string {
 	s := fmt.Sprintf("%s: %d passed", r.Package, r.Passed)
 	if r.Skipped > 0 {
 		s += fmt.Sprintf(", %d skipped", r.Skipped)
 	}
-	if len(r.Failed) > 0 {
-		s += fmt.Sprintf(", %d failed: %s", len(r.Failed), strings.Join(r.Failed, ", "))
+	if n := len(r.Failed); n > 0 {
+		s += fmt.Sprintf(", %d failed: %s", n, strings.Join(r.Failed[:min(n, mostNamed)], ", "))
+		if n > mostNamed {
+			s += ", …"
+		}
 	}
 	if r.Why != "" {
 		s += ", " + cellText(r.Why)
