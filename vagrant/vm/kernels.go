@@ -31,8 +31,8 @@ const meta = "linux-image-cloud-amd64"
 var (
 	// imageName has the uname -r. Meta-packages of a series have only x.y.
 	imageName = regexp.MustCompile(`^linux-image-([0-9]+\.[0-9]+\.[0-9]+.*-cloud-amd64)$`)
-	// partName are the packages that a kernel is in: one, since 7.0 three.
-	partName = regexp.MustCompile(`^linux-(image|binary|modules)-[0-9]`)
+	// partName are the packages that a kernel is in: one, lately three.
+	partName = regexp.MustCompile(`^linux-(image|binary|modules)-[0-9].*-cloud-amd64$`)
 	// leadingSeries is the x.y of a version.
 	leadingSeries = regexp.MustCompile(`^([0-9]+)\.([0-9]+)`)
 )
@@ -125,7 +125,7 @@ func (a *archive) show(ctx context.Context, names ...string) ([]stanza, error) {
 
 // kernels are the newest of each series that is asked for, oldest first.
 func (a *archive) kernels(ctx context.Context, series string) ([]kernel, error) {
-	out, err := a.command(ctx, "apt-cache", "search", "--names-only", imageName.String()).Output()
+	out, err := a.command(ctx, "apt-cache", "search", "--names-only", partName.String()).Output()
 	if err != nil {
 		return nil, fmt.Errorf("apt-cache search: %w", told(err))
 	}
@@ -148,9 +148,9 @@ func (a *archive) kernels(ctx context.Context, series string) ([]kernel, error) 
 	return choose(all, metas, series)
 }
 
-// choose takes the newest of each wanted series of images. The series of the
-// releases are those that metas depend on.
-func choose(images, metas []stanza, series string) ([]kernel, error) {
+// choose takes the newest of each wanted series of which the mirror has all
+// parts. The series of the releases are those of metas.
+func choose(parts, metas []stanza, series string) ([]kernel, error) {
 	wanted := strings.Split(series, ",")
 	if series == "releases" {
 		wanted = nil
@@ -158,8 +158,12 @@ func choose(images, metas []stanza, series string) ([]kernel, error) {
 			wanted = append(wanted, seriesOf(m.Version))
 		}
 	}
+	there := make(map[string]bool)
+	for _, s := range parts {
+		there[s.Package+"="+s.Version] = true
+	}
 	newest := make(map[string]kernel)
-	for _, s := range images {
+	for _, s := range parts {
 		name := imageName.FindStringSubmatch(s.Package)
 		of := seriesOf(s.Version)
 		if name == nil || series != "all" && !slices.Contains(wanted, of) {
@@ -170,6 +174,9 @@ func choose(images, metas []stanza, series string) ([]kernel, error) {
 			if partName.MatchString(d) {
 				k.packages = append(k.packages, d+"="+s.Version)
 			}
+		}
+		if slices.ContainsFunc(k.packages, func(p string) bool { return !there[p] }) {
+			continue // mirrors forget some parts before others
 		}
 		if old, ok := newest[of]; !ok || compareVersions(k.Version, old.Version) > 0 {
 			newest[of] = k

@@ -33,6 +33,16 @@ Package: linux-image-7.3.4+deb13-cloud-amd64
 Version: 7.3.4-1~bpo13+1
 Depends: dracut | initramfs-tools, linux-binary-7.3.4+deb13-cloud-amd64 (= 7.3.4-1~bpo13+1), linux-modules-7.3.4+deb13-cloud-amd64 (= 7.3.4-1~bpo13+1)
 
+Package: linux-binary-7.3.4+deb13-cloud-amd64
+Version: 7.3.4-1~bpo13+1
+
+Package: linux-modules-7.3.4+deb13-cloud-amd64
+Version: 7.3.4-1~bpo13+1
+
+Package: linux-image-7.3.5+deb13-cloud-amd64
+Version: 7.3.5-1~bpo13+1
+Depends: linux-binary-7.3.5+deb13-cloud-amd64 (= 7.3.5-1~bpo13+1)
+
 Package: linux-image-6.12-cloud-amd64
 Version: 6.12.95-1
 Depends: linux-image-6.12.95-cloud-amd64
