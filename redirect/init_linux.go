@@ -188,9 +188,11 @@ func (h *helper) serve() int {
 		case s := <-signals:
 			h.caught[s] = time.Now()
 		case m := <-h.forward:
-			if time.Since(h.caught[syscall.Signal(m.Signal)]) > 2*groupWindow {
+			s := syscall.Signal(m.Signal)
+			if time.Since(h.caught[s]) > tellingWindow {
 				h.signal(m.Signal)
 			}
+			delete(h.caught, s) // one catch answers for one message
 		case s := <-h.reaped:
 			h.pid = 0
 			h.clear()

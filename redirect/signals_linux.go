@@ -8,9 +8,15 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// groupWindow is how far apart two processes may notice one signal sent to
-// their group. The kernel sends it in one loop; the rest is scheduling.
-const groupWindow = 50 * time.Millisecond
+const (
+	// groupWindow is how long after the parent init may notice a signal that was
+	// sent to their group. The kernel sends it in one loop; the rest is
+	// scheduling. A signal to the parent alone is passed on so much later.
+	groupWindow = 50 * time.Millisecond
+	// tellingWindow is how long after init the parent may notice it, and tell:
+	// that costs nobody time, and a busy machine can need more than 50 ms.
+	tellingWindow = time.Second
+)
 
 // passed are the signals that end or inform a program, of those that can be
 // caught and that were not ignored when we started: nohup and "&" in a script
