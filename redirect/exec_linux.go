@@ -166,7 +166,7 @@ func (h *helper) clear() {
 	if h.childless == nil {
 		return // nothing was started
 	}
-	fellAll(os.Getpid(), nil, func([]int) {}, func(int) bool { // reap does that
+	fellAll(os.Getpid(), nil, func() {}, func(int) bool { // the helper's own reap does that
 		select {
 		case <-h.childless:
 			return true

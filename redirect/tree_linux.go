@@ -44,13 +44,15 @@ func (t tree) fell(init *os.Process) {
 	init.Wait()
 	// A child that ended stays one until it is waited for, here, and by then its
 	// own children are ours: none is seen only when there is none.
-	fellAll(os.Getpid(), t.spared, reapAll, func(found int) bool { return found == 0 })
+	fellAll(os.Getpid(), t.spared, t.reap, func(found int) bool { return found == 0 })
 }
 
-// reapAll waits for those of pids that are our own children and have ended.
-func reapAll(pids []int) {
-	for _, pid := range pids {
-		unix.Wait4(pid, nil, unix.WNOHANG, nil)
+// reap waits for those of our children that have ended, but for the spared.
+func (t tree) reap() {
+	for _, pid := range children(os.Getpid()) {
+		if !slices.Contains(t.spared, pid) {
+			unix.Wait4(pid, nil, unix.WNOHANG, nil)
+		}
 	}
 }
 
@@ -58,10 +60,12 @@ func reapAll(pids []int) {
 // that nobody is left: a process that forks as fast as it can loses, as the next
 // round comes without a pause while there is somebody new, and a process with
 // SIGKILL pending does not fork (copy_process in the kernel). What cannot be
-// killed is given up after killPatience. reap waits for those that ended.
-func fellAll(root int, spared []int, reap func([]int), done func(found int) bool) {
+// killed is given up after killPatience. reap waits for those that ended; it comes
+// first, as to look below one costs more than to make one.
+func fellAll(root int, spared []int, reap func(), done func(found int) bool) {
 	killed := make(map[int]bool)
 	for deadline := time.Now().Add(killPatience); time.Now().Before(deadline); {
+		reap()
 		found := descendants(root, spared)
 		if done(len(found)) {
 			return
@@ -72,7 +76,6 @@ func fellAll(root int, spared []int, reap func([]int), done func(found int) bool
 			killed[pid] = true
 			unix.Kill(pid, unix.SIGKILL)
 		}
-		reap(found)
 		if !fresh {
 			clear(killed) // ids come again
 			pause := time.NewTimer(treePause)
@@ -84,17 +87,21 @@ func fellAll(root int, spared []int, reap func([]int), done func(found int) bool
 // descendants are the processes below root, but for its children spared.
 func descendants(root int, spared []int) []int {
 	var all []int
-	for _, pid := range children(root) {
-		if !slices.Contains(spared, pid) {
-			all = append(all, pid)
-		}
+	seen := make(map[int]bool)
+	for _, pid := range spared {
+		seen[pid] = true
 	}
-	for n := 0; n < len(all); n++ {
-		for _, pid := range children(all[n]) {
-			if !slices.Contains(all, pid) { // its parent ended meanwhile
+	add := func(pids []int) {
+		for _, pid := range pids {
+			if !seen[pid] { // else its parent ended meanwhile
+				seen[pid] = true
 				all = append(all, pid)
 			}
 		}
+	}
+	add(children(root))
+	for n := 0; n < len(all); n++ {
+		add(children(all[n]))
 	}
 	return all
 }
