@@ -38,9 +38,10 @@ test-all: apt-TEST_ALL test ## the rest: every fuzzer for a minute, the whole ma
 	SERGE_TEST_ALL=1 $(GO) test -count=1 -timeout 60m ./cmd/serge-net ./redirect/...
 	$(MAKE) vm-test vagrant-test
 
+VM_TESTS ?= .
 VM_SERIES ?= all
 vm-test: apt-VM ## boot Debian's kernels under qemu, try every lane, write docs/kernels.md
-	CGO_ENABLED=0 $(GO) run ./vagrant/vm -series $(VM_SERIES) -write docs/kernels.md
+	CGO_ENABLED=0 $(GO) run ./vagrant/vm -series $(VM_SERIES) -tests '$(VM_TESTS)' -write docs/kernels.md
 
 vagrant-test: apt-VAGRANT build ## provision a Debian in a chroot as Vagrant does its machines
 	ruby -c vagrant/Vagrantfile

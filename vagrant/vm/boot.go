@@ -19,6 +19,7 @@ import (
 type machine struct {
 	image, initrd string
 	dir           string // for console and results
+	tests         string // a regexp
 	limit         time.Duration
 }
 
@@ -29,6 +30,10 @@ type bootRun struct {
 	Events  []event
 	Trouble string // a panic, a hang, or whatever kept it from its end; "" if it powered off in order
 }
+
+// testsVariable tells the guest which tests to run: what the kernel does not know
+// of its command line, init has in its environment.
+const testsVariable = "SERGE_VM_TESTS"
 
 // memory is the guest's, in MiB: the initramfs, twice while it is unpacked, and
 // what the tests use.
@@ -51,7 +56,7 @@ func runQemu(ctx context.Context, k kernel, m machine) (*bootRun, error) {
 	cmd := exec.CommandContext(limited, "qemu-system-x86_64",
 		"-accel", "tcg,thread=multi", "-cpu", "max,la57=off", "-smp", "2", "-m", fmt.Sprint(memory),
 		"-kernel", m.image, "-initrd", m.initrd,
-		"-append", "console=ttyS0 loglevel=5 panic=-1 oops=panic mitigations=off random.trust_cpu=on",
+		"-append", "console=ttyS0 loglevel=5 panic=-1 oops=panic mitigations=off random.trust_cpu=on "+testsVariable+"="+m.tests,
 		"-no-reboot", "-nodefaults", "-nic", "none", "-display", "none", "-monitor", "none",
 		"-serial", "file:"+console, "-serial", "file:"+results)
 	var said bytes.Buffer

@@ -3,7 +3,7 @@
 // Vm boots Debian's kernels under qemu, without KVM, and says which lanes work
 // in them. It is what `make vm-test` runs.
 //
-//	go run ./vagrant/vm [-series all|releases|6.1,6.12] [-write docs/kernels.md]
+//	go run ./vagrant/vm [-series all|releases|6.1,6.12] [-tests REGEXP] [-write docs/kernels.md]
 //
 // For each kernel that the machine's own Debian mirror has, it unpacks the
 // packages (nothing is installed), makes an initramfs of the kernel's netfilter
@@ -36,6 +36,7 @@ type options struct {
 	series string
 	write  string
 	work   string
+	tests  string
 	limit  time.Duration
 }
 
@@ -50,8 +51,13 @@ func main() {
 	flag.StringVar(&o.series, "series", "releases", "`kernels`: releases (what each Debian release boots by default), all (the newest of each x.y), or a list of x.y")
 	flag.StringVar(&o.write, "write", "", "write the table to this `file`")
 	flag.StringVar(&o.work, "work", "", "keep downloads, consoles and results in this `directory`; they are temporary otherwise")
-	flag.DurationVar(&o.limit, "limit", 10*time.Minute, "how long one kernel may run")
+	flag.StringVar(&o.tests, "tests", ".", "run the tests inside that match this `regexp`, as go test -run does")
+	flag.DurationVar(&o.limit, "limit", 25*time.Minute, "how long one kernel may run")
 	flag.Parse()
+	if strings.ContainsAny(o.tests, " \"'") {
+		fmt.Fprintln(os.Stderr, "vm: -tests goes on the kernel's command line: no blanks and quotes")
+		os.Exit(2)
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := o.run(ctx); err != nil {
@@ -87,7 +93,7 @@ func (o options) run(ctx context.Context) error {
 		fmt.Printf("%s: %s, %.0f s\n", k.Release, r.verdict(), r.Took.Seconds())
 		runs = append(runs, *r)
 	}
-	table := newTable(ctx, runs)
+	table := newTable(ctx, o.tests, runs)
 	fmt.Print("\n", table.matrix())
 	if o.write != "" {
 		if err := os.WriteFile(o.write, []byte(table.document()), 0o644); err != nil {
@@ -129,7 +135,7 @@ func (o options) boot(ctx context.Context, k kernel, built []file) (*bootRun, er
 	if err := writeInitramfs(initrd, append(modules, built...)); err != nil {
 		return nil, err
 	}
-	return runQemu(ctx, k, machine{image: image, initrd: initrd, dir: dir, limit: o.limit})
+	return runQemu(ctx, k, machine{image: image, initrd: initrd, dir: dir, tests: o.tests, limit: o.limit})
 }
 
 // testPackages are the packages whose tests run inside.

@@ -13,15 +13,16 @@ import (
 // A table is what became of all kernels.
 type table struct {
 	runs    []bootRun
+	which   string // of the tests, a regexp
 	date    time.Time
 	program string // serge-net's commit
 	qemu    string // its version
 }
 
 // newTable is the table of runs, made now.
-func newTable(ctx context.Context, runs []bootRun) *table {
+func newTable(ctx context.Context, which string, runs []bootRun) *table {
 	return &table{
-		runs: runs, date: time.Now().UTC(),
+		runs: runs, which: which, date: time.Now().UTC(),
 		program: firstLine(ctx, "git", "describe", "--tags", "--always"),
 		qemu:    firstLine(ctx, "qemu-system-x86_64", "--version"),
 	}
@@ -95,7 +96,7 @@ func cellText(s string) string {
 // tests is the table of the tests that ran, in Markdown.
 func (t *table) tests() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "| kernel | package | took | tests of %s |\n|---|---|---|---|\n", strings.Join(testPackages, ", "))
+	fmt.Fprintf(&b, "| kernel | package | took | tests of %s%s |\n|---|---|---|---|\n", strings.Join(testPackages, ", "), t.selection())
 	for _, r := range t.runs {
 		var said []string
 		for _, e := range r.Events {
@@ -110,6 +111,14 @@ func (t *table) tests() string {
 
 // mostNamed is how many failed tests a cell names.
 const mostNamed = 5
+
+// selection says which tests ran, where that was not all.
+func (t *table) selection() string {
+	if t.which == "." {
+		return ""
+	}
+	return ", those that match `" + strings.ReplaceAll(t.which, "|", `\|`) + "`"
+}
 
 // String is r in a table's cell.
 func (r *testResult) String() string {

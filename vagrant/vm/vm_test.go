@@ -235,7 +235,7 @@ func TestTable(t *testing.T) {
 	if len(events) != 6 {
 		t.Fatalf("%d events; want 6, the last line is cut off", len(events))
 	}
-	tab := table{runs: []bootRun{
+	tab := table{which: ".", runs: []bootRun{
 		{Kernel: kernel{Release: "5.10.0-cloud", Version: "5.10.262-1"}, Events: events},
 		{Kernel: kernel{Release: "6.1.0-cloud", Version: "6.1.192-2"}, Events: events},
 		{Kernel: kernel{Release: "7.3.4-cloud", Version: "7.3.4-1"}, Trouble: "did not end within 8m0s, after: x"},
