@@ -73,10 +73,9 @@ func TestIPTablesSockets(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("connected (-want +got):\n%s", diff)
 	}
-	used, err := d.Local()
-	want1 := Local{Network: "tcp", Dst: netip.MustParseAddrPort("127.0.0.54:53"), Count: 1} // our own server is no stranger
-	if err != nil || len(used) != 1 || used[0] != want1 {
-		t.Errorf("Local() = %+v, %v; want %+v", used, err, want1)
+	// Our own server is no stranger, and a refused connect no use.
+	if used, err := d.Local(); err != nil || len(used) != 0 {
+		t.Errorf("Local() = %+v, %v; want none", used, err)
 	}
 }
 
