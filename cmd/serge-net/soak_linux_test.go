@@ -30,7 +30,7 @@ func (r *rig) traceHere() trace {
 		"links":     {"ip", "-o", "link"},
 		// The kernel's own link-local address may come and become valid meanwhile.
 		"addresses": {"sh", "-c", "ip -o address | grep -v fe80:"},
-		"routes":    {"sh", "-c", "ip route show table all; ip -6 route show table all | grep -v -e expires -e fe80:; ip rule; ip -6 rule"},
+		"routes":    {"sh", "-c", "{ ip route show table all; ip rule; ip -6 rule; } | grep -v -e expires -e fe80:"},
 		"rules":     {"sh", "-c", "iptables-save | grep -v ^# | sed 's/\\[.*//'; ip6tables-save | grep -v ^# | sed 's/\\[.*//'"},
 	} {
 		tr[what] = slices.Collect(strings.Lines(r.run(argv...).stdout))
