@@ -27,7 +27,7 @@ func (r *rig) traceHere() trace {
 	r.t.Helper()
 	tr := trace{"mounts": slices.Collect(strings.Lines(mountsHere(r.t)))}
 	for what, argv := range map[string][]string{
-		"links":     {"ip", "-o", "link"},
+		"links": {"ip", "-o", "link"},
 		// The kernel's own link-local address may come and become valid meanwhile.
 		"addresses": {"sh", "-c", "ip -o address | grep -v fe80:"},
 		"routes":    {"sh", "-c", "{ ip route show table all; ip rule; ip -6 rule; } | grep -v -e expires -e fe80:"},
