@@ -25,9 +25,10 @@ func masks() []Mount {
 
 // A cover is a directory to be covered, and what is made in its place.
 type cover struct {
-	path  string // without symlinks
-	given string // Mount.Path
-	files []Mount
+	path    string // without symlinks
+	given   string // Mount.Path
+	private bool
+	files   []Mount
 }
 
 // arrange sorts mounts: the directories to cover with what goes below them,
@@ -46,7 +47,7 @@ func arrange(mounts []Mount, resolve func(string) (string, error)) (covers []*co
 		case err != nil:
 			return nil, nil, fmt.Errorf("cover %s: %w", m.Path, err)
 		default:
-			covers = append(covers, &cover{path: path, given: m.Path})
+			covers = append(covers, &cover{path: path, given: m.Path, private: m.Private})
 		}
 	}
 	for _, m := range mounts {
@@ -132,8 +133,11 @@ func resolvConf() (Mount, bool) {
 }
 
 // mountEmpty mounts an empty file system in memory over path.
-func mountEmpty(path string) error {
-	err := unix.Mount("serge-net", path, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=0755")
+func mountEmpty(path string) error { return mountMode(path, "0755") }
+
+// mountMode is mountEmpty with a mode of its root directory.
+func mountMode(path, mode string) error {
+	err := unix.Mount("serge-net", path, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode="+mode)
 	if errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) {
 		return fmt.Errorf("%w: cover %s: %w", errDenied, path, err)
 	}
@@ -153,13 +157,20 @@ func seal(path string) error {
 
 // mount covers c.path and fills it.
 func (c *cover) mount() error {
-	if err := mountEmpty(c.path); err != nil {
+	mode := "0755"
+	if c.private {
+		mode = "0700"
+	}
+	if err := mountMode(c.path, mode); err != nil {
 		return err
 	}
 	for _, m := range c.files {
 		if err := m.create(filepath.Join(c.path, strings.TrimPrefix(m.Path, c.given))); err != nil {
 			return fmt.Errorf("fill %s: %w", c.given, err)
 		}
+	}
+	if c.private {
+		return nil
 	}
 	return seal(c.path)
 }
@@ -184,7 +195,11 @@ func (m Mount) createIn(path string) error {
 	case m.Link != "":
 		return os.Symlink(m.Link, path)
 	}
-	return os.WriteFile(path, m.Data, 0o444)
+	mode := fs.FileMode(0o444)
+	if m.Private {
+		mode = 0o600
+	}
+	return os.WriteFile(path, m.Data, mode)
 }
 
 // extend makes m at path: what old, an O_PATH descriptor, has, then Data.

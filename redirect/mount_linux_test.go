@@ -64,8 +64,10 @@ func testMounts(t *testing.T) {
 		mkdir -p /run/nscd /run/systemd/resolve; touch /run/nscd/socket /run/systemd/resolve/io.systemd.Resolve`)
 	dir := t.TempDir()
 	covered, file, longer := filepath.Join(dir, "covered"), filepath.Join(dir, "file"), filepath.Join(dir, "longer")
+	own := filepath.Join(dir, "own")
 	for _, err := range []error{
 		os.Mkdir(covered, 0o755),
+		os.Mkdir(own, 0o755),
 		os.WriteFile(filepath.Join(covered, "old"), nil, 0o644),
 		os.WriteFile(file, []byte("before"), 0o644),
 		os.WriteFile(longer, []byte("before"), 0o644),
@@ -80,14 +82,21 @@ func testMounts(t *testing.T) {
 		{Path: covered + "/bundle", Data: []byte("roots")},
 		{Path: covered + "/hash.0", Link: "bundle"},
 		{Path: covered + "/java/cacerts", Data: []byte("jks")},
+		{Path: covered + "/key", Data: []byte("key"), Private: true},
+		{Path: own, Dir: true, Private: true},
+		{Path: own + "/db", Data: []byte("db"), Private: true},
 		{Path: file, Data: []byte("after")},
 		{Path: longer, Append: true, Data: []byte("and after")},
 		{Path: filepath.Join(dir, "missing"), Dir: true},
 	}, Argv: []string{"sh", "-c", `cd "$0"; ls covered; cat covered/hash.0 covered/java/cacerts file longer; echo
-		touch covered/x file 2>/dev/null || echo read-only; ls /run/nscd /run/systemd/resolve; grep -c serge-net /proc/self/mounts`, dir}})
-	want := "bundle\nhash.0\njava\nrootsjksafterbeforeand after\nread-only\n/run/nscd:\n\n/run/systemd/resolve:\n5\n"
+		touch covered/x file 2>/dev/null || echo read-only; ls /run/nscd /run/systemd/resolve; grep -c serge-net /proc/self/mounts
+		stat -c %a covered/key own own/db; echo written >> own/db && cat own/db`, dir}})
+	want := "bundle\nhash.0\njava\nkey\nrootsjksafterbeforeand after\nread-only\n/run/nscd:\n\n/run/systemd/resolve:\n6\n600\n700\n600\ndbwritten\n"
 	if diff := cmp.Diff(want, out); diff != "" {
 		t.Errorf("the command sees (-want +got):\n%s", diff)
+	}
+	if left, err := os.ReadDir(own); err != nil || len(left) > 0 {
+		t.Errorf("outside, %s has %v, %v; want nothing", own, left, err)
 	}
 	if b, _ := os.ReadFile(file); string(b) != "before" {
 		t.Errorf("outside, %s is %q; want before", file, b)

@@ -133,6 +133,9 @@ type Mount struct {
 	Link   string
 	Append bool
 	Data   []byte
+	// Private is for the command's user alone: a file is 0600, and a covered
+	// directory 0700 and to be written to, until the command ends.
+	Private bool
 }
 
 // A Diversion is in force until Close. Its methods are safe for concurrent use.
