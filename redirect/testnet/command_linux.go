@@ -35,6 +35,8 @@ func (n *Net) Command(name string, args ...string) *exec.Cmd {
 func cleanEnv(env []string) []string {
 	unwanted := []string{
 		"SSL_CERT_FILE", "SSL_CERT_DIR", "CURL_CA_BUNDLE", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "NODE_OPTIONS",
+		"GIT_SSL_CAINFO", "PIP_CERT", "AWS_CA_BUNDLE", "CARGO_HTTP_CAINFO", "HTTPLIB2_CA_CERTS", "NIX_SSL_CERT_FILE",
+		"CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH", "DENO_CERT", "WGETRC", "CURL_HOME",
 		"JAVA_TOOL_OPTIONS", "GODEBUG", "RES_OPTIONS", "LOCALDOMAIN", "RESOLV_HOST_CONF",
 	}
 	return slices.DeleteFunc(slices.Clone(env), func(kv string) bool {
