@@ -2,7 +2,6 @@ package certs
 
 import (
 	"bytes"
-	"encoding/asn1"
 	"encoding/base64"
 	"encoding/pem"
 	"errors"
@@ -81,7 +80,7 @@ func readBlock(data []byte) (block, int) {
 	if err != nil {
 		return block{err: err}, after
 	}
-	der, err = sequence(der[:n], trusted)
+	der, err = certificate(der[:n], trusted)
 	if err != nil {
 		return block{err: err}, after
 	}
@@ -89,22 +88,6 @@ func readBlock(data []byte) (block, int) {
 		return block{der: der, text: encode(der)}, after
 	}
 	return block{der: der, text: append(data[:after:after], '\n')}, after
-}
-
-// sequence is the one DER sequence in b. With more, what follows it is cut
-// off: OpenSSL's TRUSTED CERTIFICATE has its settings there.
-func sequence(b []byte, more bool) ([]byte, error) {
-	var v asn1.RawValue
-	rest, err := asn1.Unmarshal(b, &v)
-	switch {
-	case err != nil:
-		return nil, err
-	case v.Tag != asn1.TagSequence || !v.IsCompound:
-		return nil, errors.New("is no DER sequence")
-	case len(rest) > 0 && !more:
-		return nil, fmt.Errorf("has %d bytes after the certificate", len(rest))
-	}
-	return v.FullBytes, nil
 }
 
 // encode is der as a PEM block.

@@ -2,6 +2,7 @@ package certs
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -12,8 +13,8 @@ import (
 // findCovered decides which directories to cover: those from which programs
 // read roots, whatever the distribution, each once and none below another.
 func (p *planner) findCovered() {
-	var dirs []string
-	for _, path := range []string{
+	p.hashed = p.resolved(append([]string{"/etc/ssl/certs", "/etc/pki/tls/certs"}, hashedPlaces()...))
+	dirs := p.resolved(append([]string{
 		"/etc/ssl/certs",                            // Debian, Alpine, Arch; a link on Fedora and SUSE
 		"/etc/pki/tls/certs",                        // Fedora, RHEL
 		"/etc/pki/ca-trust/extracted",               // Fedora, RHEL
@@ -22,18 +23,14 @@ func (p *planner) findCovered() {
 		"/etc/pki/ca-trust/source/anchors",          // what p11-kit reads for GnuTLS: Fedora,
 		"/etc/pki/trust/anchors",                    // SUSE,
 		"/etc/ca-certificates/trust-source/anchors", // Arch
-	} {
-		if real, err := p.tree.resolve(path); err == nil && p.tree.isDir(real) {
-			dirs = append(dirs, real)
-		}
-	}
+	}, hashedPlaces()...))
 	for i, dir := range dirs {
 		inside := func(other string) bool { return other != dir && within(dir, other) }
 		if !slices.Contains(dirs[:i], dir) && !slices.ContainsFunc(dirs, inside) {
 			p.covered = append(p.covered, dir)
 		}
 	}
-	p.covered = slices.DeleteFunc(p.covered, func(dir string) bool { return !p.cover(dir) })
+	p.covered = slices.DeleteFunc(p.covered, func(dir string) bool { return !p.cover(dir, nil) })
 	for _, dir := range dirs {
 		if p.store == "" && p.isCovered(dir) {
 			p.store = dir
@@ -41,15 +38,25 @@ func (p *planner) findCovered() {
 	}
 }
 
+// resolved is the directories that patterns name, without links.
+func (p *planner) resolved(patterns []string) []string {
+	dirs := p.directories(patterns)
+	for i, dir := range dirs {
+		dirs[i], _ = p.tree.resolve(dir) // it exists
+	}
+	return dirs
+}
+
 // isCovered reports whether path, which has no links, is below a covered directory.
 func (p *planner) isCovered(path string) bool {
 	return slices.ContainsFunc(p.covered, func(dir string) bool { return within(path, dir) })
 }
 
-// cover plans a tmpfs over dir that has all that dir has, and our CA. It
-// reports whether it could.
-func (p *planner) cover(dir string) bool {
-	c := coverer{planner: p}
+// cover plans a tmpfs over dir that has all that dir has, and our CA where it
+// holds roots. Files, by path, take the place of what dir has, or stand beside
+// it. It reports whether it could.
+func (p *planner) cover(dir string, files map[string][]byte) bool {
+	c := coverer{planner: p, files: maps.Clone(files)}
 	before := len(p.mounts)
 	p.mounts = append(p.mounts, Mount{Path: dir, Dir: true})
 	if err := c.copyDir(dir); err != nil {
@@ -57,12 +64,14 @@ func (p *planner) cover(dir string) bool {
 		p.mounts = p.mounts[:before]
 		return false
 	}
+	c.addFiles()
 	return true
 }
 
 // coverer copies one directory to be covered.
 type coverer struct {
 	*planner
+	files   map[string][]byte // in the place of what is there; not used yet
 	entries int
 }
 
@@ -116,14 +125,7 @@ const caFile = "serge-net-ca.pem"
 
 // isHashed reports whether dir is one in which OpenSSL looks for hashes, were
 // it empty.
-func (p *planner) isHashed(dir string) bool {
-	for _, path := range []string{"/etc/ssl/certs", "/etc/pki/tls/certs"} {
-		if real, err := p.tree.resolve(path); err == nil && real == dir {
-			return true
-		}
-	}
-	return false
-}
+func (p *planner) isHashed(dir string) bool { return slices.Contains(p.hashed, dir) }
 
 // addHashed adds our CA to dir, which has names, under the hash of its
 // subject, and a bundle where programs would look for one in vain.
@@ -161,12 +163,24 @@ func (c *coverer) copyLink(path string) error {
 // copyFile plans the file at path, with our CA if it is a collection of roots.
 // One that we may not read the command may not read either, as a rule.
 func (c *coverer) copyFile(path string) {
-	data, err := c.tree.read(path)
+	if data, ok := c.files[path]; ok {
+		c.mounts = append(c.mounts, Mount{Path: path, Data: data})
+		delete(c.files, path)
+		return
+	}
+	f, err := c.tree.open(path)
 	if err != nil {
 		c.note("%s: %v", path, cause(err))
 		return
 	}
-	c.mounts = append(c.mounts, Mount{Path: path, Data: c.withOurs(path, data)})
+	defer f.Close()
+	data, mode, err := contentOf(f)
+	if err != nil {
+		c.note("%s: %v", path, cause(err))
+		return
+	}
+	// A key among the certificates stays its owner's.
+	c.mounts = append(c.mounts, Mount{Path: path, Data: c.withOurs(path, data), Private: mode.Perm()&0o004 == 0})
 }
 
 // isBundle reports whether path is named as a file of many roots.
@@ -188,40 +202,32 @@ func isTruststore(path string) bool {
 }
 
 // withOurs is data, the content of path, with our CA added if path is a
-// collection of roots.
+// collection of roots. A bundle with faults is without them: a client would
+// read no further than to the first.
 func (p *planner) withOurs(path string, data []byte) []byte {
+	real, err := p.tree.resolve(path)
 	switch {
 	case isJKS(data) || isTruststore(path):
-		out, err := withTrusted(data, p.cert.Raw)
-		if err != nil {
-			p.note("%s: %v: the command finds the system's roots in it", path, err)
-			return p.truststore()
-		}
-		return out
-	case isBundle(path):
+		return p.trusting(path, data, "")
+	case err == nil && p.mended[real] != nil:
+		return joined(p.mended[real], p.CA)
+	case isBundle(path), err == nil && slices.Contains(p.named, real):
 		return joined(data, p.CA)
 	}
 	return data
 }
 
-// truststore is all merged roots as a Java truststore.
-func (p *planner) truststore() []byte {
-	ks := newJKS(p.roots.ders)
-	ks.trust(alias, p.cert.Raw)
-	return ks.encode(jksPassword)
-}
-
 // bindLoose plans a file over each collection of roots that is in no covered
 // directory.
 func (p *planner) bindLoose() {
-	for _, path := range []string{
-		"/etc/ssl/cert.pem", "/etc/ssl/ca-bundle.pem", "/etc/pki/tls/cert.pem", "/etc/pki/java/cacerts",
-	} {
+	for _, path := range append(systemBundles(), "/etc/pki/java/cacerts") {
 		p.bind(path, p.withOurs)
 	}
-	for _, path := range p.truststores() {
-		p.bind(path, p.withOurs)
+	for _, path := range p.named {
+		p.append(path)
 	}
+	p.bindOpenSSL()
+	p.bindTruststores()
 }
 
 // bind plans a file over the one that path leads to, once, unless it is

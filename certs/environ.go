@@ -68,6 +68,7 @@ func replacing() []variable {
 		{"PERL_LWP_SSL_CA_FILE", unbound},
 		{"CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE", unbound},
 		{"NIX_SSL_CERT_FILE", unbound},
+		{"CONDA_SSL_VERIFY", kept},
 		{"HTTPS_CA_FILE", kept}, // Perl's Crypt::SSLeay
 		{"NPM_CONFIG_CAFILE", kept},
 		{"npm_config_cafile", kept},
@@ -99,13 +100,13 @@ func (p *planner) readUser() {
 			p.readRoots("SSL_CERT_DIR="+dir, dir)
 		}
 	}
-	p.readConfigFiles()
+	p.readSettings()
 	p.readJava()
 }
 
 // wanted reports whether v is to be set.
 func (p *planner) wanted(v variable) bool {
-	return v.need == always || v.need == unbound && !p.Mounts || p.env.value(v.name) != ""
+	return v.need == always || v.need == unbound && !p.Mounts || p.env.value(v.name) != "" || slices.Contains(p.beaten, v.name)
 }
 
 // setVariables sets the variables that name PEM files.
@@ -116,13 +117,13 @@ func (p *planner) setVariables() {
 			p.env.set(v.name, all)
 		}
 	}
-	alone := p.place("ca.pem", p.CA)
+	p.alone = p.place("ca.pem", p.CA)
 	for _, v := range adding() {
 		switch theirs := p.env.value(v.name); {
 		case theirs != "":
 			p.env.set(v.name, p.added(v.name, theirs))
 		case p.wanted(v):
-			p.env.set(v.name, alone)
+			p.env.set(v.name, p.alone)
 		}
 	}
 	if dirs := p.env.value("SSL_CERT_DIR"); dirs != "" {
@@ -134,10 +135,7 @@ func (p *planner) setVariables() {
 func (p *planner) added(name, path string) string {
 	var theirs bundle
 	as := name + "=" + path
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(p.Workdir, path)
-	}
-	data, err := p.tree.read(path)
+	data, err := p.tree.read(p.absolute(path))
 	if err != nil {
 		p.note("%s: %v", as, cause(err))
 	}

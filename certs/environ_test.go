@@ -1,6 +1,7 @@
 package certs
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -31,8 +32,11 @@ func TestTruststoreOption(t *testing.T) {
 		{"-Djavax.net.ssl.trustStore=/a\t-Djavax.net.ssl.trustStore=/b", "/b", nil},
 	} {
 		store, rest := truststoreOption(tt.in)
-		if d := cmp.Diff(tt.rest, rest); store != tt.store || d != "" {
-			t.Errorf("truststoreOption(%q) = %q, %q; want %q, %q", tt.in, store, rest, tt.store, tt.rest)
+		if want := strings.Contains(tt.in, "Password=p"); (store.password == "p") != want {
+			t.Errorf("truststoreOption(%q): the password is %q", tt.in, store.password)
+		}
+		if d := cmp.Diff(tt.rest, rest); store.path != tt.store || d != "" {
+			t.Errorf("truststoreOption(%q) = %q, %q; want %q, %q", tt.in, store.path, rest, tt.store, tt.rest)
 		}
 	}
 }

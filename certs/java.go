@@ -1,7 +1,9 @@
 package certs
 
 import (
-	"path/filepath"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
 	"strings"
 )
 
@@ -16,15 +18,20 @@ func optionVariables() []string {
 // trustOption begins the options that say which truststore to use.
 const trustOption = "-Djavax.net.ssl.trustStore"
 
-// truststoreOption takes a JVM's options apart: the truststore they name, ""
-// if none, and the options but for those about it.
-func truststoreOption(options string) (store string, rest []string) {
+// A namedStore is the truststore that a JVM's options name.
+type namedStore struct{ path, password string }
+
+// truststoreOption takes a JVM's options apart: the truststore they name, if
+// any, and the options but for those about it.
+func truststoreOption(options string) (store namedStore, rest []string) {
 	for _, o := range splitOptions(options) {
 		name, value, _ := strings.Cut(unquoted(o), "=")
 		switch name {
 		case trustOption:
-			store = value
-		case trustOption + "Type", trustOption + "Password", trustOption + "Provider":
+			store.path = value
+		case trustOption + "Password":
+			store.password = value
+		case trustOption + "Type", trustOption + "Provider":
 		default:
 			rest = append(rest, o)
 		}
@@ -63,49 +70,116 @@ func unquoted(s string) string {
 	}, s)
 }
 
-// readJava reads the truststores that the user's JVM options name.
+// readJava reads the truststores that the user's JVM options name, in variables
+// and in the files of build tools.
 func (p *planner) readJava() {
 	for _, name := range optionVariables() {
 		store, _ := truststoreOption(p.env.value(name))
-		if store == "" || store == "NONE" {
+		p.readTruststore(name, store)
+	}
+	for _, file := range p.places([]string{
+		"$GRADLE_USER_HOME/gradle.properties", "~/.gradle/gradle.properties", "./gradle.properties",
+		"./.mvn/jvm.config", "./.mvn/maven.config",
+	}) {
+		data, err := p.tree.read(file)
+		if err != nil {
+			p.note("%s: %v", file, cause(err))
 			continue
 		}
-		path := store
-		if !filepath.IsAbs(path) {
-			path = filepath.Join(p.Workdir, path)
+		store, _ := truststoreOption(gradleOptions(string(data)))
+		if p.readTruststore(file, store) {
+			p.stores = append(p.stores, store)
 		}
-		p.readTruststore(name+": "+store, path)
 	}
 }
 
-// readTruststore adds what the truststore at path trusts.
-func (p *planner) readTruststore(as, path string) {
-	data, err := p.tree.read(path)
-	if err != nil {
-		p.note("%s: %v", as, cause(err))
-		return
+// gradleOptions is the properties in text that Gradle makes a JVM's options
+// (Gradle's manual, "Build Environment"), and its other lines as they are.
+func gradleOptions(text string) string {
+	var options []string
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		name, value, _ := strings.Cut(line, "=")
+		name, value = strings.TrimSpace(name), strings.TrimSpace(value)
+		if property, ok := strings.CutPrefix(name, "systemProp."); ok {
+			line = "-D" + property + "=" + value
+		} else if name == "org.gradle.jvmargs" {
+			line = value
+		}
+		if !strings.HasPrefix(line, "#") {
+			options = append(options, line)
+		}
 	}
-	ders, err := trustedIn(data)
-	if err != nil {
-		p.note("%s: %v: its roots are left out", as, err)
+	return strings.Join(options, "\n")
+}
+
+// readTruststore adds what the truststore that as names trusts, and reports
+// whether there is one.
+func (p *planner) readTruststore(as string, store namedStore) bool {
+	if store.path == "" || store.path == "NONE" {
+		return false
 	}
-	p.roots.addDER(ders)
+	data, err := p.tree.read(p.expanded(store.path))
+	if err != nil {
+		p.note("%s: %s: %v", as, store.path, cause(err))
+		return false
+	}
+	ks, err := p.openTruststore(data, store.password)
+	if err != nil {
+		p.note("%s: %s: %v: its roots are left out%s", as, store.path, err, remedy(err, store.path))
+		return false
+	}
+	p.roots.addDER(ks.trusted)
+	return true
+}
+
+// remedy is what a person can do about an error of openTruststore's for path,
+// for the end of a line.
+func remedy(err error, path string) string {
+	if errors.Is(err, errPassword) {
+		return "; to have its own read: keytool -storepasswd -new " + jksPassword + " -keystore " + path
+	}
+	return ""
+}
+
+// openTruststore is the truststore in data, opened by password, by the usual
+// one or by none. What took no password of the user's own is kept in the cache
+// as a Java keystore: PKCS #12 is slow by design.
+func (p *planner) openTruststore(data []byte, password string) (*jks, error) {
+	if isJKS(data) {
+		return parseJKS(data)
+	}
+	sum := sha256.Sum256(data)
+	name := hex.EncodeToString(sum[:]) + ".jks"
+	if kept := p.cache.read(name); kept != nil {
+		if ks, err := parseJKS(kept); err == nil {
+			return ks, nil
+		}
+	}
+	ks, err := openTruststore(data, jksPassword, "")
+	switch {
+	case err == nil:
+		p.cache.write(name, ks.encode(jksPassword))
+	case errors.Is(err, errPassword) && password != "":
+		return openTruststore(data, password)
+	}
+	return ks, err
 }
 
 // setJava points JVMs at a truststore by option: those for which the user has
 // named one, and without mounts all.
 func (p *planner) setJava() {
-	store := ""
+	placed := ""
 	for _, name := range optionVariables() {
-		theirs, rest := truststoreOption(p.env.value(name))
-		if theirs == "NONE" || theirs == "" && (p.Mounts || name != "JAVA_TOOL_OPTIONS") {
+		store, rest := truststoreOption(p.env.value(name))
+		if store.path == "NONE" || store.path == "" && (p.Mounts || name != "JAVA_TOOL_OPTIONS") {
 			continue
 		}
-		if store == "" {
-			store = p.placeTruststore()
+		if placed == "" {
+			placed = p.placeTruststore()
 		}
-		option := trustOption + "=" + store
-		if strings.ContainsAny(store, " \t") {
+		option := trustOption + "=" + placed
+		if strings.ContainsAny(placed, " \t") {
 			option = `"` + option + `"`
 		}
 		p.env.set(name, strings.Join(append(rest, option, trustOption+"Type=JKS"), " "))
@@ -122,61 +196,47 @@ func (p *planner) placeTruststore() string {
 		if err != nil {
 			continue
 		}
-		ders, err := trustedIn(data)
+		ks, err := p.openTruststore(data, "")
 		if err != nil {
-			p.note("%s: %v: its roots are left out", path, err)
+			p.note("%s: %v: its roots are left out%s", path, err, remedy(err, path))
 			continue
 		}
-		all.addDER(ders)
+		all.addDER(ks.trusted)
 	}
 	ks := newJKS(all.ders)
 	ks.trust(alias, p.cert.Raw)
 	return p.place("truststore.jks", ks.encode(jksPassword))
 }
 
-// truststores is the truststores of the JDKs found: JAVA_HOME's, the path's,
-// and what is installed in the usual places. jssecacerts comes before cacerts
-// where a JDK has both: JSSE Reference Guide, "Creating an X509TrustManager".
-func (p *planner) truststores() []string {
-	var homes []string
-	if home := p.env.value("JAVA_HOME"); filepath.IsAbs(home) {
-		homes = append(homes, home)
+// bindTruststores plans our CA into the truststores of the JDKs found, and
+// those that the files of build tools name.
+func (p *planner) bindTruststores() {
+	for _, path := range p.truststores() {
+		p.bind(path, p.withOurs)
 	}
-	for _, dir := range p.path() {
-		if java, err := p.tree.resolve(filepath.Join(dir, "java")); err == nil {
-			homes = append(homes, filepath.Dir(filepath.Dir(java)))
-		}
+	for _, store := range p.stores {
+		p.bind(p.expanded(store.path), func(path string, data []byte) []byte {
+			return p.trusting(path, data, store.password)
+		})
 	}
-	patterns := []string{"/usr/lib/jvm/*", "/usr/java/*", "/opt/java/*"}
-	if home := p.env.value("HOME"); filepath.IsAbs(home) {
-		patterns = append(patterns, filepath.Join(home, ".sdkman/candidates/java/*"), filepath.Join(home, ".jdks/*"))
-	}
-	for _, pattern := range patterns {
-		homes = append(homes, p.tree.glob(pattern)...)
-	}
-	var found []string
-	seen := make(map[string]bool)
-	for _, home := range homes {
-		for _, place := range []string{"lib/security", "jre/lib/security", "../lib/security"} {
-			for _, name := range []string{"jssecacerts", "cacerts"} {
-				real, err := p.tree.resolve(filepath.Join(home, place, name))
-				if err == nil && !seen[real] {
-					seen[real] = true
-					found = append(found, filepath.Join(home, place, name))
-				}
-			}
-		}
-	}
-	return found
 }
 
-// path is the absolute directories of the command's PATH.
-func (p *planner) path() []string {
-	var dirs []string
-	for _, dir := range filepath.SplitList(p.env.value("PATH")) {
-		if filepath.IsAbs(dir) {
-			dirs = append(dirs, dir)
-		}
+// trusting is the truststore in data, the content of path, with our CA. It is
+// a Java keystore; JVMs take one for PKCS #12 too, if they are told that it is
+// (java.security, keystore.type.compat).
+func (p *planner) trusting(path string, data []byte, password string) []byte {
+	ks, err := p.openTruststore(data, password)
+	switch {
+	case errors.Is(err, errKeys):
+		p.note("%s: %v: left as it is; keep keys apart from the certificates that are trusted", path, err)
+		return data
+	case err != nil:
+		p.note("%s: %v: the command finds the system's roots in it%s", path, err, remedy(err, path))
+		ks = newJKS(p.roots.ders)
 	}
-	return dirs
+	ks.trust(alias, p.cert.Raw)
+	if password == "" {
+		password = jksPassword
+	}
+	return ks.encode(password)
 }

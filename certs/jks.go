@@ -160,35 +160,15 @@ func newJKS(ders [][]byte) *jks {
 	return ks
 }
 
-// trustedIn is what the truststore in data trusts: a Java keystore, or a
-// PKCS #12 file without a password.
-func trustedIn(data []byte) ([][]byte, error) {
+// openTruststore takes the truststore in data apart: a Java keystore, of which
+// every entry stays as it is, or a PKCS #12 file that one of passwords opens.
+func openTruststore(data []byte, passwords ...string) (*jks, error) {
 	if isJKS(data) {
-		ks, err := parseJKS(data)
-		if err != nil {
-			return nil, err
-		}
-		return ks.trusted, nil
+		return parseJKS(data)
 	}
-	return parsePKCS12(data)
-}
-
-// withTrusted is the truststore in data with der added, as a Java keystore.
-// Every entry of a Java keystore stays as it is, private keys among them.
-func withTrusted(data, der []byte) ([]byte, error) {
-	if isJKS(data) {
-		ks, err := parseJKS(data)
-		if err != nil {
-			return nil, err
-		}
-		ks.trust(alias, der)
-		return ks.encode(jksPassword), nil
-	}
-	ders, err := parsePKCS12(data)
+	ders, err := parsePKCS12(data, passwords...)
 	if err != nil {
 		return nil, err
 	}
-	ks := newJKS(ders)
-	ks.trust(alias, der)
-	return ks.encode(jksPassword), nil
+	return newJKS(ders), nil
 }

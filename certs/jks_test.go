@@ -56,7 +56,7 @@ func TestJKSReadByKeytool(t *testing.T) {
 	}
 }
 
-func TestWithTrustedKeepsKeytoolsEntries(t *testing.T) {
+func TestTrustKeepsKeytoolsEntries(t *testing.T) {
 	ours, _ := root(t)
 	theirs, text := root(t)
 	for _, tt := range []struct{ kind, password string }{{"jks", jksPassword}, {"jks", "another one"}} {
@@ -72,12 +72,13 @@ func TestWithTrustedKeepsKeytoolsEntries(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := withTrusted(data, ours)
+		ks, err := openTruststore(data)
 		if err != nil {
-			t.Errorf("withTrusted: %v", err)
+			t.Errorf("openTruststore: %v", err)
 			continue
 		}
-		if err := os.WriteFile(file, got, 0o600); err != nil {
+		ks.trust(alias, ours)
+		if err := os.WriteFile(file, ks.encode(jksPassword), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		out := keytool(t, file, "-list", "-v", "-storepass", jksPassword)
@@ -99,8 +100,8 @@ func pkcs12(ders ...[]byte) []byte {
 		name := tlv(0x31, tlv(0x30, oid(9, 20), tlv(0x31, tlv(0x1e, []byte("\x00r")))))
 		bags = append(bags, tlv(0x30, oid(12, 10, 1, 3), tlv(0xa0, cert), name)...)
 	}
-	key := tlv(0x30, oid(12, 10, 1, 1), tlv(0xa0, tlv(0x30))) // a bag of another kind
-	safe := tlv(0x30, oid(7, 1), tlv(0xa0, tlv(0x04, tlv(0x30, key, bags))))
+	crl := tlv(0x30, oid(12, 10, 1, 4), tlv(0xa0, tlv(0x30))) // a bag of another kind
+	safe := tlv(0x30, oid(7, 1), tlv(0xa0, tlv(0x04, tlv(0x30, crl, bags))))
 	return tlv(0x30, []byte{2, 1, 3}, tlv(0x30, oid(7, 1), tlv(0xa0, tlv(0x04, tlv(0x30, safe)))))
 }
 
@@ -119,30 +120,74 @@ func oid(arcs ...byte) []byte {
 	return append([]byte{6, byte(7 + len(arcs)), 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1}, arcs...)
 }
 
+// trustedIn is what the truststore in data trusts.
+func trustedIn(data []byte, passwords ...string) ([][]byte, error) {
+	ks, err := openTruststore(data, passwords...)
+	if err != nil {
+		return nil, err
+	}
+	return ks.trusted, nil
+}
+
+// TestPKCS12 reads what keytool and openssl write: without a password, and
+// under one by each of the ciphers that they have used.
 func TestPKCS12(t *testing.T) {
 	theirs, text := root(t)
 	dir := t.TempDir()
-	file, cert := filepath.Join(dir, "k"), filepath.Join(dir, "c.pem")
+	cert, key := filepath.Join(dir, "c.pem"), filepath.Join(dir, "k.pem")
 	if err := os.WriteFile(cert, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	keytool(t, file, "-importcert", "-noprompt", "-alias", "x", "-file", cert, "-storepass", "changeit", "-storetype", "PKCS12",
-		"-J-Dkeystore.pkcs12.certProtectionAlgorithm=NONE", "-J-Dkeystore.pkcs12.macAlgorithm=NONE")
+	openssl(t, "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", key)
+	imported := func(options ...string) func(file string) {
+		return func(file string) {
+			keytool(t, file, append([]string{"-importcert", "-noprompt", "-alias", "x", "-file", cert,
+				"-storepass", "password", "-storetype", "PKCS12"}, options...)...)
+		}
+	}
+	exported := func(options ...string) func(file string) {
+		return func(file string) {
+			openssl(t, append([]string{"pkcs12", "-export", "-nokeys", "-in", cert, "-out", file, "-passout", "pass:pässword"}, options...)...)
+		}
+	}
+	for _, tt := range []struct {
+		name  string
+		write func(file string)
+		err   error // without the password
+	}{
+		{"keytool, plain", imported("-J-Dkeystore.pkcs12.certProtectionAlgorithm=NONE", "-J-Dkeystore.pkcs12.macAlgorithm=NONE"), nil},
+		{"keytool, PBES2", imported(), errPassword},
+		{"keytool, RC2", imported("-J-Dkeystore.pkcs12.legacy"), errPassword},
+		{"keytool, 3DES", imported("-J-Dkeystore.pkcs12.certProtectionAlgorithm=PBEWithSHA1AndDESede"), errPassword},
+		{"keytool, AES-128 and SHA-512", imported("-J-Dkeystore.pkcs12.certProtectionAlgorithm=PBEWithHmacSHA512AndAES_128"), errPassword},
+		{"openssl, PBES2", exported(), errPassword},
+		{"openssl, RC2", exported("-legacy"), errPassword},
+		{"openssl, AES-192", exported("-certpbe", "aes-192-cbc"), errPassword},
+	} {
+		file := filepath.Join(dir, strings.ReplaceAll(tt.name, " ", "_"))
+		tt.write(file)
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Errorf("%s: %v", tt.name, err)
+			continue
+		}
+		if _, err := parsePKCS12(data, jksPassword, ""); !errors.Is(err, tt.err) {
+			t.Errorf("%s: with other passwords: %v; want %v", tt.name, err, tt.err)
+		}
+		got, err := parsePKCS12(data, jksPassword, "password", "pässword")
+		if d := cmp.Diff([][]byte{theirs}, got); err != nil || d != "" {
+			t.Errorf("%s: %v (-want +got):\n%s", tt.name, err, d)
+		}
+	}
+	file := filepath.Join(dir, "keys")
+	openssl(t, "req", "-x509", "-new", "-key", key, "-out", cert, "-subj", "/CN=k")
+	openssl(t, "pkcs12", "-export", "-in", cert, "-inkey", key, "-out", file, "-passout", "pass:")
 	data, err := os.ReadFile(file)
 	if err != nil {
 		t.Fatal(err)
 	}
-	got, err := parsePKCS12(data)
-	if d := cmp.Diff([][]byte{theirs}, got); err != nil || d != "" {
-		t.Errorf("parsePKCS12 of keytool's: %v (-want +got):\n%s", err, d)
-	}
-	file += "2"
-	keytool(t, file, "-importcert", "-noprompt", "-alias", "x", "-file", cert, "-storepass", "changeit", "-storetype", "PKCS12")
-	if data, err = os.ReadFile(file); err != nil {
-		t.Fatal(err)
-	}
-	if got, err := parsePKCS12(data); !errors.Is(err, errPassword) {
-		t.Errorf("parsePKCS12 with a password = %d, %v; want errPassword", len(got), err)
+	if _, err := parsePKCS12(data, jksPassword, ""); !errors.Is(err, errKeys) {
+		t.Errorf("with a key: %v; want errKeys", err)
 	}
 }
 
@@ -151,18 +196,27 @@ func FuzzTruststore(f *testing.F) {
 	f.Add(newJKS([][]byte{der}).encode(jksPassword))
 	f.Add(pkcs12(der))
 	f.Add([]byte("\xfe\xed\xfe\xed\x00\x00\x00\x02\xff\xff\xff\xff01234567890123456789"))
-	f.Fuzz(func(t *testing.T, data []byte) {
-		before, err := trustedIn(data)
-		out, err2 := withTrusted(data, der)
-		if (err == nil) != (err2 == nil) {
-			t.Fatalf("read: %v; added to: %v", err, err2)
+	sealed, err := filepath.Glob("testdata/*.p12")
+	if err != nil || len(sealed) == 0 {
+		f.Fatalf("%d PKCS #12 files, %v", len(sealed), err)
+	}
+	for _, file := range sealed {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
 		}
+		f.Add(data)
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		ks, err := openTruststore(data, jksPassword, "")
 		if err != nil {
 			return
 		}
-		after, err := trustedIn(out)
-		if err != nil || len(after) != len(before)+1 || !bytes.Equal(after[len(before)], der) {
-			t.Fatalf("%d trusted before, %d after, %v", len(before), len(after), err)
+		before := len(ks.trusted)
+		ks.trust(alias, der)
+		after, err := trustedIn(ks.encode(jksPassword))
+		if err != nil || len(after) != before+1 || !bytes.Equal(after[before], der) {
+			t.Fatalf("%d trusted before, %d after, %v", before, len(after), err)
 		}
 	})
 }

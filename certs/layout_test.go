@@ -12,7 +12,7 @@ type layout struct {
 	jks    []string
 }
 
-// layouts is those of four kinds of host, whose only root is der, in text.
+// layouts is those of six kinds of host, whose only root is der, in text.
 func layouts(der []byte, text string) []layout {
 	jks := string(newJKS([][]byte{der}).encode(jksPassword))
 	return []layout{
@@ -96,6 +96,62 @@ func layouts(der []byte, text string) []layout {
 			hashed: "/etc/ssl/certs",
 			pems:   []string{"/etc/ssl/certs/ca-bundle.crt", "/etc/ssl/cert.pem", "/src/.venv/lib/python3.12/site-packages/certifi/cacert.pem"},
 			jks:    []string{"/usr/lib/jvm/b/lib/security/cacerts"},
+		},
+		{
+			name: "Arch",
+			files: files{
+				"/etc/ssl/certs/ca-certificates.crt":                      "-> ../../ca-certificates/extracted/tls-ca-bundle.pem",
+				"/etc/ssl/certs/0123abcd.0":                               "-> ../../ca-certificates/extracted/cadir/One.pem",
+				"/etc/ssl/certs/java/cacerts":                             "-> ../../../ca-certificates/extracted/java-cacerts.jks",
+				"/etc/ssl/cert.pem":                                       "-> ../ca-certificates/extracted/tls-ca-bundle.pem",
+				"/etc/ca-certificates/extracted/tls-ca-bundle.pem":        text,
+				"/etc/ca-certificates/extracted/java-cacerts.jks":         jks,
+				"/etc/ca-certificates/extracted/cadir/One.pem":            text,
+				"/etc/ca-certificates/trust-source/anchors/":              "",
+				"/usr/lib/jvm/java-21-openjdk/lib/security/cacerts":       "-> /etc/ssl/certs/java/cacerts",
+				"/usr/lib/jvm/java-21-openjdk/lib/security/public_suffix": "",
+			},
+			dirs:   []string{"/etc/ssl/certs", "/etc/ca-certificates/extracted", "/etc/ca-certificates/trust-source/anchors"},
+			hashed: "/etc/ssl/certs",
+			links:  map[string]string{"/etc/ssl/certs/ca-certificates.crt": "../../ca-certificates/extracted/tls-ca-bundle.pem"},
+			pems:   []string{"/etc/ca-certificates/extracted/tls-ca-bundle.pem", "/etc/ca-certificates/trust-source/anchors/serge-net-ca.pem"},
+			jks:    []string{"/etc/ca-certificates/extracted/java-cacerts.jks"},
+		},
+		{
+			name: "version managers",
+			files: files{
+				"/etc/ssl/certs/ca-certificates.crt":                                              text,
+				"/home/.sdkman/candidates/java/21/lib/security/cacerts":                           jks,
+				"/home/.sdkman/candidates/java/current":                                           "-> 21",
+				"/home/.jdks/corretto-17/lib/security/cacerts":                                    string(pkcs12(der)),
+				"/home/.asdf/installs/java/8/jre/lib/security/cacerts":                            jks,
+				"/home/.local/share/mise/installs/java/11/lib/security/cacerts":                   jks,
+				"/opt/openjdk-9/lib/security/cacerts":                                             jks,
+				"/home/.local/share/pipx/venvs/x/lib/python3.12/site-packages/certifi/cacert.pem": text,
+				"/src/venv/lib/python3.12/site-packages/certifi/cacert.pem":                       text,
+				"/usr/local/ssl/cert.pem":                                                         text,
+				"/usr/local/ssl/certs/":                                                           "",
+				"/home/linuxbrew/.linuxbrew/etc/openssl@3/cert.pem":                               "-> ../ca-certificates/cert.pem",
+				"/home/linuxbrew/.linuxbrew/etc/ca-certificates/cert.pem":                         text,
+				"/home/.nix-profile/etc/ssl/certs/ca-bundle.crt":                                  "-> /nix/store/x/ca-bundle.crt",
+				"/nix/store/x/ca-bundle.crt":                                                      text,
+			},
+			dirs: []string{"/etc/ssl/certs", "/usr/local/ssl/certs"},
+			binds: []string{
+				"/usr/local/ssl/cert.pem",
+				"/home/linuxbrew/.linuxbrew/etc/ca-certificates/cert.pem",
+				"/nix/store/x/ca-bundle.crt",
+				"/opt/openjdk-9/lib/security/cacerts",
+				"/home/.sdkman/candidates/java/21/lib/security/cacerts",
+				"/home/.jdks/corretto-17/lib/security/cacerts",
+				"/home/.asdf/installs/java/8/jre/lib/security/cacerts",
+				"/home/.local/share/mise/installs/java/11/lib/security/cacerts",
+				"/src/venv/lib/python3.12/site-packages/certifi/cacert.pem",
+				"/home/.local/share/pipx/venvs/x/lib/python3.12/site-packages/certifi/cacert.pem",
+			},
+			hashed: "/usr/local/ssl/certs",
+			pems:   []string{"/etc/ssl/certs/ca-certificates.crt", "/usr/local/ssl/cert.pem", "/nix/store/x/ca-bundle.crt"},
+			jks:    []string{"/home/.jdks/corretto-17/lib/security/cacerts", "/opt/openjdk-9/lib/security/cacerts"},
 		},
 	}
 }

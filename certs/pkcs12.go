@@ -10,6 +10,8 @@ import (
 const (
 	oidData      = "1.2.840.113549.1.7.1"
 	oidEncrypted = "1.2.840.113549.1.7.6"
+	oidKeyBag    = "1.2.840.113549.1.12.10.1.1"
+	oidShrouded  = "1.2.840.113549.1.12.10.1.2" // a key under a password
 	oidCertBag   = "1.2.840.113549.1.12.10.1.3"
 	oidX509      = "1.2.840.113549.1.9.22.1"
 )
@@ -17,6 +19,7 @@ const (
 var (
 	errPassword = errors.New("is protected by a password")
 	errKind     = errors.New("is neither a Java keystore nor PKCS #12")
+	errKeys     = errors.New("is PKCS #12 with private keys")
 )
 
 // content is a ContentInfo, RFC 7292, section 4; a SafeBag and a CertBag have
@@ -28,9 +31,10 @@ type content struct {
 	Attributes asn1.RawValue `asn1:"optional"`
 }
 
-// parsePKCS12 is the certificates in a PKCS #12 file that has no password,
-// such as a JDK's own cacerts since version 18.
-func parsePKCS12(data []byte) ([][]byte, error) {
+// parsePKCS12 is the certificates in a PKCS #12 file. One of those passwords
+// opens what in it is encrypted; a JDK's own cacerts since version 18 needs none.
+// A file with private keys is an errKeys: its certificates are no truststore.
+func parsePKCS12(data []byte, passwords ...string) ([][]byte, error) {
 	var file struct {
 		Version int
 		Safe    content
@@ -40,17 +44,21 @@ func parsePKCS12(data []byte) ([][]byte, error) {
 		return nil, errKind // what asn1 says of other formats helps nobody
 	}
 	var safes []content
-	if err := parseData(file.Safe, &safes); err != nil {
+	if err := parseData(file.Safe, &safes, nil); err != nil {
 		return nil, err
 	}
 	var ders [][]byte
 	for _, safe := range safes {
 		var bags []content
-		if err := parseData(safe, &bags); err != nil {
+		if err := parseData(safe, &bags, passwords); err != nil {
 			return nil, err
 		}
 		for _, bag := range bags {
-			if bag.Type.String() != oidCertBag {
+			switch bag.Type.String() {
+			case oidKeyBag, oidShrouded:
+				return nil, errKeys
+			case oidCertBag:
+			default:
 				continue
 			}
 			var cert content
@@ -69,11 +77,24 @@ func parsePKCS12(data []byte) ([][]byte, error) {
 	return ders, nil
 }
 
-// parseData reads into v what the plain data c holds.
-func parseData(c content, v any) error {
+// parseData reads into v what c holds, plain or under one of passwords.
+func parseData(c content, v any, passwords []string) error {
 	switch c.Type.String() {
 	case oidEncrypted:
-		return errPassword
+		err := errPassword
+		for _, password := range passwords {
+			var plain []byte
+			if plain, err = unsealed(c.Value.Bytes, password); err == nil && parse(plain, v) == nil {
+				return nil
+			}
+			if err == nil { // the padding was good by chance
+				err = errPassword
+			}
+			if !errors.Is(err, errPassword) {
+				break
+			}
+		}
+		return err
 	case oidData:
 	default:
 		return fmt.Errorf("holds %v, not plain data", c.Type)

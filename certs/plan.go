@@ -17,6 +17,13 @@ type PlanConfig struct {
 	Workdir string   // the command's working directory; "" is ours
 	Root    string   // where its file system is for us; "" is "/"
 	Mounts  bool     // it can have a private mount namespace; without effect but on Linux
+	// Cache is a directory for what is slow to read and the same in every run,
+	// made if it is missing; "" is none. Nothing of this run is kept in it, and
+	// nothing that took a password of the user's to read. Runs may share it.
+	Cache string
+	// Certutil is the path of NSS's program of that name; "" is none. It works
+	// in Scratch, a directory that NewPlan makes and removes, in memory at best.
+	Certutil, Scratch string
 	// Dir is where files are written that no mount can bring: all of them
 	// without Mounts, and with Mounts where the host has no directory of
 	// certificates. It must be the Plan's own: Close removes it.
@@ -37,6 +44,9 @@ type Mount struct {
 	Link   string
 	Append bool
 	Data   []byte
+	// Private is for the command's user alone: a file is 0600, and a Dir 0700
+	// and to be written to, though what is written is gone with the command.
+	Private bool
 }
 
 // Plan is what makes a command trust a CA beside all that it trusted before.
@@ -72,13 +82,22 @@ type planner struct {
 	cert *x509.Certificate // of CA
 	hash string            // of its subject
 
-	covered []string        // the directories to cover, without links
-	store   string          // where our own files go; in covered, or Dir
-	bound   map[string]bool // the files that have a Mount of their own
-	read    map[string]bool // the files and directories that roots is from
-	roots   bundle          // the system's, then Extra
-	extra   int             // where Extra begins in roots.text
-	adds    bundle          // what variables of the adding kind name, the rest of Extra
+	covered []string          // the directories to cover, without links
+	store   string            // where our own files go; in covered, or Dir
+	hashed  []string          // the directories in which OpenSSL looks for hashes, without links
+	bound   map[string]bool   // the files that have a Mount of their own
+	read    map[string]bool   // the files and directories that roots is from
+	roots   bundle            // the system's, then Extra
+	alone   string            // the file with our CA alone, for the command
+	extra   int               // where Extra begins in roots.text
+	adds    bundle            // what variables of the adding kind name, the rest of Extra
+	mended  map[string][]byte // the good certificates of bundles that have others, by path without links
+	named   []string          // the files that settings name, without links
+	beaten  []string          // the variables that are to beat settings
+	stores  []namedStore      // the truststores that build tools' files name
+	jdks    []string          // the truststores of JDKs; nil: not looked for yet
+	cache   cache
+	nss     nssCopies
 	notes   []string
 	mounts  []Mount
 	files   []Mount // to be written, without a mount
@@ -93,6 +112,18 @@ func NewPlan(cfg PlanConfig) (*Plan, error) {
 	if err != nil {
 		return nil, fmt.Errorf("plan the command's trust: %w", err)
 	}
+	if p.Mounts {
+		p.startNSS()
+	}
+	plan, err := p.plan()
+	if err := errors.Join(err, p.waitNSS()); err != nil {
+		return nil, fmt.Errorf("plan the command's trust: %w", err)
+	}
+	return plan, nil
+}
+
+// plan is NewPlan, but for what goes on beside it.
+func (p *planner) plan() (*Plan, error) {
 	p.readSystem()
 	p.readUser()
 	if p.Mounts {
@@ -100,22 +131,26 @@ func NewPlan(cfg PlanConfig) (*Plan, error) {
 	}
 	if p.store == "" {
 		if p.Dir == "" {
-			return nil, errors.New("plan the command's trust: no directory of certificates to cover, and none to write to")
+			return nil, errors.New("no directory of certificates to cover, and none to write to")
 		}
 		p.store = p.Dir
 	}
 	p.setVariables()
-	p.setConfigFiles()
 	p.setJava()
 	if p.Mounts {
 		p.bindLoose()
 		p.bindPython()
+		told := p.coverChromium()
+		p.coverFirefox()
+		p.coverNSS(told)
+	} else {
+		p.setRewrites()
 	}
 	plan := &Plan{Mounts: p.mounts, Env: p.env, Extra: joined(p.roots.text[p.extra:], p.adds.text), Notes: p.notes}
 	if len(p.files) > 0 {
 		plan.dir = p.Dir
 		if err := write(p.Dir, p.files); err != nil {
-			return nil, errors.Join(fmt.Errorf("plan the command's trust: %w", err), plan.Close())
+			return nil, errors.Join(err, plan.Close())
 		}
 	}
 	return plan, nil
@@ -150,6 +185,7 @@ func newPlanner(cfg PlanConfig) (*planner, error) {
 	return &planner{
 		PlanConfig: cfg, tree: newTree(cfg.Root), env: newEnviron(cfg.Env),
 		cert: cert, hash: hash, read: make(map[string]bool), bound: make(map[string]bool),
+		mended: make(map[string][]byte), cache: cache{cfg.Cache},
 	}, nil
 }
 
@@ -196,10 +232,10 @@ func (p *planner) note(format string, args ...any) {
 	}
 }
 
-// readSystem reads the roots of the system: what the well-known bundles have.
-// The list is that of Go's crypto/x509/root_linux.go, and SUSE's own.
-func (p *planner) readSystem() {
-	for _, path := range []string{
+// systemBundles are the well-known bundles: Go's crypto/x509/root_linux.go has
+// all but SUSE's own.
+func systemBundles() []string {
+	return []string{
 		"/etc/ssl/certs/ca-certificates.crt",                // Debian, Alpine, Arch
 		"/etc/pki/ca-trust/extracted/pem/tls-ca-bundle.pem", // Fedora, RHEL 7
 		"/etc/pki/tls/certs/ca-bundle.crt",                  // RHEL 6
@@ -207,7 +243,12 @@ func (p *planner) readSystem() {
 		"/etc/ssl/ca-bundle.pem",                            // OpenSUSE
 		"/etc/pki/tls/cacert.pem",                           // OpenELEC
 		"/etc/ssl/cert.pem",                                 // Alpine, macOS
-	} {
+	}
+}
+
+// readSystem reads the roots of the system: what the well-known bundles have.
+func (p *planner) readSystem() {
+	for _, path := range systemBundles() {
 		if _, err := p.tree.resolve(path); err == nil {
 			p.readRoots(path, path)
 		}
@@ -228,10 +269,7 @@ func (p *planner) readSystem() {
 // readRoots adds what path has, a file or a directory of them, once. As is how
 // the user knows it.
 func (p *planner) readRoots(as, path string) {
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(p.Workdir, path)
-	}
-	real, err := p.tree.resolve(path)
+	real, err := p.tree.resolve(p.absolute(path))
 	if err != nil {
 		p.note("%s: %v", as, cause(err))
 		return
@@ -249,8 +287,14 @@ func (p *planner) readRoots(as, path string) {
 		p.note("%s: %v", as, cause(err))
 		return
 	}
-	if p.addRoots(as, data) == 0 {
+	n, faults := p.addRoots(as, data)
+	switch {
+	case n == 0:
 		p.note("%s: holds no certificate", as)
+	case faults > 0:
+		var b bundle
+		b.addPEM(as, data)
+		p.mended[real] = b.text
 	}
 }
 
@@ -270,9 +314,13 @@ func (p *planner) readRootsIn(dir string) {
 	}
 }
 
-// addRoots adds the certificates in data, notes what is wrong with it, and
-// returns how many were right.
-func (p *planner) addRoots(as string, data []byte) int {
+// addRoots adds the certificates in data, PEM or one in DER, notes what is
+// wrong with it, and returns how many were right and how many not.
+func (p *planner) addRoots(as string, data []byte) (good, bad int) {
+	if der, err := certificate(data, false); err == nil {
+		p.roots.add(der, encode(der))
+		return 1, 0
+	}
 	n, faults := p.roots.addPEM(as, data)
 	const most = 3
 	for i, err := range faults {
@@ -282,5 +330,5 @@ func (p *planner) addRoots(as string, data []byte) int {
 		}
 		p.note("%v", err)
 	}
-	return n
+	return n, len(faults)
 }

@@ -26,6 +26,24 @@ func (p *planner) bindPython() {
 			p.append(filepath.Join(lib, file))
 		}
 	}
+	p.bindTools()
+}
+
+// bindTools plans our CA into the bundles of programs on the path that bring
+// a Python of their own: Google's and Amazon's command lines.
+func (p *planner) bindTools() {
+	for _, tool := range []struct{ name, bundle string }{
+		{"gcloud", "../../lib/third_party/certifi/cacert.pem"},
+		{"gcloud", "../../platform/gsutil/third_party/certifi/certifi/cacert.pem"},
+		{"aws", "../../dist/awscli/botocore/cacert.pem"},
+		{"aws", "../awscli/botocore/cacert.pem"},
+	} {
+		for _, dir := range p.path() {
+			if real, err := p.tree.resolve(filepath.Join(dir, tool.name)); err == nil {
+				p.append(filepath.Join(real, tool.bundle))
+			}
+		}
+	}
 }
 
 // prefixes is where Python may be installed, each once.
@@ -51,8 +69,13 @@ func (p *planner) prefixes() []string {
 	if slices.Contains(found, "/usr") {
 		add("/usr/local") // Debian's pip installs there
 	}
-	add(p.env.value("VIRTUAL_ENV"))
-	add(filepath.Join(p.Workdir, ".venv"))
+	for _, dir := range p.directories([]string{
+		"$VIRTUAL_ENV", "$CONDA_PREFIX", "./.venv", "./venv", "./env",
+		p.Workdir + "/.tox/*", p.Workdir + "/.nox/*",
+		"$PIPX_HOME/venvs/*", "~/.local/share/pipx/venvs/*", "~/.local/share/uv/tools/*",
+	}) {
+		add(dir)
+	}
 	home := p.env.value("HOME")
 	pyenv := p.env.value("PYENV_ROOT")
 	if home != "" {

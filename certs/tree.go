@@ -15,22 +15,23 @@ import (
 // above is not certificates.
 const (
 	maxFile    = 64 << 20 // bytes
-	maxEntries = 20_000   // below one covered directory; a root is a file and two links
+	maxEntries = 100_000  // below one covered directory; a root is a file and two links
 	maxLinks   = 40       // as Linux follows, path_resolution(7)
 )
 
 // tree is a file system as the command sees it. Paths in it are absolute;
 // links are followed inside it, as chroot would. It remembers which paths are
-// no links: lookups share most of theirs.
+// no links, and which are not there: lookups share most of theirs.
 type tree struct {
-	root  string
-	plain map[string]bool
+	root    string
+	plain   map[string]bool
+	missing map[string]error
 }
 
 // newTree is the file system below root, which may itself be a link, such as
 // /proc/PID/root: it is not one of those that are followed inside.
 func newTree(root string) tree {
-	return tree{filepath.Clean(root), map[string]bool{string(filepath.Separator): true}}
+	return tree{filepath.Clean(root), map[string]bool{string(filepath.Separator): true}, make(map[string]error)}
 }
 
 // host is where path is for us.
@@ -54,7 +55,14 @@ func (t tree) resolve(path string) (string, error) {
 			done = next
 			continue
 		}
+		if err := t.missing[next]; err != nil {
+			return "", err
+		}
 		target, err := os.Readlink(t.host(next))
+		if errors.Is(err, fs.ErrNotExist) {
+			t.missing[next] = err
+			return "", err
+		}
 		if err != nil {
 			if !errors.Is(err, syscall.EINVAL) { // readlink(2): no link
 				if _, err := os.Lstat(t.host(next)); err != nil {
@@ -83,13 +91,19 @@ func (t tree) read(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
+	data, _, err := contentOf(f)
+	return data, err
+}
+
+// contentOf is what the regular file f holds, and its mode.
+func contentOf(f *os.File) ([]byte, fs.FileMode, error) {
 	fi, err := f.Stat()
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	data := make([]byte, fi.Size())
 	_, err = io.ReadFull(f, data)
-	return data, err
+	return data, fi.Mode(), err
 }
 
 // open opens the regular file that path leads to.
@@ -123,6 +137,10 @@ func (t tree) isDir(path string) bool {
 
 // glob is the paths in the tree that match pattern.
 func (t tree) glob(pattern string) []string {
+	fixed, _, _ := strings.Cut(pattern, "*")
+	if _, err := t.resolve(filepath.Dir(fixed)); err != nil {
+		return nil
+	}
 	found, _ := filepath.Glob(t.host(pattern)) // the patterns are ours and well formed
 	if t.root != string(filepath.Separator) {
 		for i, f := range found {

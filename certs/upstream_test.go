@@ -46,7 +46,7 @@ func TestUpstreamRoots(t *testing.T) {
 		t.Error("UpstreamRoots(good) is not the system's and the file's")
 	}
 	for name, want := range map[string]string{
-		"bad": fmt.Sprintf("bad:%d: certificate", 1+strings.Count(text, "\n")), "empty": "empty: holds no certificate", "odd": "odd: x509: ", "none": "none: no such file",
+		"bad": fmt.Sprintf("bad:%d: certificate", 1+strings.Count(text, "\n")), "empty": "empty: holds no certificate", "odd": "odd:1: certificate is no X.509 certificate", "none": "none: no such file",
 	} {
 		if _, err := UpstreamRoots(filepath.Join(dir, name)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("UpstreamRoots(%s) = %v; want %q", name, err, want)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -16,11 +17,17 @@ import (
 
 // trust plans how the command comes to trust this run's CA.
 func (r *runner) trust(env []string, mounts bool) (*certs.Plan, error) {
-	dir, err := trustDir(os.TempDir())
-	if err != nil {
+	cfg := certs.PlanConfig{CA: r.ca.PEM(), Env: env, Mounts: mounts, Cache: cacheDir()}
+	var err error
+	if cfg.Dir, err = trustDir(os.TempDir()); err != nil {
 		return nil, err
 	}
-	plan, err := certs.NewPlan(certs.PlanConfig{CA: r.ca.PEM(), Env: env, Mounts: mounts, Dir: dir})
+	if cfg.Certutil, err = exec.LookPath("certutil"); err == nil {
+		if cfg.Scratch, err = trustDir(memoryDir()); err != nil {
+			return nil, err
+		}
+	}
+	plan, err := certs.NewPlan(cfg)
 	if err != nil {
 		return nil, err
 	}
@@ -28,6 +35,25 @@ func (r *runner) trust(env []string, mounts bool) (*certs.Plan, error) {
 		r.report.sayf("trust: %s", n)
 	}
 	return plan, nil
+}
+
+// cacheDir is where runs keep what they would find out again: XDG Base
+// Directory Specification. Without a home directory there is none.
+func cacheDir() string {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "serge-net")
+}
+
+// memoryDir is a directory for files of a moment: in memory if there is one.
+func memoryDir() string {
+	const shm = "/dev/shm"
+	if fi, err := os.Stat(shm); err == nil && fi.IsDir() {
+		return shm
+	}
+	return os.TempDir()
 }
 
 // trustByEnvironment replaces the plan by one that needs no mounts.
@@ -45,7 +71,7 @@ func (r *runner) trustByEnvironment() error {
 // trusted is whom origins are trusted by: those that the flags name, and whom
 // the command itself would trust. Nil is the system's.
 func (r *runner) trusted() (*x509.CertPool, error) {
-	if len(r.plan.Extra) == 0 {
+	if len(r.plan.Extra) == 0 || r.replays() {
 		return r.roots, nil
 	}
 	roots := r.roots
