@@ -97,11 +97,14 @@ func TestTrustByEnvironment(t *testing.T) {
 	enter := []string{"sh", "-ec", `mount --rbind / root; echo $$ > "$1/cgroup.procs"; shift; exec chroot root "$@"`, "sh", delegated(t),
 		"setpriv", "--reuid", strconv.Itoa(nobody), "--regid", strconv.Itoa(nobody), "--clear-groups",
 		"--inh-caps", "+bpf,+net_admin", "--ambient-caps", "+bpf,+net_admin"}
-	script := "curl -sS $0; /usr/bin/python3 -c 'import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).read().decode(), end=\"\")' $0"
+	script := "curl -sS $0; /usr/bin/python3 -c 'import sys, urllib.request as u; print(u.urlopen(sys.argv[1]).read().decode(), end=\"\")' $0; " +
+		"wget -q -O - $0; java -Xshare:auto -XX:TieredStopAtLevel=1 -cp " + built.java + " HttpClientGet $0 | grep hello.from; " +
+		"/usr/bin/python3 -c 'import sys, requests as r; print(r.get(sys.argv[1]).text, end=\"\")' $0; " +
+		"node -e 'fetch(process.argv[1]).then(r => r.text()).then(s => process.stdout.write(s))' $0"
 	for _, mode := range []string{"record", "replay"} {
 		o := r.runWith([]string{"SERGE_UPSTREAM_CA=" + r.net.CAFile, "SERGE_CASSETTE_DIR=" + r.dir, "HOME=" + r.dir, "TMPDIR=" + filepath.Join(r.dir, "tmp")}, "",
 			append(slices.Clone(enter), built.serge, mode, "c", "--", "sh", "-c", script, "https://"+testnet.WWW+"/hello")...)
-		if o.code != 0 || o.stdout != strings.Repeat("hello from "+testnet.WWW+"\n", 2) || !strings.Contains(o.stderr, "trust is by environment only") {
+		if o.code != 0 || o.stdout != strings.Repeat("hello from "+testnet.WWW+"\n", 6) || !strings.Contains(o.stderr, "trust is by environment only") {
 			t.Errorf("%s: exit code %d, %q\n%s", mode, o.code, o.stdout, o.stderr)
 		}
 		if left, err := os.ReadDir(filepath.Join(r.dir, "tmp")); err != nil || len(left) > 0 {
