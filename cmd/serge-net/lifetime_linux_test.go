@@ -196,13 +196,23 @@ func mountsHere(t *testing.T) string {
 	return string(text)
 }
 
+// ends waits, 10 s at most, for the end of the process whose pidfd is fd.
+func ends(fd int) bool {
+	for late := time.Now().Add(10 * time.Second); time.Now().Before(late); {
+		// It is interrupted now and then: by the runtime's signals.
+		if n, _ := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, 1000); n == 1 {
+			return true
+		}
+	}
+	return false
+}
+
 // nothingLeft fails the test unless all that look found is gone, within a time.
 func (l *life) nothingLeft() {
 	l.t.Helper()
 	for pid, fd := range l.alive {
-		fds := []unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}
-		if n, err := unix.Poll(fds, 10_000); n != 1 {
-			l.t.Errorf("process %d is left (%v)", pid, err)
+		if !ends(fd) {
+			l.t.Errorf("process %d is left", pid)
 		}
 	}
 	if left := cgroupsOf(l.t, l.cmd.Process.Pid); len(left) > 0 {
