@@ -5,8 +5,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-
-	"golang.org/x/sys/unix"
 )
 
 // An agentRun is a run by an agent, to be killed in parts.
@@ -41,19 +39,6 @@ func (r *agentRun) dial(t *testing.T) string {
 	t.Helper()
 	r.in.Write([]byte("\n"))
 	return r.line(t)
-}
-
-// killAtOnce kills pids, of which none sees another die, and waits for their deaths.
-func killAtOnce(t *testing.T, pids []int) {
-	t.Helper()
-	for _, s := range []unix.Signal{unix.SIGSTOP, unix.SIGKILL} {
-		for _, pid := range pids {
-			if s == unix.SIGKILL {
-				defer deathOf(t, "who was killed", pid)()
-			}
-			unix.Kill(pid, s)
-		}
-	}
 }
 
 // outlive looks at what a kill left, and waits for all of it to end.
@@ -117,7 +102,7 @@ func TestAgentKill(t *testing.T) {
 					pids = append(pids, pid)
 				}
 			}
-			killAtOnce(t, pids)
+			killAtOnce(t, pids...)
 			if c.killed&agent != 0 {
 				r.agent.Wait()
 			}

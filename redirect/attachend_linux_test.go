@@ -93,14 +93,8 @@ func TestAttachKills(t *testing.T) {
 			r := startDweller(t, home)
 			a := startAttacher(t, r.Process.Pid)
 			r.expect(t, "attached", "dial", true)
-			parent, keeper := deathOf(t, "parent", a.Process.Pid), deathOf(t, "keeper", a.keeper)
-			// Stopped first, neither can see the other die.
-			for _, s := range []unix.Signal{unix.SIGSTOP, unix.SIGKILL} {
-				for _, pid := range c.who(a) {
-					unix.Kill(pid, s)
-				}
-			}
-			parent()
+			keeper := deathOf(t, "keeper", a.keeper)
+			killAtOnce(t, c.who(a)...)
 			keeper()
 			a.Wait()
 			r.expect(t, "after the kill", "dial", false)

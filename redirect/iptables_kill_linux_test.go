@@ -73,13 +73,7 @@ func TestIPTablesKillBoth(t *testing.T) {
 			t.Fatalf("dial before the kill: %q; want success", got)
 		}
 		daemonDeath := deathOf(t, "daemon", p.daemon)
-		parentDeath, initDeath := deathOf(t, "parent", p.Process.Pid), deathOf(t, "init", p.init)
-		for _, s := range []unix.Signal{unix.SIGSTOP, unix.SIGKILL} {
-			unix.Kill(p.Process.Pid, s)
-			unix.Kill(p.init, s)
-		}
-		parentDeath()
-		initDeath()
+		killAtOnce(t, p.Process.Pid, p.init)
 		ruled(t, "with both dead", true)
 		if strings.Contains(t.Name(), "by_cgroup") { // else the kernel killed it with init
 			p.in.Write([]byte("\n"))

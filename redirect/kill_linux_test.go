@@ -93,19 +93,8 @@ func TestKillBoth(t *testing.T) {
 	if got := p.line(t); !strings.HasPrefix(got, "refused false <nil>") {
 		t.Fatalf("dial before the kill: %q; want success", got)
 	}
-	parentDeath := deathOf(t, "parent", p.Process.Pid)
-	initDeath, commandDeath := deathOf(t, "init", p.init), deathOf(t, "command", p.command)
-	// Stopped first, neither can see the other die.
-	for _, pid := range []int{p.Process.Pid, p.init} {
-		stop(t, pid)
-	}
-	// And init dies first: its process group, orphaned by the parent's death with
-	// a stopped process in it, would be continued by the kernel (setpgid(2)).
-	for _, pid := range []int{p.init, p.Process.Pid} {
-		unix.Kill(pid, unix.SIGKILL)
-	}
-	parentDeath()
-	initDeath()
+	commandDeath := deathOf(t, "command", p.command)
+	killAtOnce(t, p.Process.Pid, p.init)
 	p.in.Write([]byte("\n"))
 	if got := p.line(t); !strings.HasPrefix(got, "refused true") {
 		t.Errorf("dial with both dead: %q; want a refusal", got)
@@ -115,6 +104,22 @@ func TestKillBoth(t *testing.T) {
 	commandDeath()
 	if _, err := os.Stat(dir); err == nil {
 		t.Errorf("%s is left after the next start", dir)
+	}
+}
+
+// killAtOnce kills processes so that none of them sees another die, and waits
+// until they are dead.
+func killAtOnce(t *testing.T, pids ...int) {
+	t.Helper()
+	for _, pid := range pids {
+		stop(t, pid)
+	}
+	// Children first: a process group that is orphaned by the death of a parent
+	// with a stopped process in it is continued by the kernel (setpgid(2)).
+	slices.Sort(pids)
+	for _, pid := range slices.Backward(pids) {
+		defer deathOf(t, "who was killed", pid)()
+		unix.Kill(pid, unix.SIGKILL)
 	}
 }
 

@@ -22,6 +22,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 
 	"github.com/serge-net/serge-net/exchange"
@@ -183,7 +184,17 @@ func Start(ctx context.Context, t Target, lanes ...Lane) (*Diversion, error) {
 	if len(errs) == 1 {
 		return nil, errs[0]
 	}
-	return nil, errors.Join(errs...)
+	verbs := strings.Repeat("%w; ", len(errs))
+	return nil, fmt.Errorf("no lane works here: "+strings.TrimSuffix(verbs, "; "), asAny(errs)...)
+}
+
+// asAny is errs as the operands of a format.
+func asAny(errs []error) []any {
+	all := make([]any, len(errs))
+	for i, err := range errs {
+		all[i] = err
+	}
+	return all
 }
 
 // A LaneError is why a lane does not work here.
@@ -192,8 +203,13 @@ type LaneError struct {
 	Err  error
 }
 
-// Error names the lane and what Err says.
-func (e *LaneError) Error() string { return fmt.Sprintf("redirect: %s: %v", e.Lane, e.Err) }
+// Error names the lane and what Err says, but for what all such errors say.
+func (e *LaneError) Error() string { return fmt.Sprintf("%s lane: %s", e.Lane, e.Reason()) }
+
+// Reason is what Err says, but for what all such errors say.
+func (e *LaneError) Reason() string {
+	return strings.TrimPrefix(e.Err.Error(), ErrUnsupported.Error()+": ")
+}
 
 // Unwrap returns Err.
 func (e *LaneError) Unwrap() error { return e.Err }

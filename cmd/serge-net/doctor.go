@@ -121,11 +121,10 @@ func tryLane(ctx context.Context, l redirect.Lane, t redirect.Target) laneFindin
 		err = d.Close()
 	}
 	if f.Works = err == nil; !f.Works {
-		var e *redirect.LaneError
-		if errors.As(err, &e) {
-			err = e.Err
+		f.Why, f.Hint = err.Error(), hintOf(err)
+		if e := new(redirect.LaneError); errors.As(err, &e) {
+			f.Why = e.Reason()
 		}
-		f.Why, f.Hint = reason(err), hintOf(err)
 	}
 	return f
 }

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"strings"
 
 	"github.com/serge-net/serge-net/cassette"
 	"github.com/serge-net/serge-net/redirect"
@@ -155,15 +154,10 @@ func laneName(name string, refused []error) string {
 	for _, err := range refused {
 		var e *redirect.LaneError
 		if errors.As(err, &e) {
-			name += fmt.Sprintf("; not %s: %s", e.Lane, reason(e.Err))
+			name += fmt.Sprintf("; not %s: %s", e.Lane, e.Reason())
 		}
 	}
 	return name
-}
-
-// reason is why a lane does not work, without what all such errors say.
-func reason(err error) string {
-	return strings.TrimPrefix(err.Error(), redirect.ErrUnsupported.Error()+": ")
 }
 
 // interactions is a number of them in words.
