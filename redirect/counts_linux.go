@@ -9,7 +9,9 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
+	"github.com/coreos/go-iptables/iptables"
 	"golang.org/x/sys/unix"
 )
 
@@ -87,13 +89,17 @@ func (c *escapeCounts) talks() ([]talk, error) {
 func (x xtables) counters(chain string, hermetic bool) ([]Escape, error) {
 	var all []Escape
 	for _, f := range x {
+		list, err := f.lister()
+		if err != nil {
+			return all, fmt.Errorf("redirect: count: %w", err)
+		}
 		for _, table := range []string{"filter", "mangle"} {
-			lines, err := f.ListWithCounters(table, chain)
+			lines, err := list.ListWithCounters(table, chain)
 			if err != nil {
 				if table == "mangle" && !hermetic {
 					continue
 				}
-				return all, fmt.Errorf("redirect: count: %w", flat(err))
+				return all, fmt.Errorf("redirect: count: %s", flat(err.Error()))
 			}
 			for _, l := range lines {
 				if e, ok := parseCounter(l, f.v6, hermetic); ok {
@@ -103,6 +109,15 @@ func (x xtables) counters(chain string, hermetic bool) ([]Escape, error) {
 		}
 	}
 	return all, nil
+}
+
+// lister lists rules with what they counted.
+func (f xfamily) lister() (*iptables.IPTables, error) {
+	family := iptables.ProtocolIPv4
+	if f.v6 {
+		family = iptables.ProtocolIPv6
+	}
+	return iptables.New(iptables.Path(f.path), iptables.IPFamily(family), iptables.Timeout(int(lockPatience/time.Second)))
 }
 
 // parseCounter reads one rule as iptables -S -v has it, and is false for one

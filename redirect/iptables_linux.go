@@ -17,7 +17,8 @@ import (
 // cgroup can be made, by a supplementary group that no other process has.
 type iptablesLane struct {
 	door
-	tables    xtables
+	tables    xtables // nil: not looked for yet
+	useless   bool    // they do not work here, whatever tells the target
 	rules     ruleSet
 	counts    escapeCounts
 	conntrack *conntrack
@@ -51,7 +52,7 @@ func (i *iptablesLane) start(ctx context.Context, t Target) error {
 		i.serving.Go(i.counts.log.serve)
 	}
 	first := i.byCgroup(ctx, t)
-	if first == nil || t.Cgroup != "" || ctx.Err() != nil {
+	if first == nil || t.Cgroup != "" || i.useless || ctx.Err() != nil {
 		return first
 	}
 	second := i.byGroup(ctx, t)
@@ -90,13 +91,6 @@ func routed() error {
 
 // open opens our sockets, and says what the rules are to know.
 func (i *iptablesLane) open(ctx context.Context, t Target) error {
-	err := asAdmin(func() (err error) {
-		i.tables, err = openXtables()
-		return err
-	})
-	if err != nil {
-		return err
-	}
 	l4, l6, err := listen(ctx)
 	if err != nil {
 		return err
@@ -134,9 +128,6 @@ func (i *iptablesLane) byCgroup(ctx context.Context, t Target) error {
 			return err
 		}
 	}
-	if err := i.reap(ctx); err != nil { // rules first: they name cgroups
-		return err
-	}
 	reap(ctx, outside) // what cannot be removed, as it is another user's, is not in our way
 	var err error
 	if i.cgroup, err = makeCgroup(outside); err != nil {
@@ -172,9 +163,6 @@ func (i *iptablesLane) byCgroup(ctx context.Context, t Target) error {
 func (i *iptablesLane) byGroup(ctx context.Context, t Target) error {
 	gid, err := freeGroup()
 	if err != nil {
-		return err
-	}
-	if err := i.reap(ctx); err != nil {
 		return err
 	}
 	credential, err := inGroup(gid)
@@ -216,23 +204,44 @@ func (i *iptablesLane) watched(ctx context.Context, t Target, match []string, me
 	return err
 }
 
-// reap removes the rules of those who did not live to do it.
-func (i *iptablesLane) reap(ctx context.Context) error {
-	return editing(ctx, func() error { return i.tables.disarm(stale) })
-}
-
-// arm makes the rules for packets that match.
+// arm makes the rules for packets that match, and removes those of who did not
+// live to do it.
 func (i *iptablesLane) arm(ctx context.Context, match []string) error {
+	i.rules.match = match
 	return editing(ctx, func() error {
-		i.rules.match = match
-		if err := i.tables.arm(&i.rules); err != nil {
+		found, err := i.found()
+		if err != nil {
+			return err
+		}
+		if found, err = i.tables.reap(found); err != nil {
+			return fmt.Errorf("remove stale rules: %w", err)
+		}
+		if err := i.tables.arm(&i.rules, found); err != nil {
 			return &HintError{
 				Err:  fmt.Errorf("%w: add rules: %w", ErrUnsupported, err),
-				Hint: "the kernel lacks a match or a target of netfilter's: modprobe xt_cgroup xt_owner xt_comment xt_multiport xt_REDIRECT xt_NFLOG ipt_REJECT ip6t_REJECT",
+				Hint: armHint(err.Error()),
 			}
 		}
 		return nil
 	})
+}
+
+// found is what tables there are; the first time it finds the programs too.
+func (i *iptablesLane) found() (all []saved, err error) {
+	if i.tables != nil {
+		return i.tables.save()
+	}
+	i.tables, all, err = openXtables()
+	i.useless = err != nil
+	return all, err
+}
+
+// armHint is what to do about rules that cannot be made, as text says.
+func armHint(text string) string {
+	if h := xtablesHint(text); h != "" {
+		return h
+	}
+	return "the kernel lacks a match or a target of netfilter's: modprobe xt_cgroup xt_owner xt_comment xt_multiport xt_REDIRECT xt_NFLOG ipt_REJECT ip6t_REJECT"
 }
 
 // disarm removes the rules, if there are any.
@@ -242,7 +251,7 @@ func (i *iptablesLane) disarm() error {
 	}
 	chain := i.rules.chain
 	i.rules.chain = ""
-	err := editing(context.Background(), func() error { return i.tables.disarm(named(chain)) })
+	err := editing(context.Background(), func() error { return i.tables.disarm(chain) })
 	if err != nil {
 		return fmt.Errorf("remove rules: %w", err)
 	}

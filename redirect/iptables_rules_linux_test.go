@@ -117,7 +117,7 @@ func TestRemoval(t *testing.T) {
 	}
 	text += `-A OUTPUT -m cgroup --path "a b" -m comment --comment "serge-net:1@1+" -j ` + gone + "\n-A OUTPUT -j " + alive + "\n-A OUTPUT -j " + foreign + "\n"
 	text += "-A " + gone + " -m comment --comment \"serge-net:1" + pidNamespace() + "\"\n-A " + foreign + " -m comment --comment \"serge-net:4194304-7@1\"\nCOMMIT\n"
-	script, fresh := removal(parseSave([]byte(text)), stale)
+	script, fresh := removal(parseSave(text), stale)
 	want := "*nat\n-D OUTPUT -m cgroup --path \"a b\" -m comment --comment \"serge-net:1@1+\" -j " + gone + "\n-F " + gone + "\n-X " + gone + "\nCOMMIT\n"
 	if diff := cmp.Diff(want, string(script)); diff != "" {
 		t.Errorf("script (-want +got):\n%s", diff)
@@ -129,9 +129,9 @@ func TestRemoval(t *testing.T) {
 
 // FuzzParseSave has every rule in a table that there is.
 func FuzzParseSave(f *testing.F) {
-	f.Add([]byte("*nat\n:OUTPUT ACCEPT [0:0]\n-A OUTPUT -j RETURN\nCOMMIT\n"))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		found := parseSave(b)
+	f.Add("*nat\n:OUTPUT ACCEPT [0:0]\n-A OUTPUT -j RETURN\nCOMMIT\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		found := parseSave(text)
 		found.fresh()
 		removal(found, func(string, []string) bool { return true })
 	})

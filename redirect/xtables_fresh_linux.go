@@ -25,21 +25,25 @@ type saved map[string]savedTable
 // A savedTable is a table: its chains, and its rules, "CHAIN ARGUMENTS".
 type savedTable struct{ chains, rules []string }
 
-// save lists every table there is.
-func (f xfamily) save() (saved, error) {
-	cmd := exec.Command(f.path + "-save")
-	out, err := cmd.Output()
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", cmd.Path, err)
+// save lists every table there is, for each family.
+func (x xtables) save() ([]saved, error) {
+	cmds := make([]*exec.Cmd, len(x))
+	for n, f := range x {
+		cmds[n] = exec.Command(f.path + "-save")
 	}
-	return parseSave(out), nil
+	printed, err := together(cmds)
+	all := make([]saved, len(x))
+	for n, p := range printed {
+		all[n] = parseSave(p)
+	}
+	return all, err
 }
 
 // parseSave reads what iptables-save prints.
-func parseSave(b []byte) saved {
+func parseSave(text string) saved {
 	all := make(saved)
 	var name string
-	for l := range strings.Lines(string(b)) {
+	for l := range strings.Lines(text) {
 		l = strings.TrimSuffix(l, "\n")
 		t := all[name]
 		switch {
@@ -91,41 +95,55 @@ func (s saved) fresh() map[string]bool {
 	return all
 }
 
-// tidy removes the table that was not there before us, with its chain, unless
-// somebody has put something into either.
-func (f xfamily) tidy(table, hook string) error {
-	if err := f.DeleteChain(table, hook); err != nil {
-		return nil // it is not empty, or iptables is the legacy one
-	}
-	return removeTable(table, f.v6)
+// A base is a chain that the kernel calls, alone in its table but for ours.
+type base struct {
+	table, chain string
+	v6           bool
 }
 
-// removeTable removes a table of nftables that nothing is in.
-func removeTable(name string, v6 bool) error {
+// tidy removes the tables that were not there before us, with their chains,
+// unless somebody has put something into either. A socket's end waits until the
+// kernel has freed what was removed, so that all end together.
+func tidy(all []base) error {
+	var errs []error
+	for _, b := range all {
+		fd, err := openNetfilter()
+		if err != nil {
+			return errors.Join(append(errs, err)...)
+		}
+		defer unix.Close(fd)
+		if err := b.remove(fd); err != nil {
+			errs = append(errs, fmt.Errorf("remove table %s: %w", b.table, err))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// remove removes chain and table, or neither, by nftables. Legacy iptables has
+// none of them there.
+func (b base) remove(fd int) error {
 	const (
 		deleteTable  = unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_DELTABLE
+		deleteChain  = unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_DELCHAIN
 		tableName    = 1     // NFTA_TABLE_NAME
+		chainTable   = 1     // NFTA_CHAIN_TABLE
+		chainName    = 3     // NFTA_CHAIN_NAME
 		notRecursive = 0x100 // NLM_F_NONREC: fail rather than empty it
 	)
 	family := uint8(unix.NFPROTO_IPV4)
-	if v6 {
+	if b.v6 {
 		family = unix.NFPROTO_IPV6
 	}
-	fd, err := openNetfilter()
-	if err != nil {
-		return fmt.Errorf("remove table %s: %w", name, err)
-	}
-	defer unix.Close(fd)
-	var batch []byte
-	batch = append(batch, netfilterRequest(unix.NFNL_MSG_BATCH_BEGIN, 0, unix.AF_UNSPEC, unix.NFNL_SUBSYS_NFTABLES, nil)...)
-	batch = append(batch, netfilterRequest(deleteTable, unix.NLM_F_ACK|notRecursive, family, 0, appendAttribute(nil, tableName, append([]byte(name), 0)...))...)
+	table, chain := append([]byte(b.table), 0), append([]byte(b.chain), 0)
+	batch := netfilterRequest(unix.NFNL_MSG_BATCH_BEGIN, 0, unix.AF_UNSPEC, unix.NFNL_SUBSYS_NFTABLES, nil)
+	batch = append(batch, netfilterRequest(deleteChain, notRecursive, family, 0,
+		appendAttribute(appendAttribute(nil, chainTable, table...), chainName, chain...))...)
+	batch = append(batch, netfilterRequest(deleteTable, unix.NLM_F_ACK|notRecursive, family, 0,
+		appendAttribute(nil, tableName, table...))...)
 	batch = append(batch, netfilterRequest(unix.NFNL_MSG_BATCH_END, 0, unix.AF_UNSPEC, unix.NFNL_SUBSYS_NFTABLES, nil)...)
-	err = ask(fd, batch, func([]byte) {})
+	err := ask(fd, batch, func([]byte) {}) // the first error, or that all is done
 	if errors.Is(err, unix.EBUSY) || errors.Is(err, unix.ENOENT) {
 		return nil // somebody needs it, or removed it
 	}
-	if err != nil {
-		return fmt.Errorf("remove table %s: %w", name, err)
-	}
-	return nil
+	return err
 }

@@ -7,13 +7,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
-	"github.com/coreos/go-iptables/iptables"
 	"golang.org/x/sys/unix"
 )
 
@@ -29,6 +26,8 @@ const (
 	// lockPatience is how long others may hold the lock of legacy iptables or ours.
 	// They hold it for milliseconds each.
 	lockPatience = 10 * time.Second
+	// lockSeconds is that in seconds, for the programs.
+	lockSeconds = "10"
 	// lockRetry is how often ours is tried.
 	lockRetry = 2 * time.Millisecond
 )
@@ -38,138 +37,34 @@ func builtins() [][2]string {
 	return ruleSet{hermetic: true}.tables()
 }
 
-// xtables are the programs that edit rules, one for each address family that
-// this host has.
-type xtables []xfamily
-
-// An xfamily is iptables or ip6tables.
-type xfamily struct {
-	v6 bool
-	// IPTables lists; it has no transactions.
-	*iptables.IPTables
-	path string // of the program; the one that commits is beside it
-}
-
-// openXtables finds the programs: the variant that iptables is on this host, or
-// the other one where that does not work.
-func openXtables() (xtables, error) {
-	var errs []error
-	for _, variant := range []string{"", "-nft", "-legacy"} {
-		x, err := openVariant(variant)
-		if err == nil {
-			return x, nil
+// commit has each family's restore apply its script, all of a table's lines or
+// none.
+func (x xtables) commit(scripts [][]byte) error {
+	var cmds []*exec.Cmd
+	for n, f := range x {
+		if len(scripts[n]) == 0 {
+			continue
 		}
-		if !errors.Is(err, exec.ErrNotFound) || variant == "" {
-			errs = append(errs, err)
-		}
+		c := exec.Command(f.path+"-restore", "--noflush", "--wait", lockSeconds)
+		c.Stdin = bytes.NewReader(scripts[n])
+		cmds = append(cmds, c)
 	}
-	return nil, xtablesError(errors.Join(errs...))
+	_, err := together(cmds)
+	return err
 }
 
-// openVariant is openXtables for one variant.
-func openVariant(variant string) (xtables, error) {
-	v4, err := openProgram("iptables"+variant, false)
-	if err != nil {
-		return nil, err
-	}
-	x := xtables{v4}
-	v6, err := openProgram("ip6tables"+variant, true)
-	if err == nil {
-		return append(x, v6), nil
-	}
-	if addresses, _ := os.ReadFile("/proc/thread-self/net/if_inet6"); len(addresses) == 0 {
-		return x, nil // nothing can leave by IPv6
-	}
-	return nil, err
-}
-
-// openProgram finds a program and has it list a table.
-func openProgram(name string, v6 bool) (f xfamily, err error) {
-	if f.path, err = exec.LookPath(name); err != nil {
-		// Where ordinary users do not look.
-		if f.path, err = exec.LookPath(filepath.Join("/usr/sbin", name)); err != nil {
-			return f, fmt.Errorf("%s: %w", name, exec.ErrNotFound)
-		}
-	}
-	return openPath(f.path, v6)
-}
-
-// openPath is openProgram for one that was found.
-func openPath(path string, v6 bool) (f xfamily, err error) {
-	f.path, f.v6 = path, v6
-	family := iptables.ProtocolIPv4
-	if v6 {
-		family = iptables.ProtocolIPv6
-	}
-	if f.IPTables, err = iptables.New(iptables.Path(path), iptables.IPFamily(family), iptables.Timeout(int(lockPatience/time.Second))); err != nil {
-		return f, fmt.Errorf("%s: %w", path, err)
-	}
-	if _, err := f.ListChains("nat"); err != nil {
-		return f, fmt.Errorf("%s: %w", path, flat(err))
-	}
-	return f, nil
-}
-
-// flat is err on one line.
-func flat(err error) error {
-	return errors.New(strings.Join(strings.Fields(err.Error()), " "))
-}
-
-// xtablesError says what keeps iptables from working here.
-func xtablesError(err error) error {
-	var hint string
-	switch text := err.Error(); {
-	case strings.Contains(text, "you must be root") && !capable(unix.CAP_NET_RAW):
-		hint = "legacy iptables needs CAP_NET_RAW: grant it, or have nftables' variant: update-alternatives --set iptables /usr/sbin/iptables-nft"
-	case errors.Is(err, exec.ErrNotFound) && strings.Contains(text, "ip6tables"):
-		hint = "this host has IPv6, by which the command could leave: install ip6tables, or turn IPv6 off: sysctl net.ipv6.conf.all.disable_ipv6=1"
-	case errors.Is(err, exec.ErrNotFound):
-		hint = "install iptables: apt-get install iptables, apk add iptables"
-	case strings.Contains(text, "lock"):
-		hint = "legacy iptables cannot have its lock: set XTABLES_LOCKFILE to a file that can be written, or end who holds it"
-	default:
-		hint = "the kernel lacks netfilter's tables, or forbids them here: modprobe nf_tables iptable_nat; in a container, the host loads modules"
-	}
-	return &HintError{Err: fmt.Errorf("%w: %w", ErrUnsupported, err), Hint: hint}
-}
-
-// commit has restore apply script, all of a table's lines or none.
-func (f xfamily) commit(script []byte) error {
-	if len(script) == 0 {
-		return nil
-	}
-	args := []string{"--noflush"}
-	if a, b, c := f.GetIptablesVersion(); a > 1 || b > 6 || b == 6 && c >= 2 { // the first whose restore can wait
-		args = append(args, "--wait", strconv.Itoa(int(lockPatience/time.Second)))
-	}
-	cmd := exec.Command(f.path+"-restore", args...)
-	cmd.Stdin = bytes.NewReader(script)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		return fmt.Errorf("%s: %w: %s", filepath.Base(cmd.Path), err, flat(errors.New(string(out))))
-	}
-	return nil
-}
-
-// arm names s's chain, makes it and then, when it is whole, the jumps to it.
-func (x xtables) arm(s *ruleSet) error {
-	var found []saved
-	for _, f := range x {
-		there, err := f.save()
-		if err != nil {
-			return err
-		}
-		found = append(found, there)
-	}
+// arm names s's chain, makes it and then, when it is whole, the jumps to it, in
+// the tables that were found.
+func (x xtables) arm(s *ruleSet, found []saved) error {
 	var err error
 	if s.chain, s.tag, err = freeChain(found...); err != nil {
 		return err
 	}
+	scripts := make([][]byte, len(x))
 	for n, f := range x {
-		if err := f.commit(f.script(*s, found[n].fresh())); err != nil {
-			return err
-		}
+		scripts[n] = f.script(*s, found[n].fresh())
 	}
-	return nil
+	return x.commit(scripts)
 }
 
 // script makes s's rules, in tables of which some are fresh. A table's rules are
@@ -206,30 +101,45 @@ func quoted(spec []string) string {
 	return strings.Join(words, " ")
 }
 
-// disarm removes the chains that are ours, and the jumps to them: together, as
-// legacy iptables checks what stays of a table, and would refuse the change
-// for a jump whose cgroup is gone.
-func (x xtables) disarm(ours func(chain string, rules []string) bool) error {
-	var errs []error
-	for _, f := range x {
-		found, err := f.save()
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		script, fresh := removal(found, ours)
-		if err := f.commit(script); err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		for _, h := range fresh {
-			errs = append(errs, f.tidy(h[0], h[1]))
-		}
+// reap removes the rules of those who did not live to do it, and returns what is
+// left of found.
+func (x xtables) reap(found []saved) ([]saved, error) {
+	none := func(f saved) bool { script, _ := removal(f, stale); return len(script) == 0 }
+	if !slices.ContainsFunc(found, func(f saved) bool { return !none(f) }) {
+		return found, nil
 	}
-	return errors.Join(errs...)
+	if err := x.remove(found, stale); err != nil {
+		return nil, err
+	}
+	return x.save()
 }
 
-// removal is what disarm has restored, and which tables that leaves empty that
+// disarm removes the chain called name, and the jumps to it.
+func (x xtables) disarm(name string) error {
+	found, err := x.save()
+	if err != nil {
+		return err
+	}
+	return x.remove(found, func(chain string, _ []string) bool { return chain == name })
+}
+
+// remove removes of what was found the chains that are ours, and the jumps to
+// them: together, as legacy iptables checks what stays of a table, and would
+// refuse the change for a jump whose cgroup is gone.
+func (x xtables) remove(found []saved, ours func(chain string, rules []string) bool) error {
+	scripts := make([][]byte, len(x))
+	var alone []base
+	for n, f := range x {
+		script, fresh := removal(found[n], ours)
+		for _, h := range fresh {
+			alone = append(alone, base{table: h[0], chain: h[1], v6: f.v6})
+		}
+		scripts[n] = script
+	}
+	return errors.Join(x.commit(scripts), tidy(alone))
+}
+
+// removal is what remove has restored, and which tables that leaves empty that
 // were not there before us.
 func removal(found saved, ours func(chain string, rules []string) bool) (script []byte, fresh [][2]string) {
 	var b bytes.Buffer
@@ -262,11 +172,6 @@ func removal(found saved, ours func(chain string, rules []string) bool) (script 
 		}
 	}
 	return b.Bytes(), fresh
-}
-
-// named says of chains whether they are the one called name.
-func named(name string) func(string, []string) bool {
-	return func(chain string, _ []string) bool { return chain == name }
 }
 
 // stale says whether the process that made the chain is gone. Of one in another
@@ -364,14 +269,8 @@ func (s standing) disarm() error {
 		return nil
 	}
 	var x xtables
-	return editing(context.Background(), func() error {
-		for i, path := range s.Programs {
-			f, err := openPath(path, i == 1)
-			if err != nil {
-				return err
-			}
-			x = append(x, f)
-		}
-		return x.disarm(named(s.Chain))
-	})
+	for i, path := range s.Programs {
+		x = append(x, xfamily{v6: i == 1, path: path})
+	}
+	return editing(context.Background(), func() error { return x.disarm(s.Chain) })
 }
