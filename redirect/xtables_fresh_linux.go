@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 )
 
@@ -95,55 +96,15 @@ func (s saved) fresh() map[string]bool {
 	return all
 }
 
-// A base is a chain that the kernel calls, alone in its table but for ours.
-type base struct {
-	table, chain string
-	v6           bool
-}
-
 // tidy removes the tables that were not there before us, with their chains,
-// unless somebody has put something into either. A socket's end waits until the
-// kernel has freed what was removed, so that all end together.
-func tidy(all []base) error {
+// unless somebody has put something into either.
+func tidy(all []*nftables.Chain) error {
 	var errs []error
-	for _, b := range all {
-		fd, err := openNetfilter()
-		if err != nil {
-			return errors.Join(append(errs, err)...)
-		}
-		defer unix.Close(fd)
-		if err := b.remove(fd); err != nil {
-			errs = append(errs, fmt.Errorf("remove table %s: %w", b.table, err))
+	for _, c := range all {
+		err := unlinking{empty: []*nftables.Chain{c}}.commit()
+		if err != nil && !errors.Is(err, unix.EBUSY) && !errors.Is(err, unix.ENOENT) { // somebody needs it, or removed it
+			errs = append(errs, fmt.Errorf("remove table %s: %w", c.Table.Name, err))
 		}
 	}
 	return errors.Join(errs...)
-}
-
-// remove removes chain and table, or neither, by nftables. Legacy iptables has
-// none of them there.
-func (b base) remove(fd int) error {
-	const (
-		deleteTable  = unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_DELTABLE
-		deleteChain  = unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_DELCHAIN
-		tableName    = 1     // NFTA_TABLE_NAME
-		chainTable   = 1     // NFTA_CHAIN_TABLE
-		chainName    = 3     // NFTA_CHAIN_NAME
-		notRecursive = 0x100 // NLM_F_NONREC: fail rather than empty it
-	)
-	family := uint8(unix.NFPROTO_IPV4)
-	if b.v6 {
-		family = unix.NFPROTO_IPV6
-	}
-	table, chain := append([]byte(b.table), 0), append([]byte(b.chain), 0)
-	batch := netfilterRequest(unix.NFNL_MSG_BATCH_BEGIN, 0, unix.AF_UNSPEC, unix.NFNL_SUBSYS_NFTABLES, nil)
-	batch = append(batch, netfilterRequest(deleteChain, notRecursive, family, 0,
-		appendAttribute(appendAttribute(nil, chainTable, table...), chainName, chain...))...)
-	batch = append(batch, netfilterRequest(deleteTable, unix.NLM_F_ACK|notRecursive, family, 0,
-		appendAttribute(nil, tableName, table...))...)
-	batch = append(batch, netfilterRequest(unix.NFNL_MSG_BATCH_END, 0, unix.AF_UNSPEC, unix.NFNL_SUBSYS_NFTABLES, nil)...)
-	err := ask(fd, batch, func([]byte) {}) // the first error, or that all is done
-	if errors.Is(err, unix.EBUSY) || errors.Is(err, unix.ENOENT) {
-		return nil // somebody needs it, or removed it
-	}
-	return err
 }

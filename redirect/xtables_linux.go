@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 )
 
@@ -116,6 +117,9 @@ func (x xtables) reap(found []saved) ([]saved, error) {
 
 // disarm removes the chain called name, and the jumps to it.
 func (x xtables) disarm(name string) error {
+	if unlink(name) {
+		return nil
+	}
 	found, err := x.save()
 	if err != nil {
 		return err
@@ -128,15 +132,19 @@ func (x xtables) disarm(name string) error {
 // refuse the change for a jump whose cgroup is gone.
 func (x xtables) remove(found []saved, ours func(chain string, rules []string) bool) error {
 	scripts := make([][]byte, len(x))
-	var alone []base
+	var empty []*nftables.Chain
 	for n, f := range x {
+		family := nftables.TableFamilyIPv4
+		if f.v6 {
+			family = nftables.TableFamilyIPv6
+		}
 		script, fresh := removal(found[n], ours)
 		for _, h := range fresh {
-			alone = append(alone, base{table: h[0], chain: h[1], v6: f.v6})
+			empty = append(empty, &nftables.Chain{Name: h[1], Table: &nftables.Table{Name: h[0], Family: family}})
 		}
 		scripts[n] = script
 	}
-	return errors.Join(x.commit(scripts), tidy(alone))
+	return errors.Join(x.commit(scripts), tidy(empty))
 }
 
 // removal is what remove has restored, and which tables that leaves empty that
