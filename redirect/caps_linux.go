@@ -4,14 +4,20 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 
 	"golang.org/x/sys/unix"
 )
 
 // dropped are the capabilities with which a command could undo its diversion
-// or go around it: edit rules and links, send raw packets, mount, load programs.
+// or go around it: edit rules and links, send raw packets, mount, load programs;
+// have processes outside act for it or lend it their view of the cgroups, as
+// /proc/1/root does; and open a cgroup that it does not see, by
+// open_by_handle_at(2), which is all that CAP_DAC_READ_SEARCH gives to who has
+// CAP_DAC_OVERRIDE.
 func dropped() []int {
-	return []int{unix.CAP_NET_ADMIN, unix.CAP_NET_RAW, unix.CAP_SYS_ADMIN, unix.CAP_BPF, unix.CAP_PERFMON}
+	return []int{unix.CAP_NET_ADMIN, unix.CAP_NET_RAW, unix.CAP_SYS_ADMIN, unix.CAP_BPF, unix.CAP_PERFMON,
+		unix.CAP_SYS_PTRACE, unix.CAP_DAC_READ_SEARCH}
 }
 
 // capSets are the calling thread's capability sets, low words first.
@@ -80,11 +86,12 @@ func keepGroups() error {
 // dropCaps takes from the calling thread, and so from what it executes, the
 // dropped capabilities; all ambient ones too if every is set. The thread must
 // be locked. Without CAP_SETPCAP the bounding set stays: then only a program
-// with file capabilities, or setuid root, has them again.
-func dropCaps(every bool) error { return dropEach(every, dropped()) }
+// with file capabilities, or setuid root, has them again. Those of late, for
+// which CAP_SETPCAP is needed, it loses with the next execve(2) only.
+func dropCaps(every bool, late ...int) error { return dropEach(every, dropped(), late...) }
 
 // dropEach is dropCaps for some capabilities.
-func dropEach(every bool, some []int) error {
+func dropEach(every bool, some []int, late ...int) error {
 	data, err := capSets()
 	if err != nil {
 		return err
@@ -106,6 +113,9 @@ func dropEach(every bool, some []int) error {
 			}
 		}
 		data[c/32].Inheritable &^= 1 << (c % 32)
+		if setpcap && slices.Contains(late, c) {
+			continue
+		}
 		data[c/32].Permitted &^= 1 << (c % 32)
 		data[c/32].Effective &^= 1 << (c % 32)
 	}

@@ -74,16 +74,19 @@ func ownCgroup() (string, error) {
 }
 
 // cgroupMount returns where mountinfo (proc_pid_mountinfo(5)) has a cgroup2,
-// and which of its directories that is.
+// and which of its directories that is: what was mounted there last.
 func cgroupMount(mountinfo []byte) (point, top string, ok bool) {
 	for s := bufio.NewScanner(bytes.NewReader(mountinfo)); s.Scan(); {
 		before, after, found := strings.Cut(s.Text(), " - ")
 		f := strings.Fields(before)
-		if found && len(f) >= 5 && strings.HasPrefix(after, "cgroup2 ") {
-			return unescape(f[4]), unescape(f[3]), true
+		if !found || len(f) < 5 || !strings.HasPrefix(after, "cgroup2 ") {
+			continue
+		}
+		if at := unescape(f[4]); !ok || at == point {
+			point, top, ok = at, unescape(f[3]), true
 		}
 	}
-	return "", "", false
+	return point, top, ok
 }
 
 // unescape undoes the octal escapes of mountinfo.

@@ -33,10 +33,15 @@ func (h *helper) begin(files []*os.File) (int, *wireStatus, error) {
 	if h.plan.Private {
 		err = mountAll(c.Mounts)
 	}
-	if err := errors.Join(err, free()); err != nil {
+	if err := errors.Join(err, free(), conceal()); err != nil {
 		return 0, nil, err
 	}
-	pid, err := h.fork(c, files[1:])
+	sys, done, err := h.attributes()
+	if err != nil {
+		return 0, nil, err
+	}
+	defer done()
+	pid, err := h.fork(c, files[1:], sys)
 	for _, f := range files[1:] {
 		f.Close()
 	}
@@ -56,24 +61,39 @@ func notStarted(err error) *wireStatus {
 	return &wireStatus{Code: 126, NotExecutable: true, Err: err.Error()}
 }
 
-// fork starts c, born in its cgroup and without the capabilities that this
-// thread loses for it.
-func (h *helper) fork(c wireCommand, stdio []*os.File) (int, error) {
+// attributes say where the command is born: in its cgroup, which this thread is
+// enclosed in where it has mounts of its own. They are valid until done.
+func (h *helper) attributes() (sys *syscall.SysProcAttr, done func() error, err error) {
+	sys = &syscall.SysProcAttr{PidFD: &h.pidfd}
+	dir, err := h.openCgroup()
+	if err != nil {
+		return nil, nil, err
+	}
+	if dir == nil {
+		sys.Pdeathsig = unix.SIGKILL // with us, should we be killed; this thread lives as long
+		return sys, func() error { return nil }, nil
+	}
+	if h.dir != "" {
+		sys.UseCgroupFD, sys.CgroupFD = true, int(dir.Fd())
+	}
+	if !h.plan.Private {
+		return sys, dir.Close, nil
+	}
+	if rooted() {
+		sys.Unshareflags = unix.CLONE_NEWCGROUP
+	}
+	if err := enclose(dir.Name()); err != nil {
+		return nil, nil, errors.Join(err, dir.Close())
+	}
+	return sys, dir.Close, nil
+}
+
+// fork starts c, born as sys says and without the capabilities that this thread
+// loses for it.
+func (h *helper) fork(c wireCommand, stdio []*os.File, sys *syscall.SysProcAttr) (int, error) {
 	path, err := lookPath(c.Argv[0], c.Dir, c.Env)
 	if err != nil {
 		return 0, err
-	}
-	sys := &syscall.SysProcAttr{PidFD: &h.pidfd}
-	switch {
-	case h.dir != "":
-		dir, err := os.Open(h.dir)
-		if err != nil {
-			return 0, err
-		}
-		defer dir.Close()
-		sys.UseCgroupFD, sys.CgroupFD = true, int(dir.Fd())
-	case h.shared == "":
-		sys.Pdeathsig = unix.SIGKILL // with us, should we be killed; this thread lives as long
 	}
 	if h.plan.Holds {
 		// Not close-on-exec: the command has it, so that with both of us killed
@@ -82,7 +102,11 @@ func (h *helper) fork(c wireCommand, stdio []*os.File) (int, error) {
 			return 0, fmt.Errorf("keep the links: %w", err)
 		}
 	}
-	if err := dropCaps(h.plan.User); err != nil {
+	var late []int
+	if sys.Unshareflags != 0 {
+		late = append(late, unix.CAP_SYS_ADMIN) // the child needs it for that
+	}
+	if err := dropCaps(h.plan.User, late...); err != nil {
 		return 0, err
 	}
 	if h.plan.Group {
@@ -156,12 +180,12 @@ func lookPath(name, dir string, env []string) (string, error) {
 // clear kills what is left of the command. What cannot be killed stays for the
 // parent, which removes the cgroup above, and reports.
 func (h *helper) clear() {
-	if h.shared != "" {
-		killOthers(h.shared)
-	}
 	if h.dir != "" {
-		removeCgroup(context.Background(), h.dir)
+		elsewhere(func() error { return removeCgroup(context.Background(), h.dir) })
 		return
+	}
+	if h.shared != "" {
+		elsewhere(func() error { killOthers(h.shared); return nil })
 	}
 	if h.childless == nil {
 		return // nothing was started

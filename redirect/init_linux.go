@@ -147,6 +147,10 @@ func (h *helper) awaitPlace() error {
 		err = fmt.Errorf("%s, not %s", m.Kind, msgPlaced)
 	}
 	h.shared = m.Cgroup
+	// The agent's name for it is not ours where we see a part of the cgroups only.
+	if own, e := ownCgroup(); e == nil && filepath.Base(own) == filepath.Base(m.Cgroup) {
+		h.shared = own
+	}
 	return err
 }
 
@@ -207,18 +211,11 @@ func (h *helper) last() []*os.File {
 	if h.net == nil {
 		return nil
 	}
-	found := make(chan *os.File)
-	go func() { // on a thread that has its capabilities
-		f, err := h.net.refused()
-		if err != nil {
-			f = nil
-		}
-		found <- f
-	}()
-	if f := <-found; f != nil {
-		return []*os.File{f}
+	var f *os.File
+	if err := elsewhere(func() (err error) { f, err = h.net.refused(); return err }); err != nil {
+		return nil
 	}
-	return nil
+	return []*os.File{f}
 }
 
 // listen reads messages; it ends with the process.
@@ -301,8 +298,7 @@ func (h *helper) reap(command int, childless chan<- struct{}) {
 	}
 }
 
-// disarm removes the rules that the parent does not live to remove. Our other
-// threads have what this one gave up for the command: the capabilities to.
+// disarm removes the rules that the parent does not live to remove.
 func (h *helper) disarm() {
 	if h.childless != nil {
 		select {
@@ -310,12 +306,7 @@ func (h *helper) disarm() {
 		case <-time.After(killPatience):
 		}
 	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		h.plan.Rules.disarm() // what cannot be removed is left to the next start
-	}()
-	<-done
+	elsewhere(h.plan.Rules.disarm) // what cannot be removed is left to the next start
 }
 
 // vanish removes our own cgroup: nobody else is left to do it.
@@ -323,8 +314,10 @@ func (h *helper) vanish() {
 	if h.plan.Cgroup == "" {
 		return
 	}
-	os.WriteFile(filepath.Join(h.plan.Outside, "cgroup.procs"), []byte("0"), 0)
-	removeDirs(h.plan.Cgroup)
+	elsewhere(func() error {
+		os.WriteFile(filepath.Join(h.plan.Outside, "cgroup.procs"), []byte("0"), 0)
+		return removeDirs(h.plan.Cgroup)
+	})
 }
 
 // statusOf is how the command ended.
