@@ -40,4 +40,13 @@ func TestFileCapabilities(t *testing.T) {
 			t.Errorf("%s: exit code %d, %q; want %q\n%s", c.mode, o.code, o.stdout, want, o.stderr)
 		}
 	}
+	// The cgroups are the user's, who may move about in them, but not the command.
+	capture := r.net.Capture()
+	o := r.runWith([]string{"HOME=" + r.dir}, "", append(append(slices.Clone(enter), serge, "replay", "c", "--"), r.hostile("leave")...)...)
+	if p := capture.Packets(); len(p) != 0 {
+		t.Errorf("%d packets left, the first %v", len(p), p[0])
+	}
+	if strings.Count(o.stdout, "leave by ") != 18 || strings.Contains(o.stdout, ": sent\n") || o.code != exitMissed {
+		t.Errorf("exit code %d\n%s\n%s", o.code, o.stdout, o.stderr)
+	}
 }
