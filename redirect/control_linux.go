@@ -87,12 +87,13 @@ type wireCommand struct {
 	Dir       string
 	Mounts    []Mount // without Data
 	Sizes     []int   // of the Data of each, in bytes
+	Inherited []int   // the numbers of the files that go beside it after the standard three
 }
 
 // sealedCommand returns a file in memory that holds c. What mounts hold is
 // megabytes where a host has many trust stores, and is copied but once.
-func sealedCommand(c Command) (*os.File, error) {
-	w := wireCommand{Argv: c.Argv, Env: c.Env, Dir: c.Dir, Mounts: slices.Clone(c.Mounts), Sizes: make([]int, len(c.Mounts))}
+func sealedCommand(c Command, fds []int) (*os.File, error) {
+	w := wireCommand{Argv: c.Argv, Env: c.Env, Dir: c.Dir, Mounts: slices.Clone(c.Mounts), Sizes: make([]int, len(c.Mounts)), Inherited: fds}
 	for i, m := range c.Mounts {
 		w.Mounts[i].Data, w.Sizes[i] = nil, len(m.Data)
 	}
@@ -139,8 +140,11 @@ func unsealCommand(f *os.File) (w wireCommand, free func() error, err error) {
 // maxMessage is longer than any message, in bytes; errors in them are cut.
 const maxMessage = 8192
 
-// maxFiles is how many files go with a message at most.
-const maxFiles = 8
+// maxFiles is how many files go with a message at most: SCM_MAX_FD, unix(7).
+const maxFiles = 253
+
+// maxInherited is how many of them are the command's besides what msgRun has.
+const maxInherited = maxFiles - 4
 
 // send writes m, with files as descriptors beside it.
 func send(c *net.UnixConn, m message, files ...*os.File) error {

@@ -20,15 +20,18 @@ import (
 const heldAbove = 1000
 
 // begin starts the command that files describe: a wireCommand, standard input,
-// output and error. It returns the command's pid, or why it did not start. An
-// error is about what comes before the command.
+// output and error, and what it inherits beside. It returns the command's pid,
+// or why it did not start. An error is about what comes before the command.
 func (h *helper) begin(files []*os.File) (int, *wireStatus, error) {
-	if len(files) != 4 {
+	if len(files) < 4 {
 		return 0, nil, fmt.Errorf("%d files; want 4", len(files))
 	}
 	c, free, err := unsealCommand(files[0])
 	if err != nil {
 		return 0, nil, err
+	}
+	if len(files) != 4+len(c.Inherited) {
+		return 0, nil, fmt.Errorf("%d files; want %d", len(files), 4+len(c.Inherited))
 	}
 	if h.plan.Private {
 		err = mountAll(c.Mounts)
@@ -90,7 +93,7 @@ func (h *helper) attributes() (sys *syscall.SysProcAttr, done func() error, err 
 
 // fork starts c, born as sys says and without the capabilities that this thread
 // loses for it.
-func (h *helper) fork(c wireCommand, stdio []*os.File, sys *syscall.SysProcAttr) (int, error) {
+func (h *helper) fork(c wireCommand, files []*os.File, sys *syscall.SysProcAttr) (int, error) {
 	path, err := lookPath(c.Argv[0], c.Dir, c.Env)
 	if err != nil {
 		return 0, err
@@ -98,7 +101,7 @@ func (h *helper) fork(c wireCommand, stdio []*os.File, sys *syscall.SysProcAttr)
 	if h.plan.Holds {
 		// Not close-on-exec: the command has it, so that with both of us killed
 		// the hooks stay, and refuse.
-		if _, err := unix.FcntlInt(heldFD, unix.F_DUPFD, heldAbove); err != nil {
+		if _, err := unix.FcntlInt(heldFD, unix.F_DUPFD, max(heldAbove, slices.Max(append(c.Inherited, 0))+1)); err != nil {
 			return 0, fmt.Errorf("keep the links: %w", err)
 		}
 	}
@@ -117,7 +120,7 @@ func (h *helper) fork(c wireCommand, stdio []*os.File, sys *syscall.SysProcAttr)
 	attr := &syscall.ProcAttr{
 		Dir:   c.Dir,
 		Env:   c.Env,
-		Files: []uintptr{stdio[0].Fd(), stdio[1].Fd(), stdio[2].Fd()},
+		Files: numbered(files[:3], files[3:], c.Inherited),
 		Sys:   sys,
 	}
 	pid, err := syscall.ForkExec(path, c.Argv, attr)

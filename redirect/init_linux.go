@@ -90,7 +90,7 @@ func newHelper() (*helper, error) {
 	if h.plan.Holds {
 		err = closeOnExec(heldFD)
 	}
-	return h, err
+	return h, errors.Join(err, forget())
 }
 
 // closeOnExec keeps the descriptor fd from the command.

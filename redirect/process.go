@@ -5,8 +5,9 @@ import (
 	"os"
 )
 
-// A Command is what Run starts. It gets the terminal, the process group and
-// the working directory as without us.
+// A Command is what Run starts. It gets the terminal, the process group, the
+// working directory, and what else this process was started with, open files
+// above the standard three too, as without us.
 type Command struct {
 	Argv []string // Argv[0] without a slash is looked up in Env's PATH
 	Env  []string // "name=value"; nil means ours

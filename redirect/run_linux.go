@@ -54,12 +54,25 @@ func (i *initProcess) run(ctx context.Context, c Command) (*Process, error) {
 // begin hands c to init.
 func (i *initProcess) begin(c Command) error {
 	in, out, err := own(c.Stdin, os.Stdin), own(c.Stdout, os.Stdout), own(c.Stderr, os.Stderr)
-	told, e := sealedCommand(c)
+	fds, e := inherited()
 	if e != nil {
 		return e
 	}
-	defer told.Close()
-	return send(i.ctl, message{Kind: msgRun}, told, in, out, err)
+	told, e := sealedCommand(c, fds)
+	if e != nil {
+		return e
+	}
+	files := []*os.File{told, in, out, err}
+	others, e := opened(fds)
+	defer func() {
+		for _, f := range append(others, told) {
+			f.Close()
+		}
+	}()
+	if e != nil {
+		return e
+	}
+	return send(i.ctl, message{Kind: msgRun}, append(files, others...)...)
 }
 
 // signal has init send s to the command; unless its group got it too, if group is set.
