@@ -42,9 +42,7 @@ func mapped(to netip.Addr, kind int) error {
 		return err
 	}
 	defer unix.Close(fd)
-	patience := unix.Timeval{Sec: 5}
-	unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &patience)
-	unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &patience)
+	limit(fd)
 	if kind == unix.SOCK_DGRAM {
 		return unix.Sendto(fd, garbage, 0, sockaddr(to, 7))
 	}
