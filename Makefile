@@ -12,12 +12,18 @@ DEMO_PACKAGES := curl ca-certificates python3
 TEST_PACKAGES := $(DEMO_PACKAGES) gcc libc6-dev clang llvm libbpf-dev nginx-light wget \
 	python3-requests nodejs default-jdk-headless openssl nghttp2-client musl-tools procps bind9-dnsutils util-linux \
 	iptables iproute2 systemd libcap2-bin cpio libnss3-tools git python3-pip python3-venv
-TEST_ALL_PACKAGES := $(TEST_PACKAGES) gradle junit4
+TEST_ALL_PACKAGES := $(TEST_PACKAGES) gradle junit4 $(MATRIX_PACKAGES)
+# What the matrix of clients has of Debian. pip, npm, Maven and cargo bring the
+# rest; cargo is taken from PATH.
+MATRIX_PACKAGES := gnutls-bin apt python3-pycurl python3-httpx python3-aiohttp python3-urllib3 python3-boto3 python3-grpcio \
+	python3-websockets python3-httplib2 python3-gi gir1.2-soup-3.0 glib-networking awscli \
+	maven gradle kotlin ruby ruby-faraday ruby-bundler php-cli php-curl php-guzzlehttp-guzzle libwww-perl perl \
+	libssl-dev pkg-config chromium firefox-esr $(if $(shell command -v npm),,npm)
 VM_PACKAGES := qemu-system-x86 kmod iptables iproute2 procps util-linux ca-certificates
 VAGRANT_PACKAGES := debootstrap ruby shellcheck ca-certificates
 BENCH_PACKAGES := $(DEMO_PACKAGES) nginx-light nghttp2-client wrk
 
-.PHONY: build demo test test-all vm-test vagrant-test generate fuzz bench lint cross help apt-%
+.PHONY: build demo test test-all matrix vm-test vagrant-test generate fuzz bench lint cross help apt-%
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
@@ -37,6 +43,9 @@ test-all: apt-TEST_ALL test ## the rest: every fuzzer for a minute, the whole ma
 	$(MAKE) fuzz FUZZTIME=60s
 	SERGE_TEST_ALL=1 $(GO) test -count=1 -timeout 60m ./cmd/serge-net ./redirect/...
 	$(MAKE) vm-test vagrant-test
+
+matrix: apt-TEST_ALL ## every client in each lane as each user, to docs/clients.md
+	CGO_ENABLED=0 $(GO) test -count=1 -timeout 60m -run TestMatrix ./cmd/serge-net -write $(CURDIR)/docs/clients.md
 
 VM_TESTS ?= .
 VM_SERIES ?= all
