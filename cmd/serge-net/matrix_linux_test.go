@@ -83,7 +83,7 @@ func TestMatrix(t *testing.T) {
 		if !all && !p.core || !only.MatchString(p.name) {
 			continue
 		}
-		t.Run(p.name, func(t *testing.T) { verdicts = append(verdicts, m.try(t, p)) })
+		t.Run(p.name+", "+p.from, func(t *testing.T) { verdicts = append(verdicts, m.try(t, p)) })
 	}
 	if *matrixTable != "" {
 		if err := os.WriteFile(*matrixTable, []byte(m.markdown(verdicts)), 0o644); err != nil {
@@ -151,8 +151,8 @@ func (m *matrix) try(t *testing.T, p program) verdict {
 }
 
 // install installs what the registries have, once for each state of the recipes
-// below testdata/matrix, and returns the directory: MATRIX_DIR, or one in the
-// user's cache. Every user may read it.
+// below testdata/matrix, and returns the directory: MATRIX_DIR, or one in
+// /var/cache, as every user is to read it.
 func install(t *testing.T) string {
 	t.Helper()
 	dir := os.Getenv("MATRIX_DIR")

@@ -18,7 +18,7 @@ func (m *matrix) command(p program, origin string) []string {
 // with is the environment of a run in place, and p's own setting for the CA
 // whose settings are in dir, unless that is "".
 func (m *matrix) with(place *place, p program, dir string) []string {
-	env := append(slices.Clone(m.env), "HOME="+place.dir)
+	env := append(slices.Clone(m.env), "HOME="+place.dir, "TMPDIR="+place.dir)
 	if dir != "" {
 		env = append(env, strings.ReplaceAll(p.own, "$OWN", dir))
 	}
@@ -136,12 +136,12 @@ func (m *matrix) by(p program) string {
 // variables are those that a command has by us: added or changed.
 func (m *matrix) variables() []string {
 	place := m.places[2]
-	env := append(slices.Clone(m.env), "HOME="+place.dir)
+	env := append(slices.Clone(m.env), "HOME="+place.dir, "TMPDIR="+place.dir)
 	before := strings.Split(place.runWith(env, "", "env").stdout, "\n")
 	var names []string
 	for _, kv := range strings.Split(place.serge(env, "record", "variables", "--", "env").stdout, "\n") {
 		name, _, ok := strings.Cut(kv, "=")
-		if ok && !slices.Contains(before, kv) && !strings.HasPrefix(name, "SERGE_") && name != "HOME" && name != "PWD" && name != "_" {
+		if ok && !slices.Contains(before, kv) && !strings.HasPrefix(name, "SERGE_") && !slices.Contains([]string{"HOME", "TMPDIR", "PWD", "_"}, name) {
 			names = append(names, name)
 		}
 	}
