@@ -39,6 +39,9 @@ func (s *Store) Record(name string, opt RecordOptions) (*Recorder, error) {
 		return nil, s.unrecovered(name, err)
 	}
 	r := &Recorder{store: s, name: name, opt: opt, start: time.Now(), file: f, write: f.Write, secrets: newSecrets()}
+	if !opt.Start.IsZero() {
+		r.start = opt.Start
+	}
 	if err := r.begin(); err != nil {
 		s.release(name, f)
 		return nil, fmt.Errorf("record %s: write journal: %w", name, err)

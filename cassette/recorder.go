@@ -26,6 +26,10 @@ type RecordOptions struct {
 	// Exact turns quiet re-recording off: every interaction is written as it
 	// came, though only timing and volatile headers differ.
 	Exact bool
+	// Start is when what is told began, if that is not now: it is a recording
+	// that was made elsewhere. Times of Events then count from it, not from when
+	// their connection was opened. Zero means now.
+	Start time.Time
 }
 
 // A Recorder writes what it is told to a journal, and makes it a cassette on
@@ -57,7 +61,7 @@ func (r *Recorder) Open(o exchange.Origin) (exchange.Watch, error) {
 	w := &watch{r: r, id: r.conns, sub: r.substitute}
 	w.pen.begin(recConn)
 	w.pen.num(w.id)
-	w.pen.dur(time.Since(r.start))
+	w.pen.dur(r.elapsed())
 	w.pen.str(o.Addr.String())
 	w.pen.str(o.Name)
 	w.pen.str(o.SNI)
@@ -66,6 +70,14 @@ func (r *Recorder) Open(o exchange.Origin) (exchange.Watch, error) {
 	w.pen.strs(o.Names)
 	w.pen.end()
 	return w, nil
+}
+
+// elapsed is how far into the recording a connection that opens now is.
+func (r *Recorder) elapsed() time.Duration {
+	if !r.opt.Start.IsZero() {
+		return 0
+	}
+	return time.Since(r.start)
 }
 
 // origin reads what Open wrote after the id and the time.

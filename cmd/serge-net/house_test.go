@@ -29,9 +29,10 @@ var arrows = map[string][]string{
 	"mitm/http2":       {"exchange"},
 	"mitm":             {"exchange", "mitm/http1", "mitm/http2"},
 	"cassette":         {"exchange"},
+	"cassette/foreign": {"cassette", "exchange"},
 	"bench":            {"redirect/testnet"},
 	"vagrant/vm":       {"certs"},
-	"cmd/serge-net":    {"redirect", "dnsstub", "certs", "mitm", "cassette", "exchange"},
+	"cmd/serge-net":    {"redirect", "dnsstub", "certs", "mitm", "cassette", "cassette/foreign", "exchange"},
 }
 
 // A room is what go list says of a package.

@@ -1,0 +1,247 @@
+package foreign
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/serge-net/serge-net/exchange"
+)
+
+// origin is what gen/origin.py answers, by request; {n} is a number.
+var origin = map[string]string{
+	"GET /json?q=1&r=a%20b": "200 {\"name\": \"ada\", \"city\": \"Z\\u00fcrich\"}",
+	"GET /bin":              "200 " + bin(),
+	"GET /count":            "200 call {n}",
+	"GET /moved":            "302 ",
+	"GET /text":             "200 grüezi\nwohl: \"yes\"\n",
+	"HEAD /text":            "200 ",
+	"GET /nope":             `404 {"error": "none"}`,
+	"GET /refused":          "refused",
+}
+
+// bin is all bytes.
+func bin() string {
+	b := make([]byte, 256)
+	for i := range b {
+		b[i] = byte(i)
+	}
+	return string(b)
+}
+
+// TestTools reads what each tool wrote, and compares it with what the origin said.
+func TestTools(t *testing.T) {
+	tests := []struct {
+		file, format string
+		exchanges    int
+		notes        []string
+	}{
+		{"vcrpy.yaml", "vcrpy", 10, []string{"line 2: body was kept decoded: Content-Encoding is left out, Content-Length set"}},
+		{"vcrpy.decoded.yaml", "vcrpy", 10, nil},
+		{"vcrpy.json", "vcrpy", 6, nil},
+		{"vcr.yml", "vcr", 7, nil},
+		{"govcr1.yaml", "go-vcr", 8, nil},
+		{"govcr4.yaml", "go-vcr", 8, nil},
+		{"polly.har", "har", 7, nil},
+		{"nock.json", "nock", 7, []string{"line 125: Content-Length did not fit the body: set"}},
+		{"mitmproxy.flows", "mitmproxy", 8, nil},
+	}
+	for _, tt := range tests {
+		t.Run(tt.file, func(t *testing.T) {
+			rec, err := Read(os.DirFS("testdata/tools"), tt.file, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if rec.Format != tt.format || len(rec.Exchanges) != tt.exchanges {
+				t.Errorf("Read(%s) = %s with %d exchanges; want %s with %d", tt.file, rec.Format, len(rec.Exchanges), tt.format, tt.exchanges)
+			}
+			if diff := cmp.Diff(tt.notes, noteLines(rec)); diff != "" {
+				t.Errorf("notes of %s (-want +got):\n%s", tt.file, diff)
+			}
+			for _, e := range rec.Exchanges {
+				got := outcome(t, e)
+				key := e.Request.Method + " " + e.Request.Target
+				want := origin[key]
+				if e.Request.Method == "POST" {
+					want = fmt.Sprintf(`201 {"got":%s}`, e.RequestBody)
+				}
+				if tt.format == "nock" {
+					want, got = compacted(want), compacted(got)
+				}
+				if got != want {
+					t.Errorf("%s of %s = %q; want %q", key, tt.file, got, want)
+				}
+			}
+		})
+	}
+}
+
+// outcome is e's answer as origin has it.
+func outcome(t *testing.T, e Exchange) string {
+	t.Helper()
+	if e.Response == nil {
+		return e.Failure.How.String()
+	}
+	body, ok := plain(e.ResponseBody, coding(e.Response.Fields))
+	if !ok {
+		t.Errorf("body of %s is not %s", e.URL, coding(e.Response.Fields))
+	}
+	if n, ok := exchange.Get(e.Response.Fields, "content-length"); ok && e.Request.Method != "HEAD" && n != fmt.Sprint(len(e.ResponseBody)) {
+		t.Errorf("Content-Length of %s = %s; want %d", e.URL, n, len(e.ResponseBody))
+	}
+	s := fmt.Sprintf("%d %s", e.Response.Status, body)
+	if i := strings.Index(s, "call "); i > 0 && e.Request.Target == "/count" {
+		s = s[:i] + "call {n}"
+	}
+	return s
+}
+
+// compacted is s with the JSON behind its status without spaces: nock parses it.
+func compacted(s string) string {
+	status, body, _ := strings.Cut(s, " ")
+	var b bytes.Buffer
+	if json.Compact(&b, []byte(body)) != nil {
+		return s
+	}
+	return status + " " + b.String()
+}
+
+func noteLines(rec *Recording) []string {
+	var out []string
+	for _, n := range rec.Notes {
+		out = append(out, n.String())
+	}
+	return out
+}
+
+// TestHand reads files written after the formats' documentation.
+func TestHand(t *testing.T) {
+	tests := []struct {
+		file, format string
+		want         []string // request, answer
+		notes        []string
+	}{
+		{"hoverfly.json", "hoverfly", []string{"GET http://api.example.com:8123/count?q=1 -> 200 call 1"},
+			[]string{"line 4: a pair by pattern or by state is a rule, not a recording: left out"}},
+		{"wiremock", "wiremock", []string{"GET http://api.example.com:8123/count?q=1 -> 200 call 1", "GET http://api.example.com:8123/count?q=1 -> 200 call 2"},
+			[]string{"wiremock/mappings/count.json line 8: a mapping by pattern is a rule, not a recording: left out"}},
+		{"wiremock/mappings/count.json", "wiremock", []string{"GET http://api.example.com:8123/count?q=1 -> 200 call 1", "GET http://api.example.com:8123/count?q=1 -> 200 call 2"},
+			[]string{"line 8: a mapping by pattern is a rule, not a recording: left out"}},
+		{"magneto.json", "serge", []string{"GET http://api.example.com:8123/count?q=1 -> 200 call 1", "GET http://down.example.com/ -> refused"},
+			[]string{"line 3: WebSocket and other interactions that are not HTTP are not carried"}},
+		{"browser.har", "har", []string{"GET https://down.example.com/ -> refused", "POST https://api.example.com/form -> 200 hello"},
+			[]string{"line 4: body is only told as parameters: written as a form",
+				"line 2: body was kept decoded: Content-Encoding is left out, Content-Length set",
+				"line 1: log.pages is not carried",
+				"line 2: log.entries[]._initiator is not carried",
+				"line 8: log.entries[].timings.blocked is not carried"}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.file, func(t *testing.T) {
+			rec, err := Read(os.DirFS("testdata/hand"), tt.file, "")
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for _, e := range rec.Exchanges {
+				got = append(got, e.Request.Method+" "+e.URL+" -> "+strings.ReplaceAll(outcome(t, e), "{n}", "1"))
+			}
+			if rec.Format != tt.format {
+				t.Errorf("format of %s = %s; want %s", tt.file, rec.Format, tt.format)
+			}
+			if diff := cmp.Diff(tt.want, got); diff != "" {
+				t.Errorf("exchanges of %s (-want +got):\n%s", tt.file, diff)
+			}
+			if diff := cmp.Diff(tt.notes, noteLines(rec)); diff != "" {
+				t.Errorf("notes of %s (-want +got):\n%s", tt.file, diff)
+			}
+		})
+	}
+}
+
+// TestRefused: what is malformed or dangerous is refused with its place.
+func TestRefused(t *testing.T) {
+	deep := strings.Repeat("[", 10_000)
+	bomb := "a: &a [x,x,x,x,x,x,x,x,x]\n"
+	for c := 'b'; c <= 'i'; c++ {
+		bomb += fmt.Sprintf("%c: &%c [%s*%c]\n", c, c, strings.Repeat(fmt.Sprintf("*%c,", c-1), 8), c-1)
+	}
+	tests := []struct{ name, file, want string }{
+		{"empty", " \n", "is empty"},
+		{"unknown", `{"a": 1}`, "not a recording of a known format"},
+		{"cut JSON", "{\"log\": {\n\"entries\": [\n", "line 3: unexpected EOF"},
+		{"mangled JSON", "{\"log\": {\n\"entries\": [}}", "line 2: invalid character"},
+		{"deep JSON", deep, "line 1: nested deeper than 200"},
+		{"more after JSON", "{}\n{}", "line 2: something follows the JSON value"},
+		{"python object", "interactions:\n- request: !!python/object:os.system {uri: x}\nversion: 1\n", "line 2: the tag !!python/object:os.system stands for an object of a program: refused"},
+		{"ruby object", "http_interactions:\n- !ruby/object:Gem::Installer {i: x}\n", "line 2: the tag !ruby/object:Gem::Installer"},
+		{"YAML bomb", bomb, "aliases that unfold to far more than is in the file"},
+		{"cut YAML", "interactions:\n- request: {uri: [\n", "line 2"},
+		{"ERB", "http_interactions:\n- request:\n    uri: http://a.example.com/<%= `id` %>\n", "line 3: ERB (<%) is code"},
+		{"long tnetstring", "2147483647:x}", "byte 0: a length of 2147483647, but 2 bytes are left"},
+		{"cut tnetstring", "8:4:type;4}", "byte 9: not a tnetstring"},
+		{"file outside", `{"log": {"entries": [{"request": {"method": "GET", "url": "http://a/"}, "response": {"status": 200, "content": {"_file": "../../etc/passwd"}}}]}}`, `file "../../etc/passwd" lies outside`},
+		{"no date", "http_interactions:\n- recorded_at: soon\n  request: {}\n", "line 2: \"soon\" is not a date"},
+		{"own", `{"connections": {}, "interactions": []}`, "a cassette of serge-net already"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := Read(fstest.MapFS{"f": {Data: []byte(tt.file)}}, "f", "")
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("Read = %v; want an error with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+// FuzzRead holds that no file breaks a reader, and that what is read can be told.
+func FuzzRead(f *testing.F) {
+	for _, dir := range []string{"testdata/tools", "testdata/hand"} {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, e := range entries {
+			if b, err := os.ReadFile(dir + "/" + e.Name()); err == nil && e.Name() != "README.md" {
+				f.Add(b, "")
+			}
+		}
+	}
+	for _, name := range Formats() {
+		f.Add([]byte(`{"interactions":[{"request":{},"response":null}],"log":{"entries":[{"request":{}}]}}`), name)
+		f.Add([]byte("- {scope: a, path: b}"), name)
+	}
+	f.Fuzz(func(t *testing.T, b []byte, format string) {
+		rec, err := Read(fstest.MapFS{"f": {Data: b}}, "f", format)
+		if err != nil {
+			return
+		}
+		var w heard
+		if err := rec.Tell(&w, nil); err != nil {
+			t.Fatal(err)
+		}
+		if w.requests != len(rec.Exchanges) {
+			t.Errorf("told %d of %d exchanges", w.requests, len(rec.Exchanges))
+		}
+	})
+}
+
+// heard is a Watcher that counts requests.
+type heard struct{ requests int }
+
+func (h *heard) Open(exchange.Origin) (exchange.Watch, error) { return h, nil }
+func (h *heard) Flush() error                                 { return nil }
+func (h *heard) Close() error                                 { return nil }
+
+func (h *heard) Event(e exchange.Event) error {
+	if e.From == exchange.Client && e.Kind == exchange.KindHead {
+		h.requests++
+	}
+	return nil
+}

@@ -1,0 +1,184 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/serge-net/serge-net/cassette"
+	"github.com/serge-net/serge-net/cassette/foreign"
+)
+
+// An importing is what import is asked to do.
+type importing struct {
+	file, format, name, dir string
+	replace, add, quiet     bool
+}
+
+func importCommand() *cobra.Command {
+	var m importing
+	c := &cobra.Command{
+		Use:   "import FILE",
+		Short: "make a cassette of another tool's recording",
+		Long: `import makes a cassette of what another tool recorded: HAR (browsers, Polly,
+mitmproxy), VCR, vcrpy, go-vcr, WireMock (a file or its directory), Hoverfly,
+mitmproxy's flows, nock. The format is told by the content. What cannot be
+carried is listed; secrets are replaced as in any recording.`,
+		Example: `  serge-net import session.har
+  serge-net import spec/cassettes/login.yml --cassette login
+  serge-net import wiremock/ --cassette api --replace`,
+		Args: func(c *cobra.Command, args []string) error {
+			if len(args) != 1 {
+				return hint(errors.New("name one file to import"), "serge-net import FILE; serge-net help import lists the formats")
+			}
+			return nil
+		},
+		RunE: withConfig(func(c *cobra.Command, args []string) error {
+			m.file = args[0]
+			if !c.Flags().Changed("cassette") {
+				m.name = strings.TrimSuffix(filepath.Base(filepath.Clean(m.file)), filepath.Ext(m.file))
+			}
+			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
+			defer stop()
+			return m.run(ctx, c.ErrOrStderr())
+		}),
+	}
+	s := c.Flags()
+	s.SortFlags = false
+	s.StringVar(&m.format, "format", "auto", "what FILE is in; auto tells it by the content")
+	s.StringVar(&m.name, "cassette", "", "the cassette's `NAME`; that of FILE without its ending if it is not given")
+	s.StringVar(&m.dir, "cassette-dir", "./cassettes", "the `DIR` that cassettes are in")
+	s.BoolVar(&m.replace, "replace", false, "replace a cassette of that name")
+	s.BoolVar(&m.add, "append", false, "add to a cassette of that name")
+	s.BoolVarP(&m.quiet, "quiet", "q", false, "say nothing but what needs attention")
+	choices(c, "format", append([]string{"auto"}, foreign.Formats()...)...)
+	c.RegisterFlagCompletionFunc("cassette", completeCassettes)
+	c.MarkFlagDirname("cassette-dir")
+	c.MarkFlagsMutuallyExclusive("replace", "append")
+	return c
+}
+
+// run imports m.file. If ctx ends before all is told nothing is changed.
+func (m *importing) run(ctx context.Context, stderr io.Writer) error {
+	rec, err := m.read()
+	if err != nil {
+		return err
+	}
+	store, err := cassette.Open(m.dir)
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	say := newReport(stderr, false)
+	for _, n := range rec.Notes {
+		say.warnf("import: %s", n)
+	}
+	if len(rec.Exchanges) == 0 {
+		return hint(fmt.Errorf("%s: holds no exchange that can be carried", m.file), "the lines above say why; without any, the file is empty")
+	}
+	if err := m.vacant(store); err != nil {
+		return err
+	}
+	before := footprintOf(append(store.Paths(m.name), upTo(m.dir)...))
+	sum, err := m.tell(ctx, store, rec, stderr)
+	before.own(append(store.Paths(m.name), upTo(m.dir)...))
+	if err != nil {
+		return err
+	}
+	if !m.quiet {
+		say.warnf("%s (%s) -> %s: %s carried, %s", m.file, rec.Format, store.Path(m.name), interactions(len(rec.Exchanges)), notCarried(rec.Notes))
+		if !sum.Changed {
+			say.warnf("%s says the same already: not touched", store.Path(m.name))
+		}
+	}
+	return nil
+}
+
+// notCarried is how much of a recording was not carried.
+func notCarried(notes []foreign.Note) string {
+	n := 0
+	for _, one := range notes {
+		n += one.Count
+	}
+	if n == 0 {
+		return "nothing lost"
+	}
+	return fmt.Sprintf("%d things lost or changed, listed above", n)
+}
+
+// read reads m.file, with the files that it refers to in its own directory.
+func (m *importing) read() (*foreign.Recording, error) {
+	dir, name := filepath.Split(filepath.Clean(m.file))
+	info, err := os.Stat(m.file)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("import: %w", err)
+	case info.IsDir():
+		dir, name = m.file, "."
+	case filepath.Base(filepath.Clean(dir)) == "mappings": // of WireMock: its __files lie beside
+		name = "mappings/" + name
+		dir = filepath.Dir(filepath.Clean(dir))
+	}
+	if dir == "" {
+		dir = "."
+	}
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, fmt.Errorf("import: %w", err)
+	}
+	defer root.Close()
+	format := m.format
+	if format == "auto" {
+		format = ""
+	}
+	rec, err := foreign.Read(root.FS(), name, format)
+	switch {
+	case errors.Is(err, foreign.ErrFormat):
+		return nil, hint(fmt.Errorf("import %s: %w", dir, err), "--format says which it is: %s", strings.Join(foreign.Formats(), ", "))
+	case err != nil:
+		return nil, fmt.Errorf("import: in %s: %w", dir, err)
+	}
+	return rec, nil
+}
+
+// vacant says whether the cassette may be written.
+func (m *importing) vacant(store *cassette.Store) error {
+	_, err := store.Load(m.name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) || m.replace || m.add:
+		return nil
+	case err != nil && !errors.Is(err, cassette.ErrVersion) && errors.Is(err, cassette.ErrName):
+		return err
+	}
+	return hint(fmt.Errorf("%s is there already", store.Path(m.name)), "--replace or --append says what becomes of it; --cassette NAME writes another")
+}
+
+// tell makes a cassette of rec.
+func (m *importing) tell(ctx context.Context, store *cassette.Store, rec *foreign.Recording, stderr io.Writer) (cassette.Summary, error) {
+	start := rec.Start
+	if start.IsZero() {
+		start = time.Now()
+	}
+	r, err := store.Record(m.name, cassette.RecordOptions{With: "serge-net " + versionName() + ", imported from " + rec.Format, Append: m.add, Start: start})
+	if err != nil {
+		return cassette.Summary{}, err
+	}
+	progress := newProgress(stderr, "import", len(rec.Exchanges))
+	told := rec.Tell(r, func(n int) error { progress.at(n); return ctx.Err() })
+	progress.end()
+	sum, err := r.Close(told != nil)
+	if told != nil {
+		return sum, fmt.Errorf("import %s: %w; what was imported until then is marked incomplete", m.file, told)
+	}
+	return sum, err
+}
