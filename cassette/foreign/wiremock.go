@@ -97,7 +97,7 @@ func readWireMock(d *draft, root *value) error {
 			v.all()
 			continue
 		}
-		d.add(v, e, decoded)
+		d.add(v, e, either)
 	}
 	return nil
 }

@@ -1,0 +1,184 @@
+package foreign
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"net"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/google/gopacket"
+	"github.com/google/gopacket/layers"
+	"github.com/google/gopacket/pcapgo"
+
+	"github.com/serge-net/serge-net/cassette"
+	"github.com/serge-net/serge-net/exchange"
+)
+
+// segmentSize is how many bytes of payload a made-up packet has.
+const segmentSize = 1400
+
+// writePcapng writes each interaction as a TCP connection of its own that was
+// never on a wire: decrypted, in HTTP/1.1, from 198.18.0.1 to an address made of
+// the host's name. The port is 80 for what was TLS, so that readers decode it.
+func writePcapng(w io.Writer, x *export) error {
+	ng, err := pcapgo.NewNgWriter(w, layers.LinkTypeEthernet)
+	if err != nil {
+		return err
+	}
+	err = x.each(func(n int, i *cassette.Interaction) error {
+		c := newConversation(ng, n, i.Connection, x.c.RecordedAt.Add(i.Timing.Start))
+		if err := x.converse(c, i); err != nil {
+			return err
+		}
+		return c.err
+	})
+	if err != nil {
+		return err
+	}
+	return ng.Flush()
+}
+
+// converse puts i on c.
+func (x *export) converse(c *conversation, i *cassette.Interaction) error {
+	body, err := x.bytes(i, i.Request.Body)
+	if err != nil {
+		return err
+	}
+	c.open()
+	c.say(exchange.Client, []byte(fmt.Sprintf("%s %s HTTP/1.1\r\n", i.Request.Method, targetOf(i))), head(i.Request.Fields, hostOf(i), len(body)), body)
+	c.now = c.now.Add(i.Timing.Wait)
+	r := i.Response
+	if r == nil {
+		c.flags(exchange.Server, func(t *layers.TCP) { t.RST = true })
+		return nil
+	}
+	answer, err := x.bytes(i, r.Body)
+	if err != nil {
+		return err
+	}
+	reason := r.Reason
+	if reason == "" {
+		reason = http.StatusText(r.Status)
+	}
+	size := len(answer)
+	if i.Request.Method == "HEAD" || r.Status < 200 || r.Status == 204 || r.Status == 304 {
+		size = -1
+	}
+	c.say(exchange.Server, []byte(fmt.Sprintf("HTTP/1.1 %d %s\r\n", r.Status, reason)), head(r.Fields, "", size), answer)
+	if len(r.Trailers) > 0 || len(r.Informational) > 0 {
+		x.note(i, "trailers and 1xx answers are not carried")
+	}
+	for _, m := range i.Upgraded {
+		b, err := x.bytes(i, m.Body)
+		if err != nil {
+			return err
+		}
+		c.say(m.From, b)
+	}
+	c.now = c.now.Add(i.Timing.Receive)
+	c.flags(exchange.Server, func(t *layers.TCP) { t.FIN, t.ACK = true, true })
+	c.flags(exchange.Client, func(t *layers.TCP) { t.FIN, t.ACK = true, true })
+	return nil
+}
+
+// head is fields as HTTP/1.1 with the framing of a body of size bytes; -1 leaves
+// what they say. A request without a Host gets it.
+func head(fields []exchange.Field, host string, size int) []byte {
+	var b bytes.Buffer
+	if _, ok := exchange.Get(fields, "host"); !ok && host != "" {
+		fmt.Fprintf(&b, "Host: %s\r\n", host)
+	}
+	if size >= 0 {
+		fields = without(without(fields, "transfer-encoding"), "content-length")
+	}
+	for _, f := range fields {
+		fmt.Fprintf(&b, "%s: %s\r\n", f.Name, shown(f.Value))
+	}
+	if size > 0 || size == 0 && host == "" {
+		fmt.Fprintf(&b, "Content-Length: %d\r\n", size)
+	}
+	b.WriteString("\r\n")
+	return b.Bytes()
+}
+
+// A conversation is one TCP connection that is made up.
+type conversation struct {
+	to       *pcapgo.NgWriter
+	now      time.Time
+	addr     [2]net.IP
+	port     [2]layers.TCPPort
+	sequence [2]uint32
+	err      error // the first; nothing follows it
+}
+
+// newConversation is the nth connection, to c.
+func newConversation(to *pcapgo.NgWriter, n int, c cassette.Connection, at time.Time) *conversation {
+	port := c.Port
+	if c.Scheme == "https" || port == 0 {
+		port = 80
+	}
+	server, err := netip.ParseAddr(c.Host)
+	if err != nil || !server.Is4() {
+		h := fnv.New32a()
+		h.Write([]byte(c.Host))
+		sum := binary.BigEndian.AppendUint32(nil, h.Sum32())
+		server = netip.AddrFrom4([4]byte{198, 19, sum[0], sum[1]})
+	}
+	return &conversation{to: to, now: at, addr: [2]net.IP{net.IPv4(198, 18, 0, 1).To4(), server.AsSlice()},
+		port: [2]layers.TCPPort{layers.TCPPort(10000 + n%50000), layers.TCPPort(port)}, sequence: [2]uint32{1000, 2000}}
+}
+
+// open is the handshake.
+func (c *conversation) open() {
+	c.flags(exchange.Client, func(t *layers.TCP) { t.SYN = true })
+	c.flags(exchange.Server, func(t *layers.TCP) { t.SYN, t.ACK = true, true })
+	c.flags(exchange.Client, func(t *layers.TCP) { t.ACK = true })
+}
+
+// say sends parts from one side.
+func (c *conversation) say(from exchange.Side, parts ...[]byte) {
+	for all := bytes.Join(parts, nil); len(all) > 0; {
+		n := min(len(all), segmentSize)
+		c.packet(from, func(t *layers.TCP) { t.PSH, t.ACK = true, true }, all[:n])
+		all = all[n:]
+	}
+}
+
+// flags sends a segment without payload.
+func (c *conversation) flags(from exchange.Side, set func(*layers.TCP)) { c.packet(from, set, nil) }
+
+// packet writes one segment.
+func (c *conversation) packet(from exchange.Side, set func(*layers.TCP), payload []byte) {
+	if c.err != nil {
+		return
+	}
+	to := 1 - from
+	mac := [2]net.HardwareAddr{{2, 0, 0, 0, 0, 1}, {2, 0, 0, 0, 0, 2}}
+	eth := &layers.Ethernet{SrcMAC: mac[from], DstMAC: mac[to], EthernetType: layers.EthernetTypeIPv4}
+	ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolTCP, SrcIP: c.addr[from], DstIP: c.addr[to]}
+	tcp := &layers.TCP{SrcPort: c.port[from], DstPort: c.port[to], Seq: c.sequence[from], Window: 65535}
+	set(tcp)
+	if tcp.ACK {
+		tcp.Ack = c.sequence[to]
+	}
+	if c.err = tcp.SetNetworkLayerForChecksum(ip); c.err != nil {
+		return
+	}
+	buf := gopacket.NewSerializeBuffer()
+	opt := gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}
+	if c.err = gopacket.SerializeLayers(buf, opt, eth, ip, tcp, gopacket.Payload(payload)); c.err != nil {
+		return
+	}
+	c.sequence[from] += uint32(len(payload))
+	if tcp.SYN || tcp.FIN {
+		c.sequence[from]++
+	}
+	b := buf.Bytes()
+	c.err = c.to.WritePacket(gopacket.CaptureInfo{Timestamp: c.now, CaptureLength: len(b), Length: len(b)}, b)
+	c.now = c.now.Add(time.Microsecond)
+}

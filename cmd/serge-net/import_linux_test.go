@@ -1,0 +1,129 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// tools is where recordings lie that the tools themselves wrote.
+const tools = "../../cassette/foreign/testdata/tools"
+
+// askAll asks what gen/origin.py was asked, and shows status, a header and body.
+const askAll = `set -e
+u=http://api.example.com:8123
+c="curl -s -S --globoff --compressed -w \n%{http_code}_%header{x-two}%{content_type}\n"
+$c -H 'Authorization: Bearer mine' "$u/json?q=1&r=a%20b"
+$c $u/count; $c $u/count; $c $u/text; $c $u/nope
+$c $u/bin | od -An -v -tx1 | head -17
+`
+
+// TestImportedIsReplayed imports what each tool wrote and has curl ask again.
+func TestImportedIsReplayed(t *testing.T) {
+	requireRoot(t)
+	net := newRig(t)
+	for _, file := range []string{"vcrpy.yaml", "vcrpy.decoded.yaml", "vcr.yml", "govcr1.yaml", "govcr4.yaml", "polly.har", "nock.json", "mitmproxy.flows"} {
+		t.Run(file, func(t *testing.T) {
+			r := net.in(t, "")
+			path, err := filepath.Abs(filepath.Join(tools, file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			o := r.well("import", path, "--cassette", "it")
+			if !strings.Contains(o.stderr, "interactions carried") {
+				t.Errorf("import says %q", o.stderr)
+			}
+			b, err := os.ReadFile(filepath.Join(r.dir, "cassettes/it.json"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if strings.Contains(string(b), "s3cr3t") {
+				t.Error("a secret of the recording is in the cassette")
+			}
+			o = r.replay("it", "bash", "-c", askAll)
+			if diff := cmp.Diff(answered(file), numbered(o.stdout)); diff != "" {
+				t.Errorf("curl's answers (-want +got):\n%s\n%s", diff, o.stderr)
+			}
+		})
+	}
+}
+
+// answered is what curl shows of origin.py's answers, as far as file's tool kept
+// them.
+func answered(file string) string {
+	two, nope := "a", `{"error": "none"}`
+	switch file {
+	case "polly.har":
+		two = "a, b"
+	case "nock.json":
+		nope = `{"error":"none"}`
+	}
+	all := ""
+	for i := range 256 {
+		all += fmt.Sprintf(" %02x", i)
+		if i%16 == 15 {
+			all += "\n"
+		}
+	}
+	return "{\"name\": \"ada\", \"city\": \"Z\\u00fcrich\"}\n200_" + two + "application/json\n" +
+		"call N\n200_text/plain\ncall M\n200_text/plain\n" +
+		"grüezi\nwohl: \"yes\"\n\n200_text/plain; charset=utf-8\n" + nope + "\n404_application/json\n" + all +
+		" 0a 32 30 30 5f 61 70 70 6c 69 63 61 74 69 6f 6e\n"
+}
+
+// numbered is s with the numbers of two calls in a row as N and M.
+func numbered(s string) string {
+	var n int
+	at := strings.Index(s, "call ")
+	if at < 0 {
+		return s
+	}
+	fmt.Sscanf(s[at:], "call %d", &n)
+	s = strings.Replace(s, fmt.Sprintf("call %d\n", n), "call N\n", 1)
+	return strings.Replace(s, fmt.Sprintf("call %d\n", n+1), "call M\n", 1)
+}
+
+// TestImportAndExport: what import refuses, and each form that export writes is
+// written and, where it can be read, replayed.
+func TestImportAndExport(t *testing.T) {
+	requireRoot(t)
+	r := newRig(t)
+	path, err := filepath.Abs(filepath.Join(tools, "mitmproxy.flows"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.well("import", path, "--cassette", "it")
+	if o := r.serge("import", path, "--cassette", "it"); o.code != exitStart || !strings.Contains(o.stderr, "is there already\nserge-net: hint: --replace or --append") {
+		t.Errorf("a second import: exit code %d\n%s", o.code, o.stderr)
+	}
+	if o := r.well("import", path, "--cassette", "it", "--replace"); !strings.Contains(o.stderr, "says the same already: not touched") {
+		t.Errorf("the same import again says:\n%s", o.stderr)
+	}
+	want := r.replay("it", "bash", "-c", askAll).stdout
+	for _, format := range []string{"har", "wiremock"} {
+		r.well("export", "it", "--format", format, "-o", format+".json")
+		r.well("import", format+".json", "--cassette", format)
+		if diff := cmp.Diff(want, r.replay(format, "bash", "-c", askAll).stdout); diff != "" {
+			t.Errorf("by way of %s (-want +got):\n%s", format, diff)
+		}
+	}
+	r.well("export", "it", "--format", "curl", "-o", "ask.sh")
+	o := r.replay("it", "bash", "-c", "AUTH_1=mine sh ask.sh || test $? = 7")
+	if !strings.Contains(o.stderr, "8 served") && !strings.Contains(o.stderr, "0 unused") {
+		t.Errorf("the curl script leaves something unasked:\n%s\n%s", o.stdout, o.stderr)
+	}
+	for _, tt := range []struct{ args, want string }{
+		{"import nothing.har", "no such file"},
+		{"export it", "no format named"},
+		{"export it --format hor", "did you mean har?"},
+		{"export none --format har", "no cassette"},
+	} {
+		if o := r.serge(strings.Fields(tt.args)...); o.code != exitStart || !strings.Contains(o.stderr, tt.want) {
+			t.Errorf("serge-net %s: exit code %d, want %d and %q\n%s", tt.args, o.code, exitStart, tt.want, o.stderr)
+		}
+	}
+}
