@@ -1,0 +1,216 @@
+package foreign
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/gopacket"
+	"github.com/google/gopacket/layers"
+	"github.com/google/gopacket/pcapgo"
+
+	"github.com/serge-net/serge-net/cassette"
+	"github.com/serge-net/serge-net/exchange"
+)
+
+// imported is the cassette that file makes.
+func imported(t *testing.T, file string) *cassette.Cassette {
+	t.Helper()
+	rec, err := Read(os.DirFS("testdata/tools"), file, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return told(t, rec.Start, func(w exchange.Watcher) error { return rec.Tell(w, nil) })
+}
+
+// told is the cassette of what tell tells.
+func told(t *testing.T, start time.Time, tell func(exchange.Watcher) error) *cassette.Cassette {
+	t.Helper()
+	store, err := cassette.Open(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { store.Close() })
+	r, err := store.Record("it", cassette.RecordOptions{Start: start})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tell(r); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := r.Close(false); err != nil {
+		t.Fatal(err)
+	}
+	c, err := store.Load("it")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// TestTold: order, times and the secrets' absence in what Tell makes.
+func TestTold(t *testing.T) {
+	c := imported(t, "mitmproxy.flows")
+	if got := c.RecordedAt.Format(time.DateOnly); got != "2026-11-23" {
+		t.Errorf("RecordedAt = %s; want the day of the recording", got)
+	}
+	var routes []string
+	for n, i := range c.Interactions {
+		routes = append(routes, strings.TrimPrefix(i.Request.URL, "http://api.example.com:"))
+		if n > 0 && i.Timing.Start <= c.Interactions[n-1].Timing.Start {
+			t.Errorf("interaction %d starts at %v, not after the one before it", n, i.Timing.Start)
+		}
+	}
+	want := []string{"8123/json?q=1&r=a%20b", "8123/bin", "8123/count", "8123/count", "8123/text", "8123/nope", "8123/items", "1/refused"}
+	if diff := cmp.Diff(want, routes); diff != "" {
+		t.Errorf("order (-want +got):\n%s", diff)
+	}
+	if v, _ := exchange.Get(c.Interactions[0].Request.Fields, "authorization"); v != "Bearer {{secret:auth#1}}" {
+		t.Errorf("Authorization = %q; want a placeholder", v)
+	}
+	if f := c.Interactions[7].Failure; f == nil || f.Kind != "refused" {
+		t.Errorf("failure = %+v; want refused", f)
+	}
+}
+
+// TestWrite writes every form of every fixture, and reads back what can be read.
+func TestWrite(t *testing.T) {
+	for _, file := range []string{"mitmproxy.flows", "vcr.yml", "polly.har"} {
+		c := imported(t, file)
+		for _, target := range Targets() {
+			var out bytes.Buffer
+			if _, err := Write(&out, c, target, nil); err != nil {
+				t.Errorf("Write(%s, %s) = %v", file, target, err)
+			}
+			if bytes.Contains(out.Bytes(), []byte("s3cr3t")) {
+				t.Errorf("Write(%s, %s) tells a secret", file, target)
+			}
+			switch target {
+			case "har", "wiremock":
+				rec, err := Read(fstest.MapFS{"f": {Data: out.Bytes()}}, "f", "")
+				if err != nil || rec.Format != target || len(rec.Exchanges) != len(c.Interactions) {
+					t.Errorf("Read(Write(%s, %s)) = %+v, %v; want %d exchanges", file, target, rec, err, len(c.Interactions))
+				}
+			case "curl":
+				cmd := exec.Command("sh", "-n")
+				cmd.Stdin = &out
+				if msg, err := cmd.CombinedOutput(); err != nil {
+					t.Errorf("the script of %s is none: %v: %s", file, err, msg)
+				}
+			}
+		}
+	}
+}
+
+// TestQuoted: no text leaves its quotes.
+func TestQuoted(t *testing.T) {
+	for _, s := range []string{"", "plain", "it's", "'; rm -rf /; '", "$(id) `id` \\ \"", "a\nb"} {
+		out, err := exec.Command("sh", "-c", "printf %s "+quoted(s)).Output()
+		if err != nil || string(out) != s {
+			t.Errorf("sh reads quoted(%q) as %q, %v", s, out, err)
+		}
+		var back string
+		if err := json.Unmarshal([]byte(literal(s)), &back); err != nil || back != s {
+			t.Errorf("literal(%q) is read as %q, %v", s, back, err)
+		}
+	}
+}
+
+// TestPcapng puts the segments together again.
+func TestPcapng(t *testing.T) {
+	c := imported(t, "mitmproxy.flows")
+	var out bytes.Buffer
+	if _, err := Write(&out, c, "pcapng", nil); err != nil {
+		t.Fatal(err)
+	}
+	r, err := pcapgo.NewNgReader(&out, pcapgo.DefaultNgReaderOptions)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said bytes.Buffer
+	syns := 0
+	for {
+		data, _, err := r.ReadPacketData()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := gopacket.NewPacket(data, layers.LinkTypeEthernet, gopacket.Default)
+		tcp, ok := p.TransportLayer().(*layers.TCP)
+		if !ok {
+			t.Fatalf("a packet is no TCP: %v", p)
+		}
+		if tcp.SYN && !tcp.ACK {
+			syns++
+		}
+		said.Write(tcp.Payload)
+	}
+	if syns != len(c.Interactions) {
+		t.Errorf("%d connections; want %d", syns, len(c.Interactions))
+	}
+	for _, want := range []string{"GET /json?q=1&r=a%20b HTTP/1.1\r\nHost: api.example.com:8123\r\n", "HTTP/1.1 404 Not Found\r\n", "\r\n\r\ngrüezi\n"} {
+		if !strings.Contains(said.String(), want) {
+			t.Errorf("the capture has no %q", want)
+		}
+	}
+}
+
+// TestWebSocketMessages: frames, masked and in fragments, are HAR's messages.
+func TestWebSocketMessages(t *testing.T) {
+	start := time.Date(2026, 11, 23, 1, 0, 0, 0, time.UTC)
+	sent := []byte{0x01, 0x83, 1, 2, 3, 4, 'a' ^ 1, 'b' ^ 2, 'c' ^ 3, 0x80, 0x81, 0, 0, 0, 0, 'd', 0x89, 0x80, 0, 0, 0, 0}
+	c := told(t, start, func(w exchange.Watcher) error {
+		watch, err := w.Open(exchange.Origin{Name: "ws.example.com"})
+		if err != nil {
+			return err
+		}
+		req := &exchange.Head{Method: "GET", Scheme: "http", Authority: "ws.example.com", Target: "/feed", Version: "1.1"}
+		res := &exchange.Head{Status: 101, Reason: "Switching Protocols", Version: "1.1", Fields: []exchange.Field{{Name: "Upgrade", Value: "websocket"}}}
+		for _, e := range []exchange.Event{
+			{From: exchange.Client, Kind: exchange.KindHead, Head: req}, {From: exchange.Client, Kind: exchange.KindEnd, End: &exchange.End{}},
+			{From: exchange.Server, Kind: exchange.KindHead, Head: res},
+			{From: exchange.Client, Kind: exchange.KindData, Data: sent},
+			{From: exchange.Server, Kind: exchange.KindData, Data: []byte{0x82, 2, 0xff, 0}},
+			{From: exchange.Server, Kind: exchange.KindEnd, End: &exchange.End{}},
+		} {
+			e.Stream = 1
+			if err := watch.Event(e); err != nil {
+				return err
+			}
+		}
+		return watch.Close()
+	})
+	x := &export{c: c}
+	got, err := x.webSocket(c.Interactions[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []harMessage{{"send", 1795395600, 1, "abcd"}, {"receive", 1795395600, 2, "/wA="}}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("messages (-want +got):\n%s", diff)
+	}
+	if len(x.notes) != 1 {
+		t.Errorf("notes = %v; want one on the ping", x.notes)
+	}
+}
+
+// FuzzFrame holds that no bytes break the reader of frames.
+func FuzzFrame(f *testing.F) {
+	f.Add([]byte{0x81, 1, 'a'})
+	f.Add([]byte{0x82, 127, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if fr, n, ok := frameOf(b); ok && (n > len(b) || len(fr.data) > n) {
+			t.Errorf("frameOf(%x) is %d bytes long", b, n)
+		}
+	})
+}
