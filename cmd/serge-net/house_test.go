@@ -23,6 +23,7 @@ var arrows = map[string][]string{
 	"bpf":              nil,
 	"certs":            nil,
 	"dnsstub":          nil,
+	"ws":               nil,
 	"redirect":         {"bpf", "exchange"},
 	"redirect/testnet": nil,
 	"mitm/http1":       {"exchange"},
