@@ -28,9 +28,11 @@ type plan struct {
 	User    bool   // in a user namespace, with or without the former
 	Holds   bool   // there is something to hold
 	Placed  bool   // somebody else puts init into the command's cgroup, before it probes
+	Waits   bool   // until there are rules, before it probes
 	Cgroup  string // init's own directory; the command's is below it. "": there is none
 	Outside string // the directory above
 	Probe   string
+	Traced  bool      // the parent is to be told of each step, and to answer
 	Net     *netPlan  // in a network namespace of its own; nil: in ours
 	Rules   standing  // what init removes if the parent dies
 	Group   bool      // the command is told by a supplementary group, and must keep it
@@ -41,13 +43,16 @@ type plan struct {
 type kind string
 
 // From the parent: run, with the command and its standard files as
-// descriptors, signal, stop, and placed, with the cgroup, which answers waiting.
+// descriptors, signal, end, of the command, stop, of init too, and placed, with
+// the cgroup if init was moved there, which answers waiting.
 // To a keeper cover, with descriptors too, which it answers, and stop.
 // From init: mounted, connected (with the files of netReady), waiting, probed,
-// started, ended (with a file of what was refused).
+// started, ended (with a file of what was refused). And step, which the parent
+// answers by another.
 const (
 	msgRun     kind = "run"
 	msgSignal  kind = "signal"
+	msgEnd     kind = "end"
 	msgStop    kind = "stop"
 	msgPlaced  kind = "placed"
 	msgCover   kind = "cover"
@@ -57,6 +62,7 @@ const (
 	msgProbed  kind = "probed"
 	msgStarted kind = "started"
 	msgEnded   kind = "ended"
+	msgStep    kind = "step"
 )
 
 // A message is one packet on the control socket.
@@ -65,7 +71,8 @@ type message struct {
 	Err    string    `json:",omitempty"`
 	Denied bool      `json:",omitempty"` // mounted, connected: it is not allowed here
 	Net    *netReady `json:",omitempty"` // connected
-	PID    int       `json:",omitempty"` // started
+	PID    int       `json:",omitempty"` // started, step
+	Step   Step      `json:",omitempty"` // step
 	Cgroup string    `json:",omitempty"` // placed
 
 	Signal int         `json:",omitempty"` // signal

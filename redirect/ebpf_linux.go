@@ -66,12 +66,15 @@ func (e *ebpfLane) start(ctx context.Context, t Target) error {
 		return loadError(err)
 	}
 	e.hooks = own
+	e.d.trace.reached(Opened)
 	if e.cgroup, err = makeCgroup(outside); err != nil {
 		return err
 	}
+	e.d.trace.reached(Enclosed)
 	if err := hook(e.cgroup, own.AttachForLife); err != nil { // until it is removed
 		return err
 	}
+	e.d.trace.reached(Ruled)
 	if e.lookout, err = newLookout(nil, func() []int { return processes(e.cgroup) }, e.talks); err != nil {
 		return err
 	}
@@ -105,6 +108,7 @@ func (e *ebpfLane) born(ctx context.Context, t Target, outside string, links []i
 	e.init, e.d.private, err = birth{
 		plan:    plan{Cgroup: e.cgroup, Outside: outside, Probe: probe.String()},
 		args:    t.Init,
+		trace:   e.d.trace,
 		held:    held,
 		kill:    func() { kill(e.cgroup) },
 		arrived: e.probedBy,

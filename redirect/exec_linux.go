@@ -39,6 +39,7 @@ func (h *helper) begin(files []*os.File) (int, *wireStatus, error) {
 	if err := errors.Join(err, free(), conceal()); err != nil {
 		return 0, nil, err
 	}
+	h.reached(Mounted)
 	sys, done, err := h.attributes()
 	if err != nil {
 		return 0, nil, err

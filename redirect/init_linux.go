@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync"
 	"syscall"
 	"time"
 
@@ -27,7 +28,10 @@ type helper struct {
 	caught map[os.Signal]time.Time // what our process group got
 
 	messages  chan incoming
-	orphaned  chan struct{} // the parent is gone
+	resumed   chan struct{} // the parent has told of a step
+	dismissed chan struct{} // closed when the parent has said stop: it tells of none any more
+	orphaned  chan struct{} // closed when the parent is gone
+	orphan    func()        // closes it
 	reaped    chan unix.WaitStatus
 	childless chan struct{} // closed when nobody of the target is left; nil before the command
 	forward   chan message  // group signals, groupWindow later
@@ -54,10 +58,15 @@ func Init() int {
 	if h.plan.Keep != nil {
 		return (&keeper{helper: h}).run()
 	}
-	if err := h.prepare(); err != nil {
-		return 1 // the parent was told
-	}
-	return h.serve()
+	// From here on whatever ends the parent is ours to clean up after: a signal to
+	// our group, as Ctrl-C, too.
+	signals, _ := catch()
+	go h.listen()
+	go h.watchParent()
+	if err := h.prepare(); err == nil && h.net != nil {
+		go h.net.serve()
+	} // else the parent was told, and says stop; or is gone
+	return h.serve(signals)
 }
 
 // newHelper takes over what init is born with.
@@ -68,14 +77,17 @@ func newHelper() (*helper, error) {
 		}
 	}
 	h := &helper{
-		parent:   os.NewFile(parentFD, "parent"),
-		pidfd:    -1,
-		caught:   make(map[os.Signal]time.Time),
-		messages: make(chan incoming),
-		orphaned: make(chan struct{}),
-		reaped:   make(chan unix.WaitStatus, 1),
-		forward:  make(chan message, 16),
+		parent:    os.NewFile(parentFD, "parent"),
+		pidfd:     -1,
+		caught:    make(map[os.Signal]time.Time),
+		messages:  make(chan incoming, 16),
+		resumed:   make(chan struct{}),
+		dismissed: make(chan struct{}),
+		orphaned:  make(chan struct{}),
+		reaped:    make(chan unix.WaitStatus, 1),
+		forward:   make(chan message, 16),
 	}
+	h.orphan = sync.OnceFunc(func() { close(h.orphaned) })
 	if err := unseal(os.NewFile(planFD, "plan"), &h.plan); err != nil {
 		return nil, fmt.Errorf("read the plan: %w", err)
 	}
@@ -117,7 +129,8 @@ func (h *helper) prepare() error {
 			return err
 		}
 	}
-	if h.plan.Placed {
+	h.reached(Hidden)
+	if h.plan.Placed || h.plan.Waits {
 		if err := h.awaitPlace(); err != nil {
 			return err
 		}
@@ -133,26 +146,35 @@ func (h *helper) prepare() error {
 		m.Err = err.Error()
 	} else {
 		c.Close()
+		h.reached(Probed)
 	}
 	return errors.Join(err, send(h.ctl, m))
 }
 
-// awaitPlace waits until we are in the command's cgroup.
+// awaitPlace waits until we are in the command's cgroup, or it has rules.
 func (h *helper) awaitPlace() error {
 	if err := send(h.ctl, message{Kind: msgWaiting}); err != nil {
 		return err
 	}
-	m, _, err := receive(h.ctl)
-	if err == nil && m.Kind != msgPlaced {
-		err = fmt.Errorf("%s, not %s", m.Kind, msgPlaced)
+	select {
+	case m := <-h.messages:
+		if m.Kind != msgPlaced {
+			h.messages <- m // stop: it has room, nothing else comes
+			return fmt.Errorf("%s, not %s", m.Kind, msgPlaced)
+		}
+		h.shared = m.Cgroup
+		// The agent's name for it is not ours where we see a part of the cgroups only.
+		if own, err := ownCgroup(); err == nil && filepath.Base(own) == filepath.Base(m.Cgroup) {
+			h.shared = own
+		}
+		return nil
+	case <-h.orphaned:
+		return errOrphaned
 	}
-	h.shared = m.Cgroup
-	// The agent's name for it is not ours where we see a part of the cgroups only.
-	if own, e := ownCgroup(); e == nil && filepath.Base(own) == filepath.Base(m.Cgroup) {
-		h.shared = own
-	}
-	return err
 }
+
+// errOrphaned is why init does not go on when its parent is gone.
+var errOrphaned = errors.New("the parent is gone")
 
 // connect makes the network, and tells the parent how to serve it.
 func (h *helper) connect() error {
@@ -161,6 +183,8 @@ func (h *helper) connect() error {
 	m := message{Kind: msgNet, Net: &ready, Denied: errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES)}
 	if err != nil {
 		m.Err, files = err.Error(), nil
+	} else {
+		h.reached(Networked)
 	}
 	err = errors.Join(err, send(h.ctl, m, files...))
 	for _, f := range files {
@@ -169,14 +193,10 @@ func (h *helper) connect() error {
 	return err
 }
 
-// serve does as the parent says until the command ends or the parent does.
-func (h *helper) serve() int {
-	signals, _ := catch() // until exit: whatever ends us ends the command
-	go h.listen()
-	go h.watchParent()
-	if h.net != nil {
-		go h.net.serve()
-	}
+// serve does as the parent says until it says stop, or is gone. That the
+// command ends is not the end: what the parent has made is to be removed still,
+// by the parent or, if that is killed, by us.
+func (h *helper) serve(signals <-chan os.Signal) int {
 	for {
 		select {
 		case m := <-h.messages:
@@ -198,10 +218,11 @@ func (h *helper) serve() int {
 			}
 			delete(h.caught, s) // one catch answers for one message
 		case s := <-h.reaped:
+			h.reached(Ended)
 			h.pid = 0
 			h.clear()
+			h.reached(Cleared)
 			send(h.ctl, message{Kind: msgEnded, Status: statusOf(s)}, h.last()...)
-			return 0
 		}
 	}
 }
@@ -226,6 +247,13 @@ func (h *helper) listen() {
 			h.orphan()
 			return
 		}
+		switch m.Kind {
+		case msgStep:
+			h.resumed <- struct{}{}
+			continue
+		case msgStop: // once
+			close(h.dismissed)
+		}
 		h.messages <- incoming{m, files}
 	}
 }
@@ -241,25 +269,25 @@ func (h *helper) watchParent() {
 	}
 }
 
-// orphan tells serve that the parent is gone.
-func (h *helper) orphan() { h.orphaned <- struct{}{} }
-
 // obey does what one message says, and returns true if init is to end.
 func (h *helper) obey(m incoming) bool {
 	switch m.Kind {
 	case msgStop:
 		return true
+	case msgEnd:
+		h.clear() // reap tells of the command's end
 	case msgRun:
 		pid, status, err := h.begin(m.files)
 		if err != nil {
 			send(h.ctl, message{Kind: msgMounted, Err: err.Error()})
-			return true
+			break
 		}
 		if status != nil {
 			send(h.ctl, message{Kind: msgEnded, Status: status})
-			return true
+			break
 		}
 		h.pid, h.childless = pid, make(chan struct{})
+		h.reached(Started)
 		send(h.ctl, message{Kind: msgStarted, PID: pid})
 		go h.reap(pid, h.childless)
 	case msgSignal:

@@ -51,6 +51,7 @@ func (i *iptablesLane) start(ctx context.Context, t Target) error {
 	if i.counts.log != nil {
 		i.serving.Go(i.counts.log.serve)
 	}
+	i.d.trace.reached(Opened)
 	first := i.byCgroup(ctx, t)
 	if first == nil || t.Cgroup != "" || i.useless || ctx.Err() != nil {
 		return first
@@ -133,6 +134,7 @@ func (i *iptablesLane) byCgroup(ctx context.Context, t Target) error {
 	if i.cgroup, err = makeCgroup(outside); err != nil {
 		return err
 	}
+	i.d.trace.reached(Enclosed)
 	matched := i.cgroup
 	if t.Cgroup != "" {
 		matched = t.Cgroup
@@ -165,6 +167,7 @@ func (i *iptablesLane) byGroup(ctx context.Context, t Target) error {
 	if err != nil {
 		return err
 	}
+	i.d.trace.reached(Enclosed)
 	credential, err := inGroup(gid)
 	if err != nil {
 		return err
@@ -175,27 +178,37 @@ func (i *iptablesLane) byGroup(ctx context.Context, t Target) error {
 	})
 }
 
-// watched arms the rules for packets that match, has init born as b says, waits
-// for its probe, and watches what the members of the target do on this host.
+// watched has init born as b says, arms the rules for packets that match, waits
+// for the probe, and watches what the members of the target do on this host. Init
+// comes first, as it removes the rules if we are killed.
 func (i *iptablesLane) watched(ctx context.Context, t Target, match []string, members func() []int, b birth) error {
 	ctx, cancel := context.WithTimeout(ctx, birthPatience)
 	defer cancel()
-	if err := i.arm(ctx, match); err != nil {
-		return err
-	}
 	ways := []plan{{}}
 	if capable(unix.CAP_SYS_ADMIN) {
 		// In a user namespace of its own init could not remove the rules.
 		ways = []plan{{Private: true}, {}}
 	}
-	b.plan.Probe, b.plan.Rules, b.args = probe.String(), i.tables.standing(i.rules.chain), t.Init
+	standing, err := ownStanding()
+	if err != nil {
+		return err
+	}
+	b.plan.Probe, b.plan.Rules, b.plan.Waits = probe.String(), standing, true
+	b.args, b.trace = t.Init, i.d.trace
+	b.place = func(int) (string, error) {
+		// An init that came to nothing may have had rules.
+		if err := errors.Join(i.disarm(), i.arm(ctx, match)); err != nil {
+			return "", err
+		}
+		i.d.trace.reached(Ruled)
+		return "", nil
+	}
 	b.arrived = func(ctx context.Context, _ int) error {
 		if _, err := i.arrived(ctx); err != nil {
 			return &HintError{Err: err, Hint: "rules before ours, or of another program, take the connections: see iptables-save and nft list ruleset"}
 		}
 		return nil
 	}
-	var err error
 	if i.init, i.d.private, err = b.start(ctx, ways); err != nil {
 		return err
 	}
@@ -279,11 +292,11 @@ func (i *iptablesLane) local() ([]Local, error) {
 }
 
 // close ends the target, then the rules, so that nothing of the target ever
-// runs without them.
+// runs without them, and last init, which would remove them for us.
 func (i *iptablesLane) close() error {
 	var errs []error
 	if i.init != nil {
-		i.init.stop()
+		i.init.end()
 	}
 	if i.cgroup != "" {
 		errs = append(errs, removeCgroup(context.Background(), filepath.Join(i.cgroup, commandCgroup)))
@@ -293,6 +306,10 @@ func (i *iptablesLane) close() error {
 	}
 	i.counts.keep(i.tables, i.rules.chain)
 	errs = append(errs, i.disarm())
+	i.d.trace.reached(Unruled)
+	if i.init != nil {
+		i.init.stop()
+	}
 	if i.cgroup != "" {
 		errs = append(errs, removeCgroup(context.Background(), i.cgroup))
 	}

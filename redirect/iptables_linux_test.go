@@ -19,6 +19,13 @@ func isolateRouted(t *testing.T) {
 	t.Helper()
 	t.Setenv(laneVariable, IPTables.String())
 	isolate(t)
+	addRoutes(t)
+}
+
+// addRoutes gives this network namespace default routes to a device nobody
+// listens on.
+func addRoutes(t *testing.T) {
+	t.Helper()
 	addNeighbour(t)
 	run(t, `ip route add default via 192.0.2.2
 ip addr add 2001:db8:ffff::1/64 dev dev0 nodad

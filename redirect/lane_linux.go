@@ -33,6 +33,7 @@ func start(ctx context.Context, t Target, l Lane) (*Diversion, error) {
 		return nil, fmt.Errorf("%w: only the ebpf lane attaches to a process", ErrUnsupported)
 	}
 	d := newDiversion(l)
+	d.trace = traceOf(t)
 	way, err := newLane(d)
 	if err != nil {
 		return nil, err
@@ -41,6 +42,7 @@ func start(ctx context.Context, t Target, l Lane) (*Diversion, error) {
 	if err := way.start(ctx, t); err != nil {
 		return byAgent(ctx, t, l, errors.Join(err, d.Close()))
 	}
+	d.trace.reached(Armed)
 	return d, nil
 }
 

@@ -34,6 +34,9 @@ var roles = map[string]func(args []string) int{
 	"visit":      visitRole,
 	"fell":       fellRole,
 	"forks":      forksRole,
+	"steps":      stepsRole,
+	"stepped":    steppedRole,
+	"stepping":   steppingRole,
 }
 
 func TestMain(m *testing.M) {

@@ -57,6 +57,7 @@ func (n *netnsLane) start(ctx context.Context, t Target) error {
 		reap(ctx, outside) // what cannot be removed, as it is another user's, is not in our way
 		n.cgroup, _ = makeCgroup(outside)
 	}
+	n.d.trace.reached(Enclosed)
 	err = n.born(ctx, outside)
 	if n.cgroup != "" && (errors.Is(err, unix.EACCES) || errors.Is(err, unix.EPERM)) {
 		// It can be made, and not be born into, where the cgroup above is another
@@ -78,6 +79,7 @@ func (n *netnsLane) born(ctx context.Context, outside string) (err error) {
 	b := birth{
 		plan:      plan{Probe: probe.String(), Net: n.plan()},
 		args:      n.target.Init,
+		trace:     n.d.trace,
 		connected: n.connected,
 		arrived:   func(ctx context.Context, _ int) error { _, err := n.arrived(ctx); return err },
 	}

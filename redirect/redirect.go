@@ -110,6 +110,11 @@ type Target struct {
 	// Agent is the socket of an agent, which is asked for the ebpf lane where we
 	// cannot have it ourselves. Empty asks none.
 	Agent string
+	// Reached, if it is set, is called as the diversion of a command comes by each
+	// step, with the pids of init and of the command, 0 where there is none. Until
+	// it returns who is at that step stays there. It is called from several
+	// goroutines, in the order of the steps.
+	Reached func(s Step, init, command int)
 	// Init are the arguments with which this executable calls Init. Nil means
 	// the one argument "init".
 	Init []string
@@ -147,6 +152,7 @@ type Diversion struct {
 	attached *Attached
 	conns    chan accepted
 	packets  *Packets
+	trace    *trace
 	closed   chan struct{} // closed first of all by Close
 
 	refused []error
@@ -299,7 +305,9 @@ func (d *Diversion) Local() ([]Local, error) { return d.local() }
 func (d *Diversion) Close() error {
 	d.once.Do(func() {
 		close(d.closed)
+		d.trace.reached(Closing)
 		d.err = d.undo()
+		d.trace.reached(Undone)
 	})
 	return d.err
 }

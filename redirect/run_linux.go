@@ -29,15 +29,19 @@ func (i *initProcess) run(ctx context.Context, c Command) (*Process, error) {
 	}
 	p := &Process{done: make(chan struct{})}
 	p.signal = func(s os.Signal) error { return i.signal(s, false) }
-	started := make(chan struct{})
-	i.wait.Go(func() { i.supervise(p, started) })
+	var signals <-chan os.Signal // nil: none comes
+	stop := func() {}
 	if c.Signals {
-		signals, stop := catch()
-		i.wait.Go(func() { defer stop(); i.relay(signals, p.done) })
+		signals, stop = catch()
 	}
 	if err := i.begin(c); err != nil {
+		stop()
 		return nil, fmt.Errorf("redirect: run %s: %w", c.Argv[0], err)
 	}
+	started := make(chan struct{})
+	i.runs.Store(true)
+	i.wait.Go(func() { i.supervise(p, started) })
+	i.wait.Go(func() { defer stop(); i.relay(signals, p.done) })
 	select {
 	case <-started:
 	case <-p.done:
@@ -72,7 +76,11 @@ func (i *initProcess) begin(c Command) error {
 	if e != nil {
 		return e
 	}
-	return send(i.ctl, message{Kind: msgRun}, append(files, others...)...)
+	if err := send(i.ctl, message{Kind: msgRun}, append(files, others...)...); err != nil {
+		return err
+	}
+	i.trace.reached(Asked)
+	return nil
 }
 
 // signal has init send s to the command; unless its group got it too, if group is set.
@@ -96,31 +104,37 @@ func (i *initProcess) relay(signals <-chan os.Signal, done <-chan struct{}) {
 	}
 }
 
-// supervise reads what init tells until init is gone, and then kills what is
-// left of the target: nothing, if all went well.
+// supervise reads what init tells until the command has ended. If init is gone
+// before, it kills what is left of the target.
 func (i *initProcess) supervise(p *Process, started chan<- struct{}) {
 	defer close(p.done)
-	p.err = errLost
 	for {
 		m, files, err := receive(i.ctl)
 		if err != nil {
-			break
+			p.err = errLost
+			i.kill()
+			i.proc.Wait()
+			return
 		}
 		switch m.Kind {
+		case msgStep:
+			i.told(m)
 		case msgMounted:
 			p.err = &failure{m.Err}
+			return
 		case msgStarted:
 			p.pid = m.PID
+			i.trace.reached(Running)
 			close(started)
 		case msgEnded:
-			p.status, p.err = m.Status.exitStatus(), nil
+			p.status = m.Status.exitStatus()
 			if i.last != nil {
 				i.last(files)
 			}
+			i.trace.reached(Told)
+			return
 		}
 	}
-	i.kill()
-	i.proc.Wait()
 }
 
 // exitStatus is w as Wait returns it.

@@ -20,15 +20,17 @@ const birthPatience = 20 * time.Second
 
 // initProcess is the parent's end of init.
 type initProcess struct {
-	proc *os.Process
-	ctl  *net.UnixConn
-	kill func() // the whole target, init too
+	proc  *os.Process
+	ctl   *net.UnixConn
+	kill  func() // the whole target, init too
+	trace *trace
 
 	last func([]*os.File) // owns what comes with init's last message; may be nil
 	used atomic.Bool      // by run
+	runs atomic.Bool      // supervise has begun
 	wait sync.WaitGroup   // supervise and relay
 
-	once sync.Once
+	ended, stopped sync.Once
 }
 
 // namespaces are the ways to give init a mount namespace, best first. The last
@@ -52,8 +54,9 @@ type birth struct {
 	// credential has init born with other groups; nil: with ours.
 	credential *syscall.Credential
 	kill       func() // kills the whole target; nil: all that is below init
+	trace      *trace
 	// place puts the init that has this pid, if plan.Placed, into the target's
-	// cgroup, and returns that.
+	// cgroup, and returns that. If plan.Waits it makes the rules.
 	place func(pid int) (string, error)
 	// connected serves the network that init has made, and owns the files; nil
 	// where plan.Net is.
@@ -94,7 +97,8 @@ func (b birth) spawn(ctx context.Context) (*initProcess, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := &initProcess{proc: proc, ctl: ctl, kill: b.kill}
+	b.trace.born(proc.Pid)
+	i := &initProcess{proc: proc, ctl: ctl, kill: b.kill, trace: b.trace}
 	if b.kill == nil {
 		i.kill = func() { left.fell(proc) }
 	}
@@ -132,6 +136,9 @@ func (b birth) follow(ctx context.Context, i *initProcess) error {
 			if err := b.connected(m.Net, files); err != nil {
 				return err
 			}
+			b.trace.reached(Served)
+		case m.Kind == msgStep:
+			i.told(m)
 		case m.Kind == msgProbed:
 			return b.arrived(ctx, i.proc.Pid)
 		}
@@ -161,7 +168,7 @@ func (b birth) fork() (*os.Process, *net.UnixConn, error) {
 // spawnInit starts init with the descriptors it expects, inside the cgroup if
 // there is one.
 func (b birth) spawnInit(control *os.File) (*os.Process, error) {
-	b.plan.Holds = b.held != nil
+	b.plan.Holds, b.plan.Traced = b.held != nil, b.trace != nil
 	told, err := sealed(b.plan)
 	if err != nil {
 		return nil, err
@@ -234,22 +241,41 @@ func (p plan) attributes() *syscall.SysProcAttr {
 	return a
 }
 
-// stop ends init and what it started, and waits for it: a while, if init is
-// stopped or stuck, then it is killed. Twice is no error.
-func (i *initProcess) stop() {
-	i.once.Do(func() {
-		late := time.AfterFunc(killPatience, func() { i.proc.Kill() })
-		defer late.Stop()
-		if send(i.ctl, message{Kind: msgStop}) != nil {
-			i.proc.Kill() // it is gone, or going
+// end ends what init started, and waits until nothing is left of it. Init stays,
+// unless it is stopped or stuck: then, after a while, it is killed, and all with
+// it. Twice is no error.
+func (i *initProcess) end() {
+	i.ended.Do(func() {
+		if i.runs.Load() {
+			i.await(msgEnd, i.wait.Wait)
 		}
-		if i.used.Load() {
-			i.wait.Wait() // supervise reads to the end and reaps
-		} else {
-			i.proc.Wait()
-		}
-		i.ctl.Close()
 	})
+}
+
+// stop ends init and what it started, and waits for it as end does. Twice is no
+// error.
+func (i *initProcess) stop() {
+	i.end()
+	i.stopped.Do(func() {
+		i.await(msgStop, func() {
+			i.wait.Wait() // a keeper is read to its end
+			i.proc.Wait()
+		})
+		i.ctl.Close()
+		i.trace.buried()
+	})
+}
+
+// await sends init a message of this kind and waits for what follows from it.
+func (i *initProcess) await(k kind, wait func()) {
+	late := time.AfterFunc(killPatience, func() { i.proc.Kill() })
+	if send(i.ctl, message{Kind: k}) != nil {
+		i.proc.Kill() // it is gone, or going
+	}
+	wait()
+	if !late.Stop() {
+		i.kill()
+	}
 }
 
 // own returns f, or ours if it is nil.

@@ -212,14 +212,14 @@ func pidNamespace() string {
 
 // freeChain is a name for a chain of ours that is in none of found, and its tag.
 func freeChain(found ...saved) (chain, tag string, err error) {
-	start, err := startTime(os.Getpid())
+	own, err := chainNumbers()
 	if err != nil {
 		return "", "", err
 	}
-	numbers := fmt.Sprintf("%d-%d", os.Getpid(), start)
+	numbers := own
 	taken := func(s saved) bool { return s.has(chainPrefix + numbers) }
 	for n := 2; slices.ContainsFunc(found, taken); n++ {
-		numbers = fmt.Sprintf("%d-%d-%d", os.Getpid(), start, n)
+		numbers = fmt.Sprintf("%s-%d", own, n)
 	}
 	return chainPrefix + numbers, tagPrefix + numbers + pidNamespace(), nil
 }
@@ -256,29 +256,40 @@ func editing(ctx context.Context, f func() error) error {
 // asAdmin calls f, which may start iptables from its own goroutine.
 func asAdmin(f func() error) error { return lend(f, unix.CAP_NET_ADMIN, unix.CAP_NET_RAW) }
 
-// A standing is what has to be known to remove the rules of one diversion.
+// A standing is what has to be known to remove the rules of one process, those
+// included that it makes later.
 type standing struct {
-	Chain    string   // "": there are none
-	Programs []string // iptables and, where there is IPv6, ip6tables
+	Owner string // pid and start time, as the names of its chains have it; "": there are none
 }
 
-// standing is that of the chain.
-func (x xtables) standing(chain string) standing {
-	s := standing{Chain: chain}
-	for _, f := range x {
-		s.Programs = append(s.Programs, f.path)
-	}
-	return s
+// ownStanding is that of this process.
+func ownStanding() (s standing, err error) {
+	s.Owner, err = chainNumbers()
+	return s, err
 }
 
-// disarm removes the rules, by programs that init finds again.
+// owns says whether the owner made the chain, which is of this pid namespace.
+func (s standing) owns(chain string, rules []string) bool {
+	pid, start, ok := chainOwner(chain)
+	return ok && fmt.Sprintf("%d-%d", pid, start) == s.Owner && (len(rules) == 0 || strings.Contains(rules[0], pidNamespace()))
+}
+
+// chainNumbers are this process's pid and start time, as names of chains have them.
+func chainNumbers() (string, error) {
+	start, err := startTime(os.Getpid())
+	return fmt.Sprintf("%d-%d", os.Getpid(), start), err
+}
+
+// disarm removes the rules.
 func (s standing) disarm() error {
-	if s.Chain == "" {
+	if s.Owner == "" {
 		return nil
 	}
-	var x xtables
-	for i, path := range s.Programs {
-		x = append(x, xfamily{v6: i == 1, path: path})
-	}
-	return editing(context.Background(), func() error { return x.disarm(s.Chain) })
+	return editing(context.Background(), func() error {
+		x, found, err := openXtables()
+		if err != nil {
+			return err
+		}
+		return x.remove(found, s.owns)
+	})
 }
