@@ -22,6 +22,8 @@ type engine struct {
 	report *report
 	start  time.Time
 
+	reached func(step) // called at each step of a run; nil: nobody asks
+
 	pass  func(exchange.Origin) bool // what --bypass names; nil: nothing
 	roots *x509.CertPool             // what origins are trusted by; nil: the system's
 

@@ -21,6 +21,7 @@ func (r *runner) finish(status redirect.ExitStatus, o outside) int {
 // code of what went well but for that. failed says that the client did not.
 func (e *engine) ended(failed bool, o *outside) int {
 	incomplete := e.recorded(failed)
+	e.at(written)
 	missed, unserved := e.replayed(o)
 	if o != nil {
 		e.beside(o)
@@ -29,6 +30,7 @@ func (e *engine) ended(failed bool, o *outside) int {
 		e.report.sayf("passed through, nothing recorded; %s", seconds(time.Since(e.start)))
 	}
 	e.report.again()
+	e.at(reported)
 	switch {
 	case incomplete:
 		return exitIncomplete

@@ -50,7 +50,7 @@ func (f *engineFlags) register(c *cobra.Command) {
 	s.StringSliceVar(&f.upstreamCA, "upstream-ca", nil, "trust the CAs in `FILE` too, beside the system's")
 	s.BoolVar(&f.insecure, "upstream-insecure", false, "accept any certificate of an origin")
 	s.StringVar(&f.log, "log", "", "write to `FILE` instead of the terminal")
-	s.BoolVarP(&f.verbose, "verbose", "v", false, "say more: each connection, and whose it is")
+	s.BoolVarP(&f.verbose, "verbose", "v", false, "say more: the steps of a run, each connection and whose it is")
 	s.BoolVarP(&f.quiet, "quiet", "q", false, "say nothing but what needs attention")
 	choices(c, "on-miss", "fail", "passthrough", "record")
 	choices(c, "repeat", "auto", "never", "last", "first", "cycle")

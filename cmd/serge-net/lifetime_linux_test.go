@@ -215,9 +215,7 @@ func (l *life) nothingLeft() {
 			l.t.Errorf("process %d is left", pid)
 		}
 	}
-	if left := cgroupsOf(l.t, l.cmd.Process.Pid); len(left) > 0 {
-		l.t.Errorf("cgroups are left: %q", left)
-	}
+	l.eventually("cgroups are left", func() bool { return len(cgroupsOf(l.t, l.cmd.Process.Pid)) == 0 })
 	l.eventually("programs are left", func() bool {
 		return !slices.ContainsFunc(l.programs, func(id ebpf.ProgramID) bool {
 			p, err := ebpf.NewProgramFromID(id)

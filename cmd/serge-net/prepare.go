@@ -45,6 +45,7 @@ func (r *runner) divert(ctx context.Context) error {
 		Publish:   r.publish,
 		Agent:     agentSocket(),
 		Init:      []string{initArg},
+		Reached:   r.diverting,
 	}
 	for _, s := range resolvers("/etc/resolv.conf").Servers {
 		target.Resolvers = append(target.Resolvers, s.Addr())

@@ -16,6 +16,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/serge-net/serge-net/redirect"
 	"github.com/serge-net/serge-net/redirect/testnet"
 )
 
@@ -56,6 +57,12 @@ func build() error {
 }
 
 func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == initArg {
+		os.Exit(redirect.Init())
+	}
+	if len(os.Args) > 1 && os.Args[1] == steppedArg {
+		os.Exit(stepped(os.Args[2:]))
+	}
 	code := m.Run()
 	if built.dir != "" {
 		os.RemoveAll(built.dir)

@@ -30,6 +30,8 @@ type runner struct {
 	hosts    []uint16           // of --host-port, as redirect.Target has them
 	publish  []redirect.Publish // of --publish, the same
 
+	diverting func(s redirect.Step, init, command int) // redirect.Target.Reached
+
 	plan  *certs.Plan
 	stub  *dnsstub.Stub
 	pins  *dnsstub.Pins
@@ -43,7 +45,11 @@ func newRunner(f *runFlags, argv []string, say *report) *runner {
 		return fmt.Sprintf("serge-net %s %s -- %s", mode, f.cassette, shellWords(argv))
 	}
 	e := &engine{flags: &f.engineFlags, client: "command", reach: "the network", again: again, report: say, start: time.Now()}
-	return &runner{engine: e, flags: f, argv: argv}
+	r := &runner{engine: e, flags: f, argv: argv}
+	if f.verbose {
+		r.follow()
+	}
+	return r
 }
 
 // run does it all. Its error is an *exit, or that serge-net could not start.
@@ -58,20 +64,29 @@ func (r *runner) run(ctx context.Context) error {
 		return err
 	}
 	defer r.store.Close()
-	way, err := r.prepare(ctx)
+	r.at(begun)
+	starting, stop := interruptible(ctx)
+	way, err := r.prepare(starting)
+	if came := stop(); came != nil {
+		err = came // which is why the rest failed, if it did
+	}
 	if err != nil {
 		r.abandon()
 		return err
 	}
+	r.at(prepared)
 	r.started(laneName(r.lane.By(), r.lane.Refused()))
 	r.serve.Go(func() { r.accept(ctx, way) })
 	r.serve.Go(func() { r.answer(ctx) })
+	r.at(serving)
 	status, runErr := r.command(ctx)
+	r.at(finished)
 	beside := r.outside()
 	closeErr := r.lane.Close()
 	cancel()
 	r.serve.Wait()
 	r.plan.Close()
+	r.at(closed)
 	code := r.finish(status, beside)
 	if err := errors.Join(runErr, closeErr); err != nil {
 		return err
@@ -127,6 +142,7 @@ func (r *runner) compose() (mitm.Way, error) {
 	if r.conf != nil {
 		upstream.Dialer.Resolver = &net.Resolver{PreferGo: true, Dial: r.dialResolver}
 	}
+	r.at(trusted)
 	return r.way(upstream), nil
 }
 
