@@ -27,7 +27,12 @@ func netnsError(err error) error {
 // the kernel's settings; "" if they do not tell.
 func obstacle(err error, setting func(string) string) (why, hint string) {
 	refused := errors.Is(err, unix.EPERM) || errors.Is(err, unix.EACCES) || errors.Is(err, errDenied)
+	rules := strings.Contains(err.Error(), "nftables") // init tells by words
 	switch {
+	case rules && refused: // comes last: all else was allowed
+		return "this kernel lets nobody in a user namespace make such rules", "start with sudo: root needs no user namespace"
+	case rules:
+		return "this kernel has no nftables", "sudo modprobe -a nf_tables nft_tproxy nft_socket nft_redir nft_nat"
 	case errors.Is(err, unix.ENOSPC) && setting("user.max_user_namespaces") == "0":
 		return "user.max_user_namespaces is 0", "sudo sysctl user.max_user_namespaces=10000, or start with sudo"
 	case errors.Is(err, unix.ENOSPC) && setting("user.max_net_namespaces") == "0":
@@ -45,8 +50,6 @@ func obstacle(err error, setting func(string) string) (why, hint string) {
 		return "a seccomp profile forbids namespaces", "in docker: --security-opt seccomp=unconfined, or --cap-add SYS_ADMIN and NET_ADMIN"
 	case refused:
 		return "namespaces are not allowed here, as in a chroot", "start outside of it, or as root"
-	case strings.Contains(err.Error(), "nftables"):
-		return "this kernel has no nftables", "sudo modprobe -a nf_tables nft_tproxy nft_socket nft_redir"
 	}
 	return "", ""
 }

@@ -1,6 +1,7 @@
 package redirect
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -197,6 +198,9 @@ func TestObstacle(t *testing.T) {
 		{fmt.Errorf("%w: x", errDenied), set("kernel.apparmor_restrict_unprivileged_userns", "1"), "AppArmor restricts user namespaces"},
 		{unix.EPERM, set("seccomp", "2"), "a seccomp profile forbids namespaces"},
 		{unix.EPERM, set("", ""), "namespaces are not allowed here, as in a chroot"},
+		{fmt.Errorf("%w: make rules by nftables: operation not permitted", errDenied), set("seccomp", "2"),
+			"this kernel lets nobody in a user namespace make such rules"},
+		{errors.New("init: net: make rules by nftables: no such file or directory"), set("", ""), "this kernel has no nftables"},
 		{net.ErrClosed, set("", ""), ""},
 	} {
 		if why, hint := obstacle(c.err, c.setting); why != c.why || (hint == "") != (why == "") {

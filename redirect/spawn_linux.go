@@ -42,9 +42,9 @@ func namespaces() []plan {
 	return []plan{{Private: true, User: true}, {}}
 }
 
-// errDenied says that init has a mount namespace but may not mount in it, as
-// where AppArmor restricts user namespaces.
-var errDenied = errors.New("no mounts")
+// errDenied says that init has namespaces but may not mount in them, or make
+// their network, as where AppArmor restricts user namespaces.
+var errDenied = errors.New("not allowed")
 
 // A birth is how a lane has init born.
 type birth struct {
