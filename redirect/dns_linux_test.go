@@ -128,7 +128,19 @@ func (c questionCase) want() questionResult {
 
 func TestQuestions(t *testing.T) { eachLane(t, testQuestions) }
 
-func testQuestions(t *testing.T) {
+func testQuestions(t *testing.T) { everyQuestion(t, diverted(t, questionTarget())) }
+
+// questionTarget is what everyQuestion is for.
+func questionTarget() Target {
+	return Target{
+		Except:    []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
+		Resolvers: []netip.Addr{netip.MustParseAddr("127.0.0.53"), netip.MustParseAddr("::1"), netip.MustParseAddr("10.0.0.2")},
+	}
+}
+
+// everyQuestion asks in every way that a socket can.
+func everyQuestion(t *testing.T, d *Diversion) {
+	t.Helper()
 	const v4, v6 = unix.AF_INET, unix.AF_INET6
 	var many []string
 	for i := range 12 {
@@ -147,10 +159,6 @@ func testQuestions(t *testing.T) {
 		{"local resolver v6", v6, false, []string{"[::1]:53"}},
 		{"excepted resolver", v4, false, []string{"10.0.0.2:53"}},
 	}
-	d := diverted(t, Target{
-		Except:    []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
-		Resolvers: []netip.Addr{netip.MustParseAddr("127.0.0.53"), netip.MustParseAddr("::1"), netip.MustParseAddr("10.0.0.2")},
-	})
 	nameServer(t, d)
 	in, _ := json.Marshal(cases)
 	out, _ := output(t, d, self(t, "ask", string(in))...)

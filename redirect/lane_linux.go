@@ -59,7 +59,7 @@ func newLane(d *Diversion) (lane, error) {
 	case EBPF:
 		return &ebpfLane{door: newDoor(d)}, nil
 	case Netns:
-		return newNetnsLane(d, byTProxy, byRedirect), nil
+		return newNetnsLane(d, netWays()...), nil
 	case IPTables:
 		return &iptablesLane{door: newDoor(d)}, nil
 	}

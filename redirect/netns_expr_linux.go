@@ -64,6 +64,15 @@ func setPort(offset uint32, p uint16) []expr.Any {
 	}
 }
 
+// translate has conntrack change the destination's port to p, and the source's
+// of the answers back. The address stays.
+func translate(t *nftables.Table, p uint16) []expr.Any {
+	return []expr.Any{
+		&expr.Immediate{Register: 1, Data: binary.BigEndian.AppendUint16(nil, p)},
+		&expr.NAT{Type: expr.NATTypeDestNAT, Family: uint32(t.Family), RegProtoMin: 1},
+	}
+}
+
 // loadTo loads the destination address into register.
 func (r *ruleset) loadTo(register uint32) expr.Any {
 	p := &expr.Payload{DestRegister: register, Base: expr.PayloadBaseNetworkHeader, Offset: 16, Len: 4}

@@ -18,7 +18,7 @@ import (
 
 // A netPlan is what init is told of the network namespace that it is born in.
 type netPlan struct {
-	Hows      []string       // ways to divert, byTProxy or byRedirect, best first
+	Ways      []netWay       // to divert, best first
 	Resolvers []netip.Addr   // as Target has them
 	Loopback  []uint16       // the same
 	Hermetic  bool           // the same
@@ -29,7 +29,7 @@ type netPlan struct {
 // are, in this order: our end of the socket for netRequests, a sock_diag socket,
 // and for each family its TCP listener and its UDP socket.
 type netReady struct {
-	How string // of netPlan.Hows, the one that works
+	Way netWay // of netPlan.Ways, the one that works
 	V6  bool   // there is IPv6
 }
 
@@ -86,7 +86,7 @@ func makeNet(p netPlan) (*innerNet, netReady, []*os.File, error) {
 		doors = append(doors, in)
 		files = append(files, in.tcp, in.udp)
 	}
-	ready.How, err = n.divert(doors)
+	ready.Way, err = n.divert(doors)
 	return n, ready, files, err
 }
 
@@ -178,26 +178,26 @@ func transparent(network, _ string, c syscall.RawConn) error {
 	return err
 }
 
-// divert makes the rules, in the first way that this kernel has.
-func (n *innerNet) divert(doors []inside) (how string, err error) {
-	for _, how = range n.plan.Hows {
+// divert makes the rules, in the first way that this kernel has and allows.
+func (n *innerNet) divert(doors []inside) (way netWay, err error) {
+	for _, way = range n.plan.Ways {
 		n.rules = nil
 		var c *nftables.Conn
 		if c, err = nftables.New(); err != nil {
-			return "", fmt.Errorf("open nftables: %w", err)
+			return netWay{}, fmt.Errorf("open nftables: %w", err)
 		}
 		for _, d := range doors {
-			r := rulesFor(n.plan, how, d.listener, d.stub)
+			r := rulesFor(n.plan, way, d.listener, d.stub)
 			if err := r.add(c); err != nil {
-				return "", err
+				return netWay{}, err
 			}
 			n.rules = append(n.rules, r)
 		}
 		if err = c.Flush(); err == nil {
-			return how, nil
+			return way, nil
 		}
 	}
-	return "", fmt.Errorf("make rules by nftables: %w", err)
+	return netWay{}, fmt.Errorf("make rules by nftables: %w", err)
 }
 
 // serve answers the parent's requests until it is gone. It runs on other threads

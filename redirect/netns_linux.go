@@ -20,10 +20,10 @@ import (
 // rules and the listeners; we accept from them in our own namespace.
 type netnsLane struct {
 	door
-	hows    []string
+	ways    []netWay
 	target  Target
 	cgroup  string // "" if none can be made
-	how     string // that of hows which works
+	way     netWay // that of ways which works
 	inside  *netClient
 	diag    *diag          // of the namespace
 	sockets []*net.UDPConn // for questions, IPv4's first
@@ -36,9 +36,9 @@ type netnsLane struct {
 	gone bool
 }
 
-// newNetnsLane is one that diverts in the first of hows that works.
-func newNetnsLane(d *Diversion, hows ...string) *netnsLane {
-	return &netnsLane{door: newDoor(d), hows: hows}
+// newNetnsLane is one that diverts in the first of ways that works.
+func newNetnsLane(d *Diversion, ways ...netWay) *netnsLane {
+	return &netnsLane{door: newDoor(d), ways: ways}
 }
 
 // start makes everything that close undoes.
@@ -102,7 +102,7 @@ func (n *netnsLane) born(ctx context.Context, outside string) (err error) {
 
 // plan is what init has to know.
 func (n *netnsLane) plan() *netPlan {
-	p := &netPlan{Hows: n.hows, Resolvers: n.target.Resolvers, Loopback: n.target.Loopback, Hermetic: n.target.Hermetic}
+	p := &netPlan{Ways: n.ways, Resolvers: n.target.Resolvers, Loopback: n.target.Loopback, Hermetic: n.target.Hermetic}
 	if n.target.Hermetic {
 		p.Refuse = n.spared()
 	}
@@ -129,7 +129,7 @@ func (n *netnsLane) connected(r *netReady, files []*os.File) error {
 	if r == nil || len(files) != 4+2*btoi(r.V6) {
 		return fmt.Errorf("init sends %d files", len(files))
 	}
-	n.how = r.How
+	n.way = r.Way
 	ctl, err := unixConn(files[0])
 	if err != nil {
 		return err
@@ -205,7 +205,7 @@ func (n *netnsLane) arrive(c *net.TCPConn, err error) {
 
 // dst is where c's client wanted to go.
 func (n *netnsLane) dst(c *net.TCPConn) (netip.AddrPort, error) {
-	if n.how != byRedirect {
+	if n.way.TCP != byRedirect {
 		return addrPort(c.LocalAddr()), nil
 	}
 	dst, ok, err := originalDst(c)

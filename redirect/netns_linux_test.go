@@ -16,13 +16,13 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// inNetns starts a diversion of the netns lane in one of hows.
-func inNetns(t *testing.T, target Target, how string) *Diversion {
+// inNetns starts a diversion of the netns lane in one way.
+func inNetns(t *testing.T, target Target, way netWay) *Diversion {
 	t.Helper()
 	target.Init, target.HostPorts, target.Publish = []string{asInit}, []uint16{}, []Publish{}
 	d := &Diversion{lane: Netns, conns: make(chan accepted), closed: make(chan struct{})}
 	d.packets = &Packets{in: make(chan datagram), closed: d.closed}
-	n := newNetnsLane(d, how)
+	n := newNetnsLane(d, way)
 	d.escapes, d.local, d.run, d.undo = n.escapes, n.local, n.run, n.close
 	t.Cleanup(func() {
 		if err := d.Close(); err != nil {
@@ -30,25 +30,52 @@ func inNetns(t *testing.T, target Target, how string) *Diversion {
 		}
 	})
 	if err := n.start(t.Context(), target); err != nil {
-		t.Fatalf("start by %s: %v", how, err)
+		t.Fatalf("start by %v: %v", way, err)
 	}
-	if n.how != how {
-		t.Errorf("diverts by %s; want %s", n.how, how)
+	if n.way != way {
+		t.Errorf("diverts by %v; want %v", n.way, way)
 	}
 	return d
 }
 
+// eachNetWay runs f for each way to divert, from a namespace of its own.
+func eachNetWay(t *testing.T, f func(*testing.T, netWay)) {
+	for _, way := range netWays() {
+		t.Run(way.TCP+"_"+way.DNS, func(t *testing.T) {
+			isolate(t)
+			f(t, way)
+		})
+	}
+}
+
 // TestNetnsSockets holds each way to divert to the same.
 func TestNetnsSockets(t *testing.T) {
-	for _, how := range []string{byTProxy, byRedirect} {
-		t.Run(how, func(t *testing.T) {
-			isolate(t)
-			cases := append(socketKinds(),
-				socketCase{Name: "nobody listens", Family: unix.AF_INET, Dst: "127.0.0.1:99", Errno: unix.ECONNREFUSED},
-				socketCase{Name: "nobody listens at its own address", Family: unix.AF_INET, Dst: "10.199.0.2:99", Errno: unix.ECONNREFUSED},
-				socketCase{Name: "no such device", Family: unix.AF_INET, Device: "dev0", Dst: "203.0.113.4:80", Errno: unix.ENODEV})
-			connected(t, inNetns(t, socketTarget(), how), netip.AddrPort{}, cases)
-		})
+	eachNetWay(t, func(t *testing.T, way netWay) {
+		cases := append(socketKinds(),
+			socketCase{Name: "nobody listens", Family: unix.AF_INET, Dst: "127.0.0.1:99", Errno: unix.ECONNREFUSED},
+			socketCase{Name: "nobody listens at its own address", Family: unix.AF_INET, Dst: "10.199.0.2:99", Errno: unix.ECONNREFUSED},
+			socketCase{Name: "no such device", Family: unix.AF_INET, Device: "dev0", Dst: "203.0.113.4:80", Errno: unix.ENODEV})
+		connected(t, inNetns(t, socketTarget(), way), netip.AddrPort{}, cases)
+	})
+}
+
+// TestNetnsQuestions holds each way to the same for DNS questions.
+func TestNetnsQuestions(t *testing.T) {
+	eachNetWay(t, func(t *testing.T, way netWay) {
+		everyQuestion(t, inNetns(t, questionTarget(), way))
+	})
+}
+
+// TestNetnsUntracked holds that conntrack, where it is there for questions, is
+// there for nothing else.
+func TestNetnsUntracked(t *testing.T) {
+	isolate(t)
+	d := inNetns(t, Target{}, netWay{byTProxy, byNAT})
+	echo(t, d)
+	script := `for i in 1 2 3; do read </dev/tcp/203.0.113.1/80; done; echo >/dev/udp/203.0.113.1/53
+		cat /proc/sys/net/netfilter/nf_conntrack_count`
+	if out, _ := output(t, d, "bash", "-ec", script); out != "1\n" {
+		t.Errorf("three connections and a question: tracked %q; want 1", out)
 	}
 }
 

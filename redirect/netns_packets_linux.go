@@ -35,8 +35,8 @@ func (n *netnsLane) servePackets(c *net.UDPConn) {
 	}
 }
 
-// writePacket answers client in queried's name. The rules give the answer port
-// 53 on its way.
+// writePacket answers client in queried's name. The rules, or conntrack, give
+// the answer port 53 on its way.
 func (n *netnsLane) writePacket(b []byte, client, queried netip.AddrPort) error {
 	oob := sendFrom(queried.Addr())
 	c := n.sockets[0]

@@ -12,7 +12,18 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// How a network namespace sends us its TCP connections.
+// A netWay is how a network namespace sends us what it diverts: its TCP
+// connections, by byTProxy or byRedirect, and its DNS questions, by byRewrite or
+// byNAT.
+type netWay struct {
+	TCP, DNS string
+}
+
+// netWays are all, best first.
+func netWays() []netWay {
+	return []netWay{{byTProxy, byRewrite}, {byTProxy, byNAT}, {byRedirect, byRewrite}, {byRedirect, byNAT}}
+}
+
 const (
 	// byTProxy hands a connection to our listener as it is, in prerouting. What
 	// the client asked for is the accepted socket's own address. Nothing is
@@ -21,6 +32,12 @@ const (
 	// byRedirect translates the destination, in output, where the kernel has no
 	// TPROXY. What the client asked for is SO_ORIGINAL_DST.
 	byRedirect = "redirect"
+	// byRewrite changes the port of each question, and of each answer. Nothing is
+	// tracked.
+	byRewrite = "rewrite"
+	// byNAT has conntrack do so, where the kernel lets nobody in a user namespace
+	// change a packet: Linux 7.2, measured.
+	byNAT = "nat"
 )
 
 // ownMark is the SO_MARK of our own sockets inside, which go where they say.
@@ -36,7 +53,7 @@ const (
 // A ruleset is the rules of one address family in the target's namespace.
 type ruleset struct {
 	netPlan
-	how      string
+	way      netWay
 	own      netip.Addr     // of ownAddrs
 	loopback netip.Prefix   // 127.0.0.0/8 or ::1/128
 	listener netip.AddrPort // gets the TCP connections
@@ -44,8 +61,8 @@ type ruleset struct {
 }
 
 // rulesFor are the rules for connections to l and questions to the port stub.
-func rulesFor(p netPlan, how string, l netip.AddrPort, stub uint16) *ruleset {
-	r := &ruleset{netPlan: p, how: how, listener: l, stub: stub}
+func rulesFor(p netPlan, way netWay, l netip.AddrPort, stub uint16) *ruleset {
+	r := &ruleset{netPlan: p, way: way, listener: l, stub: stub}
 	if l.Addr().Is4() {
 		r.own, r.loopback = ownAddrs()[0], netip.MustParsePrefix("127.0.0.0/8")
 	} else {
@@ -87,49 +104,71 @@ func (r *ruleset) add(c *nftables.Conn) error {
 			return fmt.Errorf("set %s: %w", s.Name, err)
 		}
 	}
-	out := c.AddChain(&nftables.Chain{Name: "out", Table: r.table(), Type: nftables.ChainTypeFilter,
-		Hooknum: nftables.ChainHookOutput, Priority: nftables.ChainPriorityRaw})
-	for _, rule := range r.out(escapes) {
-		c.AddRule(&nftables.Rule{Table: r.table(), Chain: out, Exprs: rule})
+	r.chain(c, "out", nftables.ChainTypeFilter, nftables.ChainHookOutput, nftables.ChainPriorityRaw, r.out(escapes))
+	if r.way.DNS == byNAT {
+		r.chain(c, "ask", nftables.ChainTypeNAT, nftables.ChainHookOutput, nftables.ChainPriorityNATDest,
+			r.questions(translate(r.table(), r.stub), accept()))
 	}
-	in := &nftables.Chain{Name: "divert", Table: r.table(), Type: nftables.ChainTypeFilter,
-		Hooknum: nftables.ChainHookPrerouting, Priority: nftables.ChainPriorityMangle}
-	if r.how == byRedirect {
-		in.Type, in.Hooknum, in.Priority = nftables.ChainTypeNAT, nftables.ChainHookOutput, nftables.ChainPriorityNATDest
-	}
-	c.AddChain(in)
-	for _, rule := range r.divert(ports) {
-		c.AddRule(&nftables.Rule{Table: r.table(), Chain: in, Exprs: rule})
+	if r.way.TCP == byRedirect {
+		r.chain(c, "divert", nftables.ChainTypeNAT, nftables.ChainHookOutput, nftables.ChainPriorityNATDest, r.divert(ports))
+	} else {
+		r.chain(c, "divert", nftables.ChainTypeFilter, nftables.ChainHookPrerouting, nftables.ChainPriorityMangle, r.divert(ports))
 	}
 	return nil
+}
+
+// chain puts a base chain of rules into c.
+func (r *ruleset) chain(c *nftables.Conn, name string, kind nftables.ChainType, hook *nftables.ChainHook,
+	priority *nftables.ChainPriority, rules [][]expr.Any) {
+	chain := c.AddChain(&nftables.Chain{Name: name, Table: r.table(), Type: kind, Hooknum: hook, Priority: priority})
+	for _, rule := range rules {
+		c.AddRule(&nftables.Rule{Table: r.table(), Chain: chain, Exprs: rule})
+	}
 }
 
 // out are the rules for what is sent: DNS questions go to the stub, by a change
 // of their port alone, as all addresses are this host's; TCP and what stays on
 // loopback go on; the rest is refused (sendmsg(2) returns EPERM) and counted.
 func (r *ruleset) out(escapes *nftables.Set) [][]expr.Any {
-	rules := [][]expr.Any{
-		all(protocol(unix.IPPROTO_UDP), port(source, r.stub), setPort(source, 53), accept()),
+	ask, answer := all(setPort(destination, r.stub), accept()), all(setPort(source, 53), accept())
+	if r.way.DNS == byNAT { // which comes later, and knows the answers
+		ask, answer = accept(), accept()
 	}
-	for _, a := range r.resolvers() {
-		rules = append(rules, all(protocol(unix.IPPROTO_UDP), r.to(netip.PrefixFrom(a, a.BitLen())),
-			port(destination, 53), setPort(destination, r.stub), accept()))
-	}
-	rules = append(rules,
-		all(r.to(r.loopback), accept()),
-		all(r.to(netip.PrefixFrom(r.own, r.own.BitLen())), accept()))
+	rules := append([][]expr.Any{all(protocol(unix.IPPROTO_UDP), port(source, r.stub), answer)},
+		r.questions(ask, r.pass())...)
 	for _, p := range r.Refuse {
 		if p.Addr().Is4() == r.own.Is4() {
 			rules = append(rules, all(protocol(unix.IPPROTO_TCP), r.to(p), r.count(escapes, true), reset()))
 		}
 	}
-	rules = append(rules,
-		all(protocol(unix.IPPROTO_TCP), accept()),
-		all(protocol(unix.IPPROTO_UDP), port(destination, 53), setPort(destination, r.stub), accept()))
+	rules = append(rules, all(protocol(unix.IPPROTO_TCP), r.pass()))
 	for _, p := range []byte{unix.IPPROTO_UDP, unix.IPPROTO_UDPLITE, unix.IPPROTO_SCTP, unix.IPPROTO_DCCP} {
 		rules = append(rules, all(protocol(p), r.count(escapes, true), drop()))
 	}
 	return append(rules, all(r.count(escapes, false), drop()))
+}
+
+// questions are the rules that do ask with DNS questions, but for those to other
+// servers on loopback, and pass with all that stays there.
+func (r *ruleset) questions(ask, pass []expr.Any) [][]expr.Any {
+	question := all(protocol(unix.IPPROTO_UDP), port(destination, 53), ask)
+	var rules [][]expr.Any
+	for _, a := range r.resolvers() {
+		rules = append(rules, all(r.to(netip.PrefixFrom(a, a.BitLen())), question))
+	}
+	return append(rules,
+		all(r.to(r.loopback), pass),
+		all(r.to(netip.PrefixFrom(r.own, r.own.BitLen())), pass),
+		question)
+}
+
+// pass lets a packet go on: untracked, where conntrack is there for questions
+// alone, so that it neither counts against its limit nor has its port changed.
+func (r *ruleset) pass() []expr.Any {
+	if r.way == (netWay{byTProxy, byNAT}) {
+		return append([]expr.Any{&expr.Notrack{}}, accept()...)
+	}
+	return accept()
 }
 
 // divert are the rules for TCP connections, which go to our listener but for
@@ -149,7 +188,7 @@ func (r *ruleset) divert(ports *nftables.Set) [][]expr.Any {
 	}
 	host := all(tcp, r.to(netip.PrefixFrom(r.listener.Addr(), r.own.BitLen())), loadPort(destination),
 		[]expr.Any{&expr.Lookup{SourceRegister: 1, SetName: ports.Name, SetID: ports.ID}})
-	if r.how == byTProxy { // the rule ends where there is no such socket
+	if r.way.TCP == byTProxy { // the rule ends where there is no such socket
 		rules = append(rules, all(host, []expr.Any{&expr.Socket{Key: expr.SocketKeyTransparent, Register: 1}}, accept()))
 	}
 	return append(rules,
@@ -167,7 +206,7 @@ func (r *ruleset) resolvers() []netip.Addr {
 // take hands a connection to the listener.
 func (r *ruleset) take() []expr.Any {
 	port := &expr.Immediate{Register: 2, Data: binary.BigEndian.AppendUint16(nil, r.listener.Port())}
-	if r.how == byRedirect {
+	if r.way.TCP == byRedirect {
 		return []expr.Any{port, &expr.Redir{RegisterProtoMin: 2}}
 	}
 	f := byte(r.table().Family)
