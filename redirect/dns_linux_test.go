@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
@@ -87,6 +88,43 @@ func (c questionCase) ask(r *questionResult) error {
 		r.Answers[fromSockaddr(from).String()] = string(b[:n])
 	}
 	return nil
+}
+
+// nameServerRole is a name server on port 53, asks itself, and two others from
+// that port, and prints who answers what.
+func nameServerRole([]string) int {
+	s, err := net.ListenPacket("udp4", "0.0.0.0:53")
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	c, err := net.Dial("udp4", "127.0.0.1:53")
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	b := make([]byte, 512)
+	deadline := time.Now().Add(3 * time.Second)
+	err = errors.Join(s.SetDeadline(deadline), c.SetDeadline(deadline))
+	fmt.Fprint(c, "question")
+	_, from, e := s.ReadFrom(b)
+	if err = errors.Join(err, e); err == nil {
+		s.WriteTo([]byte("mine"), from)
+		n, e := c.Read(b)
+		fmt.Println(c.RemoteAddr(), string(b[:n]))
+		err = e
+	}
+	for _, host := range []string{"203.0.113.1", "203.0.113.2"} {
+		_, e := s.WriteTo([]byte("question"), &net.UDPAddr{IP: net.ParseIP(host), Port: 53})
+		n, from, e2 := s.ReadFrom(b)
+		fmt.Println(from, string(b[:n]))
+		err = errors.Join(err, e, e2)
+	}
+	if err != nil {
+		fmt.Println(err)
+		return 1
+	}
+	return 0
 }
 
 // nameServer answers every question with the address that it was sent to,

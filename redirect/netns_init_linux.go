@@ -178,12 +178,14 @@ func transparent(network, _ string, c syscall.RawConn) error {
 	return err
 }
 
-// divert makes the rules, in the first way that this kernel has and allows.
-func (n *innerNet) divert(doors []inside) (way netWay, err error) {
-	for _, way = range n.plan.Ways {
+// divert makes the rules, in the first way that this kernel has and allows. If
+// there is none, it returns what is against the best.
+func (n *innerNet) divert(doors []inside) (netWay, error) {
+	var obstacle error
+	for _, way := range n.plan.Ways {
 		n.rules = nil
-		var c *nftables.Conn
-		if c, err = nftables.New(); err != nil {
+		c, err := nftables.New()
+		if err != nil {
 			return netWay{}, fmt.Errorf("open nftables: %w", err)
 		}
 		for _, d := range doors {
@@ -196,8 +198,11 @@ func (n *innerNet) divert(doors []inside) (way netWay, err error) {
 		if err = c.Flush(); err == nil {
 			return way, nil
 		}
+		if obstacle == nil {
+			obstacle = err
+		}
 	}
-	return netWay{}, fmt.Errorf("make rules by nftables: %w", err)
+	return netWay{}, fmt.Errorf("make rules by nftables: %w", obstacle)
 }
 
 // serve answers the parent's requests until it is gone. It runs on other threads

@@ -79,6 +79,19 @@ func TestNetnsUntracked(t *testing.T) {
 	}
 }
 
+// TestNetnsOwnNameServer holds that the command can be a name server itself, and
+// ask others from port 53.
+func TestNetnsOwnNameServer(t *testing.T) {
+	eachNetWay(t, func(t *testing.T, way netWay) {
+		d := inNetns(t, Target{}, way)
+		nameServer(t, d)
+		want := "127.0.0.1:53 mine\n203.0.113.1:53 203.0.113.1:53\n203.0.113.2:53 203.0.113.2:53\n"
+		if out, _ := output(t, d, self(t, "name-server")...); out != want {
+			t.Errorf("answers: %q; want %q", out, want)
+		}
+	})
+}
+
 // TestNetnsRefused holds that what is neither TCP nor DNS is refused at once,
 // and told.
 func TestNetnsRefused(t *testing.T) {
@@ -94,29 +107,29 @@ func TestNetnsRefused(t *testing.T) {
 			[]Escape{{"tcp", tcp80, "hermetic", 1}, {"udp", udp123, "hermetic", 1}, {"udp", udp443, "hermetic", 3}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			isolate(t)
-			t.Setenv(laneVariable, Netns.String())
-			target := Target{Hermetic: c.hermetic}
-			if c.hermetic {
-				target.Except = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
-			}
-			d := diverted(t, target)
-			echo(t, d)
-			if out, _ := output(t, d, self(t, "packets")...); out != c.out {
-				t.Errorf("refused: %q; want %q", out, c.out)
-			}
-			equal := cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })
-			byPort := cmp.Transformer("sort", func(e []Escape) map[netip.AddrPort]Escape {
-				m := make(map[netip.AddrPort]Escape)
-				for _, e := range e {
-					m[e.Dst] = e
+			eachNetWay(t, func(t *testing.T, way netWay) {
+				target := Target{Hermetic: c.hermetic}
+				if c.hermetic {
+					target.Except = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
 				}
-				return m
+				d := inNetns(t, target, way)
+				echo(t, d)
+				if out, _ := output(t, d, self(t, "packets")...); out != c.out {
+					t.Errorf("refused: %q; want %q", out, c.out)
+				}
+				equal := cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })
+				byPort := cmp.Transformer("sort", func(e []Escape) map[netip.AddrPort]Escape {
+					m := make(map[netip.AddrPort]Escape)
+					for _, e := range e {
+						m[e.Dst] = e
+					}
+					return m
+				})
+				got, err := d.Escapes()
+				if diff := cmp.Diff(c.escapes, got, equal, byPort); diff != "" || err != nil {
+					t.Errorf("Escapes (-want +got): %v\n%s", err, diff)
+				}
 			})
-			got, err := d.Escapes()
-			if diff := cmp.Diff(c.escapes, got, equal, byPort); diff != "" || err != nil {
-				t.Errorf("Escapes (-want +got): %v\n%s", err, diff)
-			}
 		})
 	}
 }
