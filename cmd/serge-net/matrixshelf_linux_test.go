@@ -94,8 +94,7 @@ func (s *shelf) handler() http.Handler {
 	}
 	text("/json", "application/json", testnet.JSON)
 	text("/bucket/json", "application/json", testnet.JSON)
-	text("/html", "text/html", "<!doctype html><title>testnet</title><p>"+testnet.JSON)
-	text("/favicon.ico", "image/x-icon", "")
+	text("/html", "text/html", "<!doctype html><link rel=icon href=data:,><title>testnet</title><p>"+testnet.JSON)
 	mux.HandleFunc("/ws", echoSocket)
 	mux.HandleFunc("/testnet.Echo/Say", echoCall)
 	registries(text)

@@ -15,35 +15,47 @@ func (m *matrix) names() []string {
 	return names
 }
 
-// markdown is the table of verdicts.
-func (m *matrix) markdown(verdicts []verdict) string {
+// markdown is the table: a row for each program, that of old, an earlier table,
+// for one that was not tried.
+func (m *matrix) markdown(old string, verdicts []verdict) string {
+	rows := map[string]string{}
+	for line := range strings.Lines(old) {
+		if cells := strings.Split(line, " | "); len(cells) > 2 {
+			rows[cells[0]+" | "+cells[2]] = line
+		}
+	}
+	for _, v := range verdicts {
+		cells := slices.Concat([]string{v.name, v.version, v.from}, v.cells, []string{v.by, v.direct, v.other})
+		if v.absent != "" {
+			cells = slices.Concat([]string{v.name, v.absent, v.from}, slices.Repeat([]string{absent}, len(m.places)+3))
+		}
+		rows[v.key()] = line(cells)
+	}
 	var b strings.Builder
 	b.WriteString(matrixHead)
-	row := func(cells ...string) { fmt.Fprintf(&b, "| %s |\n", strings.Join(cells, " | ")) }
-	row(slices.Concat([]string{"client", "version", "from"}, m.names(), []string{"by", "own setting", "another CA"})...)
-	row(slices.Repeat([]string{"---"}, len(m.places)+6)...)
-	for _, v := range verdicts {
-		if v.absent != "" {
-			row(slices.Concat([]string{v.name, absent, v.absent}, slices.Repeat([]string{absent}, len(m.places)+3))...)
-			continue
-		}
-		row(slices.Concat([]string{v.name, v.version, v.from}, v.cells, []string{v.by, v.direct, v.other})...)
+	b.WriteString(line(slices.Concat([]string{"client", "version", "from"}, m.names(), []string{"by", "own setting", "another CA"})))
+	b.WriteString(line(slices.Repeat([]string{"---"}, len(m.places)+6)))
+	for _, p := range programs() {
+		b.WriteString(rows[p.key()])
 	}
-	return b.String() + notes(verdicts)
+	return b.String() + notes()
 }
 
+// line is a row of the table.
+func line(cells []string) string { return "| " + strings.Join(cells, " | ") + " |\n" }
+
+// key is how p's row begins, but for its version.
+func (p program) key() string { return "| " + p.name + " | " + p.from }
+
 // notes says more of those that have something to say.
-func notes(verdicts []verdict) string {
+func notes() string {
 	var b strings.Builder
-	for _, v := range verdicts {
-		if v.note != "" {
-			fmt.Fprintf(&b, "- %s: %s\n", v.name, v.note)
+	for _, p := range programs() {
+		if p.note != "" {
+			fmt.Fprintf(&b, "\n- %s: %s\n", p.name, p.note)
 		}
 	}
-	if b.Len() == 0 {
-		return ""
-	}
-	return "\n" + b.String()
+	return b.String()
 }
 
 const matrixHead = `# Clients

@@ -15,7 +15,6 @@ type program struct {
 	process    string // with remedy: how the report names it
 	remedy     string // it cannot be convinced: what the report says to do
 	absent     string // why it cannot be tried
-	known      string // a cell of it that is known to be wrong
 	note       string // for the reader
 }
 
@@ -34,7 +33,7 @@ func (p program) wants() []string {
 // names.
 const named = "named"
 
-// pip runs pip with a mirror and no second try.
+// pipIndex is what pip is asked: of a mirror, with no second try.
 const pipIndex = ` index versions testnet --retries 0 --no-cache-dir --disable-pip-version-check -i $1/simple/ | sed 's/testnet/"testnet"/'`
 
 func programs() []program {
@@ -51,7 +50,7 @@ func systemPrograms() []program {
 	request := `printf 'GET /json HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "${1#https://}" | `
 	return []program{
 		{name: "curl (OpenSSL)", from: "Debian", needs: "curl", version: "curl --version", get: "curl -sS $1/json", own: "CURL_CA_BUNDLE=$OWN/ca.pem"},
-		{name: "libcurl (GnuTLS)", from: "Debian, pycurl", needs: "/usr/bin/python3", version: "python3 -c 'import pycurl; print(pycurl.version)'", get: python("/usr/bin/python3", "pycurl", "/json")},
+		{name: "libcurl (GnuTLS)", from: "Debian, pycurl", needs: "/usr/bin/python3", version: "python3 -c 'import pycurl; print(pycurl.version_info()[1])'", get: python("/usr/bin/python3", "pycurl", "/json")},
 		{name: "wget", from: "Debian", needs: "wget", version: "wget --version", get: "wget -q -t 1 -O - $1/json", own: "WGETRC=$OWN/wgetrc"},
 		{name: "git", from: "Debian", needs: "git", version: "git --version", get: "git ls-remote $1/git", own: "GIT_SSL_CAINFO=$OWN/ca.pem", core: true},
 		{name: "openssl s_client", from: "Debian", needs: "openssl", version: "openssl version",

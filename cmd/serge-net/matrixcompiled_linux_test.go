@@ -30,7 +30,7 @@ export CARGO_HOME=$d/home PATH="$CLIENTS/rust/toolchain/bin:$PATH" CARGO_NET_RET
 cargo generate-lockfile -q && grep '"testnet"' Cargo.lock && rm -r $d`
 
 	bundler = `d=$(mktemp -d) && cd $d && printf 'source "%s/gems/"\ngem "testnet"\n' "$1" >Gemfile &&
-BUNDLE_RETRY=0 bundle lock >&2 && sed 's/testnet/"testnet"/' Gemfile.lock && cd / && rm -r $d`
+BUNDLE_USER_HOME=$d BUNDLE_RETRY=0 bundle lock >&2 && sed 's/testnet/"testnet"/' Gemfile.lock && cd / && rm -r $d`
 )
 
 func javaPrograms() []program {
@@ -49,15 +49,15 @@ func javaPrograms() []program {
 	return append(all,
 		program{name: "Maven", from: "Debian", needs: "mvn", version: "mvn --version", get: maven, own: own},
 		program{name: "Gradle", from: "Debian", needs: "gradle", version: "gradle --version", get: gradle, own: own},
-		program{name: ".NET HttpClient", absent: "not in a registry here"},
+		program{name: ".NET HttpClient", from: "NuGet", absent: "not in a registry here"},
 	)
 }
 
 func compiledPrograms() []program {
 	const own = "SSL_CERT_FILE=$OWN/ca.pem"
 	all := []program{
-		{name: "Go net/http, static", from: "Go", needs: "go/installed", version: "go version $CLIENTS/go/static", get: "$CLIENTS/go/static $1/json", own: own},
-		{name: "Go net/http, cgo", from: "Go", needs: "go/installed", version: "go version $CLIENTS/go/cgo", get: "$CLIENTS/go/cgo $1/json", own: own},
+		{name: "Go net/http, static", from: "Go", needs: "go/installed", version: "cat $CLIENTS/go/version", get: "$CLIENTS/go/static $1/json", own: own},
+		{name: "Go net/http, cgo", from: "Go", needs: "go/installed", version: "cat $CLIENTS/go/version", get: "$CLIENTS/go/cgo $1/json", own: own},
 	}
 	for _, roots := range []string{"native-tls", "native-roots", "platform-verifier", "webpki-roots"} {
 		p := program{name: "reqwest, " + roots, from: "crates.io", needs: "rust/installed", version: "grep -A1 '\"reqwest\"' $CLIENTS/rust/Cargo.lock",
