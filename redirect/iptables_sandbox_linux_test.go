@@ -120,8 +120,9 @@ func TestGroupStays(t *testing.T) {
 	var script string
 	for _, shed := range []string{"setpriv --clear-groups bash", "setpriv --reuid=nobody --clear-groups bash", "chroot --groups=65534 / bash",
 		"unshare -U --map-root-user setpriv --clear-groups bash", "su -s /bin/bash nobody"} {
-		script += fmt.Sprintf("echo try; %s -c 'exec 3</dev/tcp/203.0.113.1/80' & pid=$!; sleep 0.2; kill $pid; ", shed)
+		script += fmt.Sprintf("echo try; %s -c 'exec 3</dev/tcp/203.0.113.1/80' & ", shed)
 	}
+	script += "sleep 0.5; kill $(jobs -p)"
 	for _, caps := range []string{"+all", "-setpcap"} {
 		t.Run(caps, func(t *testing.T) {
 			isolateRouted(t)
