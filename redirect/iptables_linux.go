@@ -229,6 +229,7 @@ func (i *iptablesLane) arm(ctx context.Context, match []string) error {
 		if found, err = i.tables.reap(found); err != nil {
 			return fmt.Errorf("remove stale rules: %w", err)
 		}
+		i.d.foreign = foreignChains(found)
 		if err := i.tables.arm(&i.rules, found); err != nil {
 			return &HintError{
 				Err:  fmt.Errorf("%w: add rules: %w", ErrUnsupported, err),

@@ -156,6 +156,7 @@ type Diversion struct {
 	closed   chan struct{} // closed first of all by Close
 
 	refused []error
+	foreign []string // set before Start returns
 	escapes func() ([]Escape, error)
 	local   func() ([]Local, error)
 	run     func(context.Context, Command) (*Process, error)
@@ -226,6 +227,11 @@ func (d *Diversion) Lane() Lane { return d.lane }
 // Refused returns why each lane that Start tried before this one does not work
 // here, in order, a LaneError each. It is empty where the first one does.
 func (d *Diversion) Refused() []error { return d.refused }
+
+// Foreign returns the netfilter chains that a process of another pid namespace
+// made, which may run or be gone: nobody here can tell, so Start left them. It is
+// empty in other lanes than IPTables.
+func (d *Diversion) Foreign() []string { return d.foreign }
 
 // By says how the target is diverted: the lane's name, and whether by an agent.
 func (d *Diversion) By() string {

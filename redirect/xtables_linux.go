@@ -192,7 +192,30 @@ func stale(chain string, rules []string) bool {
 	if t, err := startTime(pid); err == nil && t == start {
 		return false
 	}
-	return len(rules) == 0 || strings.Contains(rules[0], pidNamespace())
+	return !foreignChain(rules)
+}
+
+// foreignChain says whether a process of another pid namespace made the chain
+// that has rules: the first has its tag.
+func foreignChain(rules []string) bool {
+	return len(rules) > 0 && !strings.Contains(rules[0], pidNamespace())
+}
+
+// foreignChains are those chains of found that a process of another pid
+// namespace made.
+func foreignChains(found []saved) []string {
+	var all []string
+	for _, f := range found {
+		for _, h := range builtins() {
+			t := f[h[0]]
+			for _, c := range t.chains {
+				if strings.HasPrefix(c, chainPrefix) && foreignChain(t.of(c)) && !slices.Contains(all, c) {
+					all = append(all, c)
+				}
+			}
+		}
+	}
+	return all
 }
 
 // chainOwner is who made the chain.

@@ -95,6 +95,36 @@ func TestIPTablesHermetic(t *testing.T) {
 	r.unruled()
 }
 
+// TestForeignRules are those of a run in another pid namespace that was killed:
+// nobody here can tell that it was, so the next run leaves them, and says so
+// once, and how they go.
+func TestForeignRules(t *testing.T) {
+	r := newRig(t)
+	o := r.run("sh", "-ec", `iptables -t nat -N SERGE-1-1
+		iptables -t nat -A SERGE-1-1 -m comment --comment serge-net:1-1@1
+		iptables -t nat -A OUTPUT -m mark --mark 9 -m comment --comment serge-net:1-1@1 -j SERGE-1-1`)
+	if o.code != 0 {
+		t.Fatal(o.stderr)
+	}
+	remedy := ""
+	for range 2 {
+		o = r.well("run", "--mode", "passthrough", "--backend", "iptables", "--", "true")
+		_, after, ok := strings.Cut(o.stderr, "serge-net: left alone: SERGE-")
+		if !ok || strings.Contains(after, "left alone") {
+			t.Fatalf("the report says it not, or twice:\n%s", o.stderr)
+		}
+		_, remedy, _ = strings.Cut(after, "if it does not: ")
+		remedy, _, _ = strings.Cut(remedy, ";")
+	}
+	if o := r.run("sh", "-c", remedy+"; "+strings.ReplaceAll(remedy, "iptables", "ip6tables")); o.code != 0 {
+		t.Fatalf("%s: exit code %d: %s", remedy, o.code, o.stderr)
+	}
+	if o := r.well("run", "--mode", "passthrough", "--backend", "iptables", "--", "true"); strings.Contains(o.stderr, "left alone") {
+		t.Errorf("they are left all the same:\n%s", o.stderr)
+	}
+	r.unruled()
+}
+
 // TestIPTablesBeside has two runs at once record what each asked for, and
 // neither what the other did.
 func TestIPTablesBeside(t *testing.T) {

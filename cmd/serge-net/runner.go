@@ -76,6 +76,10 @@ func (r *runner) run(ctx context.Context) error {
 	}
 	r.at(prepared)
 	r.started(laneName(r.lane.By(), r.lane.Refused()))
+	for _, chain := range r.lane.Foreign() {
+		r.report.warnf("left alone: %s, rules of a serge-net in another pid namespace, a container say, where it may run still\n"+
+			"  if it does not: iptables-save | grep -v %[1]s | iptables-restore; the same with ip6tables", chain)
+	}
 	r.serve.Go(func() { r.accept(ctx, way) })
 	r.serve.Go(func() { r.answer(ctx) })
 	r.at(serving)
