@@ -102,6 +102,9 @@ func (x *export) stub(i *cassette.Interaction) (*stub, error) {
 	default:
 		s.Request.Body = []map[string]string{{"binaryEqualTo": base64.StdEncoding.EncodeToString(body)}}
 	}
+	if len(asked(i)) > 0 {
+		x.note(i, "request headers are not carried: WireMock answers whatever they are")
+	}
 	if i.Response == nil {
 		s.Response = map[string]any{"fault": "CONNECTION_RESET_BY_PEER"}
 		if i.Failure.Kind != "reset" {
