@@ -16,7 +16,7 @@ func isTnetstring(b []byte) bool {
 
 // length reads the length that b begins with.
 func length(b []byte) (int, []byte, bool) {
-	head, rest, ok := bytes.Cut(b[:min(len(b), 16)], []byte(":"))
+	head, _, ok := bytes.Cut(b[:min(len(b), 16)], []byte(":"))
 	if !ok || len(head) == 0 || len(head) > 10 {
 		return 0, nil, false
 	}
@@ -26,7 +26,6 @@ func length(b []byte) (int, []byte, bool) {
 		}
 	}
 	n, err := strconv.Atoi(string(head))
-	_ = rest
 	return n, b[len(head)+1:], err == nil
 }
 

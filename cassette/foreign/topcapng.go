@@ -50,7 +50,7 @@ func (x *export) converse(c *conversation, i *cassette.Interaction) error {
 		return err
 	}
 	c.open()
-	c.say(exchange.Client, []byte(fmt.Sprintf("%s %s HTTP/1.1\r\n", i.Request.Method, targetOf(i))), head(i.Request.Fields, hostOf(i), len(body)), body)
+	c.say(exchange.Client, fmt.Appendf(nil, "%s %s HTTP/1.1\r\n", i.Request.Method, targetOf(i)), head(i.Request.Fields, hostOf(i), len(body)), body)
 	c.now = c.now.Add(i.Timing.Wait)
 	r := i.Response
 	if r == nil {
@@ -69,7 +69,7 @@ func (x *export) converse(c *conversation, i *cassette.Interaction) error {
 	if i.Request.Method == "HEAD" || r.Status < 200 || r.Status == 204 || r.Status == 304 {
 		size = -1
 	}
-	c.say(exchange.Server, []byte(fmt.Sprintf("HTTP/1.1 %d %s\r\n", r.Status, reason)), head(r.Fields, "", size), answer)
+	c.say(exchange.Server, fmt.Appendf(nil, "HTTP/1.1 %d %s\r\n", r.Status, reason), head(r.Fields, "", size), answer)
 	if len(r.Trailers) > 0 || len(r.Informational) > 0 {
 		x.note(i, "trailers and 1xx answers are not carried")
 	}

@@ -27,6 +27,7 @@ type importing struct {
 
 func importCommand() *cobra.Command {
 	var m importing
+	var named bool
 	c := &cobra.Command{
 		Use:   "import FILE",
 		Short: "make a cassette of another tool's recording",
@@ -41,11 +42,12 @@ carried is listed; secrets are replaced as in any recording.`,
 			if len(args) != 1 {
 				return hint(errors.New("name one file to import"), "serge-net import FILE; serge-net help import lists the formats")
 			}
+			named = c.Flags().Changed("cassette") // and not by the configuration, which is for runs
 			return nil
 		},
 		RunE: withConfig(func(c *cobra.Command, args []string) error {
 			m.file = args[0]
-			if !c.Flags().Changed("cassette") {
+			if !named {
 				m.name = strings.TrimSuffix(filepath.Base(filepath.Clean(m.file)), filepath.Ext(m.file))
 			}
 			ctx, stop := signal.NotifyContext(c.Context(), os.Interrupt, syscall.SIGTERM)
@@ -68,7 +70,8 @@ carried is listed; secrets are replaced as in any recording.`,
 	return c
 }
 
-// run imports m.file. If ctx ends before all is told nothing is changed.
+// run imports m.file. If ctx ends before all is told, what was told is kept as a
+// recording that was cut off is.
 func (m *importing) run(ctx context.Context, stderr io.Writer) error {
 	rec, err := m.read()
 	if err != nil {
@@ -155,10 +158,10 @@ func (m *importing) read() (*foreign.Recording, error) {
 func (m *importing) vacant(store *cassette.Store) error {
 	_, err := store.Load(m.name)
 	switch {
+	case errors.Is(err, cassette.ErrName):
+		return err
 	case errors.Is(err, fs.ErrNotExist) || m.replace || m.add:
 		return nil
-	case err != nil && !errors.Is(err, cassette.ErrVersion) && errors.Is(err, cassette.ErrName):
-		return err
 	}
 	return hint(fmt.Errorf("%s is there already", store.Path(m.name)), "--replace or --append says what becomes of it; --cassette NAME writes another")
 }
