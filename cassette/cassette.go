@@ -34,10 +34,11 @@ type Cassette struct {
 	Interactions []*Interaction
 	DNS          []DNS
 	Pins         []Pin
+	Rules        Rules
 
 	shapes map[string]string // placeholder → what its secret looked like
 	others []*node           // interactions of kinds that this version does not play
-	extra  []member          // top-level members that this version does not know
+	extra  []member          // top-level members that this version does not know, and rules
 }
 
 // A Connection is the profile of connections to one origin, not a TCP connection.

@@ -139,7 +139,7 @@ func combine(t *tape, old *Cassette, news []*Interaction, exact, incomplete bool
 		c.Interactions = m.merge(old.Interactions, news)
 	}
 	if old != nil {
-		oldShapes, c.extra, c.others = old.shapes, old.extra, old.others
+		oldShapes, c.extra, c.others, c.Rules = old.shapes, old.extra, old.others, old.Rules
 		c.Name = old.Name
 	}
 	c.shapes = m.rename(c.Interactions, oldShapes, t.shapes)

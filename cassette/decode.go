@@ -103,6 +103,9 @@ func (c *Cassette) readRest(top *node) {
 				pin.V6, _ = netip.ParseAddr(p.text("v6"))
 				c.Pins = append(c.Pins, pin)
 			}
+		case "rules":
+			c.Rules = rulesOf(m.val)
+			c.extra = append(c.extra, m) // there may be some that this version does not know
 		default:
 			c.extra = append(c.extra, m)
 		}
