@@ -3,8 +3,13 @@ package mitm
 import (
 	"crypto/tls"
 	"errors"
+	"io"
 	"net"
 	"reflect"
+	"syscall"
+	"time"
+
+	"github.com/serge-net/serge-net/exchange"
 )
 
 // The alerts by which a client says that it does not accept a certificate
@@ -30,10 +35,43 @@ func (p *peeked) plainAlert() (tls.AlertError, bool) {
 	return tls.AlertError(t[6]), true
 }
 
+// ErrLeft is wrapped in the Err of a Trouble whose client rejected our certificate
+// without a word, as Java's HttpClient and Node do: it left as soon as it had seen
+// it. A client that has another reason to leave then looks the same.
+var ErrLeft = errors.New("it left as soon as it had seen the certificate")
+
+// decision is how long a client takes at most to leave for the certificate's sake.
+const decision = 3 * time.Second
+
+// leaves tells whether err, of reading a client that can see our certificate
+// since then, is that it left for that.
+func leaves(err error, since time.Time) bool {
+	gone := errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET)
+	return gone && time.Since(since) < decision
+}
+
+// inside is what TLS on t, whose handshake just ended, carries. A client that
+// leaves before it has said anything inside is told of: it may check the
+// certificate only then. One that resumed a session was not shown any.
+func (t Tell) inside(c *tls.Conn, o exchange.Origin) *peeked {
+	if c.ConnectionState().DidResume {
+		return peek(c)
+	}
+	since := time.Now()
+	return &peeked{Conn: c, unheard: func(err error) {
+		if leaves(err, since) {
+			t.trouble(Rejected, o, ErrLeft)
+		}
+	}}
+}
+
 // rejected tells whether a server's handshake failed because the client would
 // not have the certificate. crypto/tls does not export the type of an alert
 // that it received itself, so its number is read through reflection.
 func rejected(err error) bool {
+	if errors.Is(err, ErrLeft) {
+		return true
+	}
 	var plain tls.AlertError
 	if errors.As(err, &plain) {
 		return aboutCertificate(uint64(plain))

@@ -96,13 +96,13 @@ func (m *Mixed) secure(ctx context.Context, c *peeked, o exchange.Origin) {
 		return
 	}
 	o.ALPN = t.ConnectionState().NegotiatedProtocol
-	in := peek(t)
+	in := m.Tell.inside(t, o)
 	p := ProtoHTTP2
 	if o.ALPN != "h2" {
 		p, err = m.hears(in)
 	}
 	if err != nil {
-		shut(t)
+		shut(in)
 		if server != nil {
 			shut(server)
 		}

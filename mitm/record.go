@@ -58,20 +58,20 @@ func (r *Record) secure(ctx context.Context, client, server *peeked, o exchange.
 		server.Close()
 		return
 	}
+	pc, ps := r.Tell.inside(c, o), peek(s)
 	switch o.ALPN {
 	case "h2":
-		r.pass(ctx, c, s, o, ProtoHTTP2)
+		r.pass(ctx, pc, s, o, ProtoHTTP2)
 		return
 	case "http/1.1", "http/1.0":
-		r.pass(ctx, c, s, o, ProtoHTTP1)
+		r.pass(ctx, pc, s, o, ProtoHTTP1)
 		return
 	}
-	pc, ps := peek(c), peek(s)
-	stop := context.AfterFunc(ctx, func() { shut(c); shut(s) })
+	stop := context.AfterFunc(ctx, func() { shut(pc); shut(s) })
 	p, err := sniff(pc, ps)
 	stop()
 	if err != nil {
-		shut(c)
+		shut(pc)
 		shut(s)
 		return
 	}

@@ -64,11 +64,11 @@ func (r *Replay) secure(ctx context.Context, c *peeked, o exchange.Origin) {
 		}
 		return
 	}
+	inner := r.Tell.inside(t, o)
 	if o.ALPN == "h2" {
-		r.play(ctx, t, o, ProtoHTTP2)
+		r.play(ctx, inner, o, ProtoHTTP2)
 		return
 	}
-	inner := peek(t)
 	if p, ok := r.hears(inner, o); ok {
 		r.play(ctx, inner, o, p)
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net"
 	"os"
+	"sync/atomic"
 	"time"
 
 	"github.com/serge-net/serge-net/mitm/http1"
@@ -66,6 +67,10 @@ type peeked struct {
 	// say tells a client that asked for its origin in words whether it is there;
 	// false: it cannot be told any more. Nil: the client was diverted.
 	say func(err error) bool
+	// unheard is told why the first read failed, if it does before it gives
+	// anything and before we have ended. Nil: nobody asks.
+	unheard func(err error)
+	ended   atomic.Bool // we have, by CloseWrite or Close
 }
 
 // peek returns c as one that can be peeked, c itself if it is one.
@@ -86,7 +91,25 @@ func (p *peeked) Read(b []byte) (int, error) {
 	}
 	n, err := p.Conn.Read(b)
 	p.remember(b[:n])
+	p.heard(n, err)
 	return n, err
+}
+
+// heard is what a read came to.
+func (p *peeked) heard(n int, err error) {
+	if p.unheard == nil || n == 0 && err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
+		return
+	}
+	if n == 0 && !p.ended.Load() {
+		p.unheard(err)
+	}
+	p.unheard = nil
+}
+
+// Close closes the connection below.
+func (p *peeked) Close() error {
+	p.ended.Store(true)
+	return p.Conn.Close()
 }
 
 // remember keeps the end of what was read.
@@ -98,6 +121,7 @@ func (p *peeked) remember(b []byte) {
 
 // CloseWrite half-closes the connection below.
 func (p *peeked) CloseWrite() error {
+	p.ended.Store(true)
 	closeWrite(p.Conn)
 	return nil
 }
@@ -106,6 +130,7 @@ func (p *peeked) CloseWrite() error {
 func (p *peeked) more() error {
 	b := make([]byte, 4096)
 	n, err := p.Conn.Read(b)
+	p.heard(n, err)
 	p.ahead = append(p.ahead, b[:n]...)
 	if n > 0 {
 		return nil

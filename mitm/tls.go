@@ -42,16 +42,21 @@ type shown struct {
 func (s *Server) accept(ctx context.Context, c *peeked, choose func(*tls.ClientHelloInfo) (shown, error)) (*tls.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
+	var showing time.Time // since when the client can see the certificate
 	t := tls.Server(c, &tls.Config{GetConfigForClient: func(hello *tls.ClientHelloInfo) (*tls.Config, error) {
 		show, err := choose(hello)
 		if err != nil {
 			return nil, err
 		}
+		showing = time.Now()
 		return s.config(hello, show)
 	}})
 	if err := t.HandshakeContext(ctx); err != nil {
-		if a, ok := c.plainAlert(); ok {
+		switch a, ok := c.plainAlert(); {
+		case ok:
 			err = fmt.Errorf("remote error: %w", a)
+		case !showing.IsZero() && leaves(err, showing):
+			err = ErrLeft
 		}
 		return nil, fmt.Errorf("TLS with the client: %w", err)
 	}
