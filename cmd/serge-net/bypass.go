@@ -21,11 +21,12 @@ type bypass struct {
 
 // bypassed tells which origins pass unseen by patterns: host names, in which *
 // stands for anything, addresses, prefixes and ports. It is nil if there are none.
-func bypassed(patterns []string) (func(exchange.Origin) bool, error) {
+// where is who says so, for errors.
+func bypassed(where string, patterns []string) (func(exchange.Origin) bool, error) {
 	var b bypass
 	for _, p := range patterns {
 		if err := b.add(p); err != nil {
-			return nil, hint(fmt.Errorf("--bypass %q: %w", p, err), "a host name, *.example.com, an address, a prefix such as 10.0.0.0/8, or a port")
+			return nil, hint(fmt.Errorf("%s %q: %w", where, p, err), "a host name, *.example.com, an address, a prefix such as 10.0.0.0/8, or a port")
 		}
 	}
 	if len(patterns) == 0 {

@@ -33,7 +33,7 @@ func TestBypassed(t *testing.T) {
 		{"443 80", true, false, true},
 		{"198.51.100.1 nothing.example", false, false, false},
 	} {
-		match, err := bypassed(strings.Fields(c.patterns))
+		match, err := bypassed("--bypass", strings.Fields(c.patterns))
 		if err != nil {
 			t.Errorf("bypassed(%s): %v", c.patterns, err)
 			continue
@@ -42,11 +42,11 @@ func TestBypassed(t *testing.T) {
 			t.Errorf("bypassed(%s): api %v, bare %v, six %v; want %v, %v, %v", c.patterns, a, b, s, c.api, c.bare, c.six)
 		}
 	}
-	if match, err := bypassed(nil); match != nil || err != nil {
+	if match, err := bypassed("--bypass", nil); match != nil || err != nil {
 		t.Errorf("bypassed(nothing) is not nil, or %v", err)
 	}
 	for _, p := range []string{"", "http://a.example/", "a.example:443", "10.0.0.0/33", "[", "a b", "0", "65536", "ada@a.example"} {
-		if _, err := bypassed([]string{p}); err == nil || hintOf(err) == "" {
+		if _, err := bypassed("--bypass", []string{p}); err == nil || hintOf(err) == "" {
 			t.Errorf("bypassed(%q) = %v; want an error with a hint", p, err)
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,16 +23,17 @@ const demoHost = "api.demo.example"
 
 // A demoOrigin is a web server and the DNS server that knows it, on loopback.
 type demoOrigin struct {
-	ca     *certs.CA
-	hits   atomic.Int64
-	plain  net.Listener
-	secure net.Listener
-	packet net.PacketConn
-	http   http.Server
-	https  http.Server
-	dns    dns.Server
-	once   sync.Once
-	done   sync.WaitGroup
+	ca      *certs.CA
+	hits    atomic.Int64
+	awaited sync.Map // func() by path
+	plain   net.Listener
+	secure  net.Listener
+	packet  net.PacketConn
+	http    http.Server
+	https   http.Server
+	dns     dns.Server
+	once    sync.Once
+	done    sync.WaitGroup
 }
 
 // startDemoOrigin starts all of it. The caller stops it.
@@ -89,6 +91,23 @@ func (o *demoOrigin) conf() *dnsstub.Conf {
 	return &dnsstub.Conf{Servers: []netip.AddrPort{o.packet.LocalAddr().(*net.UDPAddr).AddrPort()}}
 }
 
+// await has told be called when there is a request for path or below it, each
+// time. stop ends that.
+func (o *demoOrigin) await(path string, told func()) (stop func()) {
+	o.awaited.Store(path, told)
+	return func() { o.awaited.Delete(path) }
+}
+
+// tell tells who awaits path.
+func (o *demoOrigin) tell(path string) {
+	o.awaited.Range(func(p, told any) bool {
+		if rest, ok := strings.CutPrefix(path, p.(string)); ok && (rest == "" || rest[0] == '/') {
+			told.(func())()
+		}
+		return true
+	})
+}
+
 // handler answers the demo's requests.
 func (o *demoOrigin) handler() http.Handler {
 	mux := http.NewServeMux()
@@ -113,6 +132,7 @@ func (o *demoOrigin) handler() http.Handler {
 	})
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		o.hits.Add(1)
+		o.tell(r.URL.Path)
 		mux.ServeHTTP(w, r)
 	})
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -27,6 +28,8 @@ type diagnosis struct {
 	Needs   []needFinding `json:"needs"`
 	Agent   agentFinding  `json:"agent"`
 	Levels  []level       `json:"levels"`
+	// Runtimes are those on the path; absent if they were not to be tried.
+	Runtimes []runtimeFinding `json:"runtimes,omitzero"`
 }
 
 // A laneFinding is what became of a try to divert a probe.
@@ -57,17 +60,25 @@ type agentFinding struct {
 }
 
 func doctorCommand() *cobra.Command {
-	var asJSON bool
+	var asJSON, lanesOnly bool
 	c := &cobra.Command{
 		Use:   "doctor",
 		Short: "say what works on this machine, and what to do about the rest",
 		Long: `doctor tries each lane by really diverting a probe, and undoes it. It says what
-the lanes need and whether it is there, and what other privileges would give. It
-exits with 1 if no lane works.`,
+the lanes need and whether it is there, and what other privileges would give. Then
+it has each runtime on the path (curl, Python, Node, Java, …) ask an origin of its
+own through a run, and says whether it trusts us, by what, and what to do if not.
+It exits with 1 if no lane works.`,
 		Args: noArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			d := diagnose(c.Context())
 			var err error
+			if !lanesOnly {
+				err = d.tryRuntimes(c.Context(), c.ErrOrStderr())
+			}
+			if err != nil {
+				return err
+			}
 			if asJSON {
 				e := json.NewEncoder(c.OutOrStdout())
 				e.SetIndent("", "  ")
@@ -82,6 +93,7 @@ exits with 1 if no lane works.`,
 		},
 	}
 	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.Flags().BoolVar(&lanesOnly, "lanes", false, "try the lanes only, no runtimes")
 	return c
 }
 
@@ -106,6 +118,34 @@ func diagnose(ctx context.Context) diagnosis {
 	}
 	d.Levels = levels(m, d.Agent.Present)
 	return d
+}
+
+// tryRuntimes tries them by the first lane that works, if one does.
+func (d *diagnosis) tryRuntimes(ctx context.Context, stderr io.Writer) error {
+	d.Runtimes = []runtimeFinding{}
+	n := slices.IndexFunc(d.Lanes, func(f laneFinding) bool { return f.Works })
+	if n < 0 {
+		return nil
+	}
+	progress := func(string, int, int) {}
+	if isTerminal(stderr) {
+		const clear = "\r\x1b[K"
+		defer fmt.Fprint(stderr, clear)
+		progress = func(name string, n, of int) { fmt.Fprintf(stderr, clear+"runtimes: %d of %d tried: %s", n, of, name) }
+	}
+	var err error
+	d.Runtimes, err = tryRuntimes(ctx, d.Lanes[n].Trust == "mount", progress)
+	return err
+}
+
+// isTerminal tells whether w is a terminal, or another device of characters.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	fi, err := f.Stat()
+	return err == nil && fi.Mode()&os.ModeCharDevice != 0
 }
 
 // tryLane diverts a probe by l, and undoes it.
@@ -154,6 +194,10 @@ func (d diagnosis) print(w io.Writer) error {
 		fmt.Fprintf(t, "agent\tok\t%s\n", d.Agent.Socket)
 	} else {
 		fmt.Fprintf(t, "agent\tnone\t%s is not there; it would give ordinary users the ebpf lane\n", d.Agent.Socket)
+	}
+	if len(d.Runtimes) > 0 {
+		fmt.Fprintln(t)
+		printRuntimes(t, d.Runtimes)
 	}
 	if err := t.Flush(); err != nil {
 		return fmt.Errorf("print: %w", err)

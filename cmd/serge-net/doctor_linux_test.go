@@ -44,7 +44,7 @@ func TestDoctor(t *testing.T) {
 			needs: map[string]string{"cgroup v2": "is mounted read-only"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			o := r.run(append(slices.Clone(c.enter), built.serge, "doctor", "--json")...)
+			o := r.run(append(slices.Clone(c.enter), built.serge, "doctor", "--lanes", "--json")...)
 			var d diagnosis
 			if err := json.Unmarshal([]byte(o.stdout), &d); err != nil {
 				t.Fatalf("%v in %q\n%s", err, o.stdout, o.stderr)
@@ -79,7 +79,7 @@ func TestDoctor(t *testing.T) {
 func TestDoctorText(t *testing.T) {
 	r := newRig(t)
 	r.dir = "/"
-	o := r.run("setpriv", "--reuid", fmt.Sprint(nobody), "--regid", fmt.Sprint(nobody), "--clear-groups", built.serge, "doctor")
+	o := r.run("setpriv", "--reuid", fmt.Sprint(nobody), "--regid", fmt.Sprint(nobody), "--clear-groups", built.serge, "doctor", "--lanes")
 	for _, want := range []string{"ebpf lane", "does not work", "missing CAP_BPF CAP_NET_ADMIN\n", "hint: start with sudo, or once: sudo setcap",
 		"\n* an ordinary user, user namespaces ", "\n  root ", "/run/serge-net/agent.sock"} {
 		if !strings.Contains(o.stdout, want) {

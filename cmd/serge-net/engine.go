@@ -24,7 +24,7 @@ type engine struct {
 
 	reached func(step) // called at each step of a run; nil: nobody asks
 
-	pass  func(exchange.Origin) bool // what --bypass names; nil: nothing
+	pass  func(exchange.Origin) bool // what --bypass and the cassette's rules name; nil: nothing
 	roots *x509.CertPool             // what origins are trusted by; nil: the system's
 
 	store    *cassette.Store
@@ -40,7 +40,7 @@ type engine struct {
 // check reads what the flags say and what can be wrong with it, before
 // anything is written.
 func (e *engine) check() (err error) {
-	if e.pass, err = bypassed(e.flags.bypass); err != nil {
+	if e.pass, err = bypassed("--bypass", e.flags.bypass); err != nil {
 		return err
 	}
 	if e.roots, err = certs.UpstreamRoots(e.flags.upstreamCA...); err != nil {
@@ -51,6 +51,9 @@ func (e *engine) check() (err error) {
 
 // way is the one that connections go, by upstream where to an origin.
 func (e *engine) way(upstream *mitm.Upstream) mitm.Way {
+	if e.mode != "passthrough" {
+		e.report.accept = "serge-net accept " + shellWords([]string{e.flags.cassette}) + inDir(e.flags.cassetteDir) + " --bypass "
+	}
 	tell := mitm.Tell{Trouble: e.report.trouble, Miss: e.report.miss}
 	record := mitm.Record{Server: mitm.NewServer(e.ca.Leaf, false), Upstream: upstream, Tell: tell}
 	if e.recorder != nil {

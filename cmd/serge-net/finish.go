@@ -106,7 +106,7 @@ func (e *engine) replayed(o *outside) (missed int, unserved bool) {
 		unused:  len(t.Unused),
 	}
 	if o != nil {
-		isolated := e.replays() && missed == 0 && len(e.flags.bypass) == 0 && o.isolated()
+		isolated := e.replays() && missed == 0 && e.pass == nil && o.isolated()
 		s.isolation = fmt.Sprintf(", %d escaped; isolated: %s", o.escaped(), yesNo(isolated))
 	}
 	for _, a := range t.Assumptions {

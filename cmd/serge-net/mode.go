@@ -21,13 +21,16 @@ func (e *engine) open() error {
 	}
 	e.store = store
 	if e.mode == "passthrough" {
-		return nil
+		return e.ruled()
 	}
 	e.before = footprintOf(e.paths())
 	if err := e.recover(); err != nil {
 		return err
 	}
 	if err := e.load(); err != nil {
+		return err
+	}
+	if err := e.ruled(); err != nil {
 		return err
 	}
 	if e.mode == "replay" && e.flags.onMiss != "record" {

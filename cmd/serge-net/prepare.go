@@ -19,7 +19,9 @@ import (
 // and take as long: they are made at the same time.
 func (r *runner) prepare(ctx context.Context) (way mitm.Way, err error) {
 	// There is little to collect yet, and collecting would take a fifth of the start.
-	defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	if !r.beside {
+		defer debug.SetGCPercent(debug.SetGCPercent(-1))
+	}
 	var composing sync.WaitGroup
 	var composed error
 	composing.Go(func() { way, composed = r.compose() })

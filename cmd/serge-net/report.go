@@ -17,19 +17,25 @@ import (
 // and the terminal are the command's. It is safe for concurrent use.
 type report struct {
 	quiet bool
-	trust string // how a client that rejects our certificate comes to accept it; "": it does not
+	trust string // how a client that rejects our certificate comes to accept it; "": as a run has it
+	// env is the command's environment, by which it is to trust us; nil: it got
+	// none from us. It and accept are set before there is a connection.
+	env       []string
+	processes processes
+	accept    string // the command that has a host bypassed in every run, but for the host; "": there is none
 
-	mu     sync.Mutex
-	to     io.Writer
-	missed int
-	broken bool           // the recording is incomplete
-	seen   map[string]int // what was said already, and how often it came
-	attend []string       // lines that need attention at the end, in order
+	mu      sync.Mutex
+	to      io.Writer
+	missed  int
+	broken  bool                // the recording is incomplete
+	seen    map[string]int      // what was said already, and how often it came
+	rejects map[rejecter]string // what is said of each
+	attend  []string            // lines that need attention at the end, in order
 }
 
 // newReport writes to w.
 func newReport(w io.Writer, quiet bool) *report {
-	return &report{to: w, quiet: quiet, seen: map[string]int{}}
+	return &report{to: w, quiet: quiet, seen: map[string]int{}, rejects: map[rejecter]string{}}
 }
 
 // sayf writes one line, unless the run is quiet.
@@ -87,11 +93,7 @@ func (r *report) trouble(t mitm.Trouble) {
 	case mitm.Untrusted:
 		r.once(fmt.Sprintf("origin: %s: %v\n  the client was refused too; to trust its CA: --upstream-ca FILE; to trust anybody: --upstream-insecure", host, certs.Explain(t.Err, t.Origin.Host())))
 	case mitm.Rejected:
-		remedy := fmt.Sprintf("\n  to let it pass unrecorded: --bypass %s", t.Origin.Host())
-		if r.trust != "" {
-			remedy = "\n  to have it trust us: " + r.trust + remedy
-		}
-		r.once(fmt.Sprintf("rejected: %s does not trust serge-net's certificate for %s: %v%s", callerName(t.Origin.Caller), host, t.Err, remedy))
+		r.once(r.rejection(t))
 	case mitm.Opaque:
 		r.once(fmt.Sprintf("not recorded: %s by %s: %v", host, callerName(t.Origin.Caller), t.Err))
 	case mitm.Unrecorded:

@@ -13,11 +13,14 @@ import (
 	"github.com/serge-net/serge-net/mitm"
 )
 
+// noPID is a pid that no process has: above PID_MAX_LIMIT, proc(5).
+const noPID = 1<<22 + 42
+
 // api is an origin of tests.
 func api() exchange.Origin {
 	return exchange.Origin{
 		Addr: netip.MustParseAddrPort("198.18.0.1:443"), SNI: "api.example.com", TLS: true,
-		Caller: exchange.Caller{PID: 42, Command: "curl"},
+		Caller: exchange.Caller{PID: noPID, Command: "curl"},
 	}
 }
 
@@ -31,8 +34,8 @@ func TestTrouble(t *testing.T) {
 	}{
 		{mitm.Unreachable, "origin: api.example.com:443: cause", false},
 		{mitm.Untrusted, "origin: api.example.com:443: cause\n  the client was refused too; to trust its CA: --upstream-ca FILE; to trust anybody: --upstream-insecure", false},
-		{mitm.Rejected, "rejected: curl (pid 42) does not trust serge-net's certificate for api.example.com:443: cause\n  to let it pass unrecorded: --bypass api.example.com", false},
-		{mitm.Opaque, "not recorded: api.example.com:443 by curl (pid 42): cause", false},
+		{mitm.Rejected, "rejected: curl (pid 4194346) does not trust serge-net's certificate for api.example.com:443: cause\n  leave out cacert and pinnedpubkey in its .curlrc\n  to let it pass unrecorded: --bypass api.example.com", false},
+		{mitm.Opaque, "not recorded: api.example.com:443 by curl (pid 4194346): cause", false},
 		{mitm.Unrecorded, "not recorded: cause\n  the command goes on; what was recorded until then stays readable", true},
 	} {
 		var out strings.Builder

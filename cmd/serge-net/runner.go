@@ -24,7 +24,11 @@ type runner struct {
 	argv   []string
 	conf   *dnsstub.Conf // whom to ask for names; nil: as /etc/resolv.conf says
 	dialer net.Dialer    // by which name servers are asked
-	stdout *os.File      // the command's; nil: ours
+	// The command's; nil: ours.
+	stdin, stdout, stderr *os.File
+	// env is the command's environment of what is planned for it; nil: that.
+	env    func(planned []string) []string
+	beside bool // there may be other runs in this process; none gets its signals
 
 	loopback []uint16           // ports of --intercept-loopback
 	hosts    []uint16           // of --host-port, as redirect.Target has them
@@ -75,6 +79,7 @@ func (r *runner) run(ctx context.Context) error {
 		return err
 	}
 	r.at(prepared)
+	r.report.env = r.plan.Env
 	r.started(laneName(r.lane.By(), r.lane.Refused()))
 	for _, chain := range r.lane.Foreign() {
 		r.report.warnf("left alone: %s, rules of a serge-net in another pid namespace, a container say, where it may run still\n"+
@@ -192,6 +197,7 @@ func (r *runner) connection(ctx context.Context, c *redirect.Conn, way mitm.Way)
 	}
 	o := exchange.Origin{Addr: c.Dst, Caller: c.Caller}
 	o.Name, _ = r.pins.NameOf(c.Dst.Addr().Unmap())
+	r.report.processes.of(c.Caller) // while it is there
 	if r.flags.verbose {
 		r.report.sayf("connection: %s to %s (%s)", callerName(o.Caller), hostPort(o), c.Dst)
 	}
@@ -207,7 +213,12 @@ func (r *runner) answer(ctx context.Context) {
 
 // command runs CMD inside the diversion, to its end.
 func (r *runner) command(ctx context.Context) (redirect.ExitStatus, error) {
-	c := redirect.Command{Argv: r.argv, Env: r.plan.Env, Stdout: r.stdout, Signals: true}
+	c := redirect.Command{Argv: r.argv, Env: r.plan.Env, Stdin: r.stdin, Stdout: r.stdout, Stderr: r.stderr, Signals: !r.beside}
+	if r.env != nil {
+		c.Env = r.env(c.Env)
+	}
+	stop := context.AfterFunc(ctx, func() { r.lane.Close() }) // which kills the command
+	defer stop()
 	for _, m := range r.plan.Mounts {
 		c.Mounts = append(c.Mounts, redirect.Mount(m))
 	}

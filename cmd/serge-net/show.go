@@ -75,6 +75,9 @@ func printCassette(w io.Writer, c *cassette.Cassette) error {
 	if c.Incomplete {
 		fmt.Fprintln(w, "incomplete: the recording was cut off, or its command failed")
 	}
+	for _, p := range c.Rules.Bypass {
+		fmt.Fprintf(w, "rule: %s passes untouched and unrecorded\n", exchange.Visible(p))
+	}
 	for _, i := range c.Interactions {
 		fmt.Fprintf(w, "%4d  %-28s %s\n", i.Seq, i.ID, exchange.Visible(i.Line()))
 	}
