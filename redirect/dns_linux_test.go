@@ -82,6 +82,9 @@ func (c questionCase) ask(r *questionResult) error {
 	b := make([]byte, 512)
 	for range c.Servers {
 		n, from, err := unix.Recvfrom(fd, b, 0)
+		for err == unix.EINTR { // by the runtime's signals, for all SA_RESTART: signal(7) on SO_RCVTIMEO
+			n, from, err = unix.Recvfrom(fd, b, 0)
+		}
 		if err != nil {
 			return err
 		}
