@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -15,6 +16,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/serge-net/serge-net/redirect"
 	"github.com/serge-net/serge-net/redirect/testnet"
@@ -56,6 +59,16 @@ func build() error {
 	return built.err
 }
 
+// heed has signals that this process ignores, as under nohup(1), not be ignored by
+// what it starts.
+func heed() {
+	for _, s := range []os.Signal{unix.SIGHUP, unix.SIGINT, unix.SIGQUIT} {
+		if signal.Ignored(s) {
+			signal.Notify(make(chan os.Signal, 1), s)
+		}
+	}
+}
+
 func TestMain(m *testing.M) {
 	if len(os.Args) == 2 && os.Args[1] == initArg {
 		os.Exit(redirect.Init())
@@ -63,6 +76,7 @@ func TestMain(m *testing.M) {
 	if len(os.Args) > 1 && os.Args[1] == steppedArg {
 		os.Exit(stepped(os.Args[2:]))
 	}
+	heed()
 	code := m.Run()
 	if built.dir != "" {
 		os.RemoveAll(built.dir)
