@@ -12,6 +12,8 @@ import (
 	"regexp"
 	"slices"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 var (
@@ -59,15 +61,16 @@ type verdict struct {
 
 // What a cell can say beside why not.
 const (
-	passed   = "yes"
-	recorded = "recorded"
-	absent   = "–"
+	cellPassed   = "yes"
+	cellRecorded = "recorded"
+	cellNone     = "–"
 )
 
 // TestMatrix has every client that we know of trust us: each in record and, with
 // the network gone, in replay, in two lanes, as root and as an ordinary user. It
 // holds each to fail without us, and to go on to trust another CA that its user
-// had it trust. What make test runs of it is what TestClients has not.
+// had it trust. What their roots are in on the host is as before afterwards. What
+// make test runs of it is what TestClients has not.
 func TestMatrix(t *testing.T) {
 	all := os.Getenv("SERGE_TEST_ALL") != "" || *matrixTable != "" || *matrixOnly != ""
 	only, err := regexp.Compile(*matrixOnly)
@@ -79,12 +82,21 @@ func TestMatrix(t *testing.T) {
 		dir = install(t)
 	}
 	m := newMatrix(t, dir)
+	trees := []string{"/etc/ssl", "/etc/java-17-openjdk", "/etc/chromium", "/etc/firefox", "/usr/lib/firefox-esr"}
+	if all {
+		found, _ := filepath.Glob(filepath.Join(dir, "python/venv/lib/*/site-packages/certifi")) // the pattern is good
+		trees = append(trees, append(found, filepath.Join(dir, "node"))...)
+	}
+	before := checksums(t, trees)
 	var verdicts []verdict
 	for _, p := range matrixClients() {
 		if !all && !p.core || !only.MatchString(p.name) {
 			continue
 		}
 		t.Run(p.name+", "+p.from, func(t *testing.T) { verdicts = append(verdicts, m.try(t, p)) })
+	}
+	if d := cmp.Diff(before, checksums(t, trees)); d != "" {
+		t.Errorf("changed (-before +after):\n%s", d)
 	}
 	if *matrixTable != "" {
 		old, err := os.ReadFile(*matrixTable)
@@ -140,7 +152,7 @@ func (m *matrix) try(t *testing.T, p matrixClient) verdict {
 	}
 	m.net.Gone()
 	for i, place := range m.places {
-		if v.cells[i] == passed {
+		if v.cells[i] == cellPassed {
 			v.cells[i] = m.replay(place, p)
 		}
 	}

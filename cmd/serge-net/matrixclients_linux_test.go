@@ -22,16 +22,16 @@ type matrixClient struct {
 func (p matrixClient) wants() []string {
 	switch {
 	case p.remedy != "":
-		return []string{named, passed, absent}
+		return []string{cellNamed, cellPassed, cellNone}
 	case p.unreplayed:
-		return []string{recorded, passed, absent}
+		return []string{cellRecorded, cellPassed, cellNone}
 	}
-	return []string{passed, absent}
+	return []string{cellPassed, cellNone}
 }
 
-// named is the cell of a client that cannot be convinced, and that the report
+// cellNamed is the cell of a client that cannot be convinced, and that the report
 // names.
-const named = "named"
+const cellNamed = "named"
 
 // pipIndex is what pip is asked: of a mirror, with no second try.
 const pipIndex = ` index versions testnet --retries 0 --no-cache-dir --disable-pip-version-check -i $1/simple/ | sed 's/testnet/"testnet"/'`

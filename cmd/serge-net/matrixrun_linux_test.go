@@ -58,12 +58,12 @@ func (m *matrix) direct(p matrixClient) string {
 		return "trusts the origin without its CA"
 	}
 	if p.own == "" {
-		return absent
+		return cellNone
 	}
 	if n := m.asked(func() { o = place.runWith(m.with(place, p, m.ca), "", argv...) }); n == 0 || !got(p, o) {
 		return m.fault("its own setting", o)
 	}
-	return passed
+	return cellPassed
 }
 
 // cassette is the name of p's cassette.
@@ -82,9 +82,9 @@ func (m *matrix) record(place *place, p matrixClient) string {
 	case n == 0 || !got(p, o):
 		return m.fault("record", o)
 	case p.unreplayed:
-		return recorded
+		return cellRecorded
 	}
-	return passed
+	return cellPassed
 }
 
 // named is the verdict on a program that cannot be convinced: the report says
@@ -101,7 +101,7 @@ func (m *matrix) named(place *place, p matrixClient, o outcome) string {
 	if strings.Contains(bypassed.stderr, "rejected: ") {
 		return m.fault("bypass", bypassed)
 	}
-	return named
+	return cellNamed
 }
 
 // replay replays what place recorded of p. There is no network.
@@ -111,7 +111,7 @@ func (m *matrix) replay(place *place, p matrixClient) string {
 	if !got(p, o) || !regexp.MustCompile(`\n?serge-net: .*[1-9]\d* served`).MatchString(o.stderr) {
 		return m.fault("replay", o)
 	}
-	return passed
+	return cellPassed
 }
 
 // by finds out what makes p trust us: it is recorded without the variables that
@@ -152,7 +152,7 @@ func (m *matrix) variables() []string {
 // setting: we let that origin's bytes pass.
 func (m *matrix) keeps(p matrixClient) string {
 	if p.own == "" || p.remedy != "" {
-		return absent
+		return cellNone
 	}
 	place := m.places[len(m.places)-1]
 	_, port, _ := strings.Cut(strings.TrimPrefix(m.otherOrigin, "https://"), ":")
@@ -161,7 +161,7 @@ func (m *matrix) keeps(p matrixClient) string {
 	if n := m.asked(func() { o = place.serge(m.with(place, p, m.other), argv...) }); n == 0 || !got(p, o) {
 		return m.fault("another CA", o)
 	}
-	return passed
+	return cellPassed
 }
 
 // fault is a cell for what failed: the whole is logged.

@@ -27,7 +27,7 @@ func (m *matrix) markdown(old string, verdicts []verdict) string {
 	for _, v := range verdicts {
 		cells := slices.Concat([]string{v.name, v.version, v.from}, v.cells, []string{v.by, v.direct, v.other})
 		if v.absent != "" {
-			cells = slices.Concat([]string{v.name, v.absent, v.from}, slices.Repeat([]string{absent}, len(m.places)+3))
+			cells = slices.Concat([]string{v.name, v.absent, v.from}, slices.Repeat([]string{cellNone}, len(m.places)+3))
 		}
 		rows[v.key()] = line(cells)
 	}
