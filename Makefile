@@ -41,7 +41,7 @@ test: apt-TEST lint cross ## everything that CI checks
 
 test-all: apt-TEST_ALL test ## the rest: every fuzzer for a minute, the whole matrix, soak, other kernels
 	$(MAKE) fuzz FUZZTIME=60s
-	SERGE_TEST_ALL=1 $(GO) test -count=1 -timeout 60m ./cmd/serge-net ./redirect/...
+	SERGE_TEST_ALL=1 $(GO) test -count=1 -timeout 90m ./cmd/serge-net ./redirect/...
 	$(MAKE) vm-test vagrant-test
 
 matrix: apt-TEST_ALL ## every client in each lane as each user, to docs/clients.md
