@@ -137,7 +137,12 @@ func TestLog(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := regexp.MustCompile(`\(pid \d+\)|\([\d.:]+\)`).ReplaceAllString(took.ReplaceAllString(string(b), "T s"), "(…)")
+	stepped := regexp.MustCompile(`serge-net: step: \w+ after \d+ ms\n`)
+	if n := len(stepped.FindAll(b, -1)); n < len(steps()) {
+		t.Errorf("the log has %d steps; want those of the run, %v, and of its diversion\n%s", n, steps(), b)
+	}
+	said := stepped.ReplaceAllString(string(b), "")
+	got := regexp.MustCompile(`\(pid \d+\)|\([\d.:]+\)`).ReplaceAllString(took.ReplaceAllString(said, "T s"), "(…)")
 	want := "before\n" + lines("record a by ebpf", "connection: curl (…) to "+testnet.WWW+":80 (…)", "recorded 1 interaction to cassettes/a.json; T s")
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("the log (-want +got):\n%s", d)
