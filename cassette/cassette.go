@@ -91,7 +91,6 @@ type Response struct {
 	RawHead       []byte
 	Message
 	Trailers []exchange.Field
-	End      exchange.How // Complete, Truncated or Reset
 }
 
 // Interim is a 1xx answer.
@@ -109,7 +108,10 @@ type Message struct {
 	Chunks []Run          // sizes of the chunks in order; empty if it was not chunked
 	Lines  map[int][]byte // chunk-size lines that are not lower-case hex, by chunk
 	RawEnd []byte         // the last chunk through the empty line, where odd; of a cut message, what came of its framing at last
-	times  []time.Duration
+	// End is how it ended: Complete, Truncated or Reset. Of a request that did not
+	// end, because its origin had answered, Body is the beginning.
+	End   exchange.How
+	times []time.Duration
 }
 
 // Run is Count chunks of the same Size in bytes.

@@ -1,6 +1,7 @@
 package cassette
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -15,9 +16,25 @@ type pick struct {
 	ambiguous string
 }
 
-// claim finds what f, the form of a live request, is answered with, and marks
-// it so that no other request gets it. The result is nil if nothing is left.
-func (p *Player) claim(f form) *pick {
+// claim finds what l, whose form is f, is answered with, and marks it so that no
+// other request gets it. The result is nil if nothing is left.
+func (p *Player) claim(l *live, f form) *pick {
+	if k := p.claimOf(f, func(*slot) bool { return true }); k != nil {
+		return k
+	}
+	g := f
+	if g.sum = p.rules.formOf(&l.req, begun).sum; len(p.kinds[g.sum]) == 0 {
+		return nil
+	}
+	k := p.claimOf(g, l.begins)
+	if k != nil {
+		k.evidence = append(k.evidence, fmt.Sprintf("its origin answered after %d bytes of the body, which are equal", k.slot.it.Request.Body.Size))
+	}
+	return k
+}
+
+// claimOf claims a slot of f's sum that is like the request.
+func (p *Player) claimOf(f form, like func(*slot) bool) *pick {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	var fit []*variant
@@ -25,7 +42,7 @@ func (p *Player) claim(f form) *pick {
 	var binds map[*variant]map[string]string // of those that bind anything
 	for _, v := range p.kinds[f.sum] {
 		b, ok := p.compatible(v.slots[0], f)
-		if !ok || !conditional(v.slots[0], f) {
+		if !ok || !conditional(v.slots[0], f) || !like(v.slots[0]) {
 			continue
 		}
 		if len(b) > 0 {

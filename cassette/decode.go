@@ -181,12 +181,6 @@ func (r *Response) read(n *node, files opener) error {
 	for _, i := range n.get("informational").elements() {
 		r.Informational = append(r.Informational, Interim{Status: int(i.number("status")), Reason: i.get("reason").bytes(), Fields: readFields(i.get("headers"))})
 	}
-	switch n.text("end") {
-	case "truncated":
-		r.End = exchange.Truncated
-	case "reset":
-		r.End = exchange.Reset
-	}
 	return r.Message.read(n, files, &r.Fields, &r.Trailers, &r.RawHead)
 }
 
@@ -225,6 +219,12 @@ func (m *Message) read(n *node, files opener, fields, trailers *[]exchange.Field
 	}
 	if e := n.get("raw_end").bytes(); e != "" {
 		m.RawEnd = []byte(e)
+	}
+	switch n.text("end") {
+	case "truncated":
+		m.End = exchange.Truncated
+	case "reset":
+		m.End = exchange.Reset
 	}
 	return nil
 }

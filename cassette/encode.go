@@ -194,11 +194,7 @@ func (r *Response) node() (*node, error) {
 		n.add("reason", bytesNode(r.Reason))
 	}
 	n.addString("http_version", r.Version).add("headers", fieldsNode(r.Fields))
-	n, err := r.Message.finish(n, r.RawHead, r.Fields, r.Trailers)
-	if err == nil && r.End != exchange.Complete {
-		n.add("end", strNode(r.End.String()))
-	}
-	return n, err
+	return r.Message.finish(n, r.RawHead, r.Fields, r.Trailers)
 }
 
 // finish adds what a request and a response have in common after the headers.
@@ -219,6 +215,9 @@ func (m *Message) finish(n *node, rawHead []byte, fields, trailers []exchange.Fi
 	}
 	if len(m.RawEnd) > 0 {
 		n.add("raw_end", bytesNode(string(m.RawEnd)))
+	}
+	if m.End != exchange.Complete {
+		n.add("end", strNode(m.End.String()))
 	}
 	return n, nil
 }

@@ -101,7 +101,7 @@ type trial struct {
 func (t *trial) requests(a, b *Request) bool {
 	return a.Method == b.Method && a.URL == b.URL && a.Target == b.Target && a.Version == b.Version &&
 		t.fields(a.Fields, b.Fields, ignoredOrVolatile) && t.fields(a.Trailers, b.Trailers, volatile) &&
-		sameBody(a.Body, b.Body) && (a.RawHead == nil) == (b.RawHead == nil)
+		sameBody(a.Body, b.Body) && a.End == b.End && (a.RawHead == nil) == (b.RawHead == nil)
 }
 
 // ignoredOrVolatile are the request's fields that trace it or date it.

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"hash"
+	"io"
 	"slices"
 	"strings"
 	"sync"
@@ -26,7 +27,7 @@ type live struct {
 	stream   uint64
 	version  string
 	req      Request
-	body     []byte    // up to wholeMost
+	body     []byte    // up to wholeMost of its beginning
 	sum      hash.Hash // of a larger body
 	size     int64
 	interim  bool // a 100 was sent
@@ -100,17 +101,37 @@ func (l *live) add(b []byte) {
 		l.sum = sha256.New()
 		l.sum.Write(l.body)
 		l.sum.Write(b)
-		l.body = nil
 	default:
 		l.body = append(l.body, b...)
 	}
+}
+
+// begun is the body's digest in the sum of a request that did not end.
+var begun = sha256.Sum256([]byte("begun"))
+
+// begins says whether l's body begins with what was recorded in s. Of a larger
+// one than is held, the held beginning has to.
+func (l *live) begins(s *slot) bool {
+	was := s.it.Request.Body
+	if was.Size > l.size {
+		return false
+	}
+	r, err := was.Open()
+	if err != nil {
+		return false
+	}
+	defer r.Close()
+	head := l.body[:min(was.Size, int64(len(l.body)))]
+	read := make([]byte, len(head))
+	_, err = io.ReadFull(r, read)
+	return err == nil && bytes.Equal(read, head)
 }
 
 // form is the canonical form of the request, all of which is there.
 func (y *play) form(l *live) (form, error) {
 	l.req.Body = Body{Size: l.size, data: l.body}
 	if l.sum != nil {
-		l.req.Body.sum = hex.EncodeToString(l.sum.Sum(nil))
+		l.req.Body = Body{Size: l.size, sum: hex.EncodeToString(l.sum.Sum(nil))}
 	}
 	body, err := bodySum(&l.req)
 	if err != nil {
@@ -179,7 +200,7 @@ func (y *play) tryNow(l *live, worth bool, answer func(exchange.Event) error) er
 	if err != nil {
 		return err
 	}
-	k := y.p.claim(f)
+	k := y.p.claim(l, f)
 	if k == nil {
 		return nil
 	}
@@ -230,7 +251,7 @@ func (y *play) end(l *live, e *exchange.End, answer func(exchange.Event) error) 
 	if err != nil {
 		return err
 	}
-	k := y.p.claim(f)
+	k := y.p.claim(l, f)
 	if k == nil {
 		y.drop(l)
 		return y.p.miss(y.o, l, f)

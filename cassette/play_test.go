@@ -313,3 +313,60 @@ func TestOffer(t *testing.T) {
 		}
 	}
 }
+
+// TestPlayBegun plays requests that their origin answered before it had read
+// them: how much of a body was sent by then is chance.
+func TestPlayBegun(t *testing.T) {
+	s, _ := newStore(t)
+	r, err := s.Record("x", RecordOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := r.Open(origin())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n, sent := range []string{"", "abc"} {
+		stream, req := uint64(n), post(fmt.Sprint("/", n), "Content-Length: 6")
+		for _, e := range []exchange.Event{
+			{From: exchange.Client, Kind: exchange.KindHead, Head: req},
+			{From: exchange.Client, Kind: exchange.KindData, Data: []byte(sent)},
+			{From: exchange.Server, Kind: exchange.KindHead, Head: ok()},
+			{From: exchange.Server, Kind: exchange.KindEnd, End: &exchange.End{}},
+			{From: exchange.Client, Kind: exchange.KindEnd, End: &exchange.End{How: exchange.Reset}},
+		} {
+			e.Stream = stream
+			if err := w.Event(e); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	w.Close()
+	if _, err := r.Close(false); err != nil {
+		t.Fatal(err)
+	}
+	p := load(t, s, "x").Player(PlayOptions{Repeat: RepeatLast})
+	for _, tt := range []struct {
+		target, body string
+		hit          bool
+	}{
+		{"/0", "abcdef", true},
+		{"/1", "abcdef", true},
+		{"/1", "abc", true},
+		{"/1", strings.Repeat("abc", wholeMost), true},
+		{"/1", "abdef", false},
+		{"/1", "ab", false},
+		{"/2", "abcdef", false},
+	} {
+		if a := ask(t, p, post(tt.target, "Content-Length: 6"), tt.body); (a.miss == nil) != tt.hit {
+			t.Errorf("POST %s of %d bytes: answered is %t; want %t", tt.target, len(tt.body), a.miss == nil, tt.hit)
+		}
+	}
+	tally := p.Tally()
+	if tally.Assumed != 4 || tally.Exact != 0 {
+		t.Errorf("Tally() = %+v; want 4 assumed", tally)
+	}
+	if got, want := tally.Assumptions[1].Evidence, "its origin answered after 3 bytes of the body, which are equal"; got != want {
+		t.Errorf("evidence %q; want %q", got, want)
+	}
+}

@@ -89,6 +89,9 @@ func (c *Cassette) Player(opt PlayOptions) *Player {
 	}
 	for n, i := range c.Interactions {
 		s := &slot{i, p.rules.formOf(&i.Request, i.key.body), n}
+		if i.Request.End != exchange.Complete {
+			s.form.sum = p.rules.formOf(&i.Request, begun).sum
+		}
 		p.slots = append(p.slots, s)
 		p.groups[s.form.sum] = append(p.groups[s.form.sum], s)
 		p.routes[s.form.route] = append(p.routes[s.form.route], s)
@@ -104,7 +107,7 @@ func variants(group []*slot) []*variant {
 	var out []*variant
 	at := map[string]*variant{}
 	for _, s := range group {
-		key := fmt.Sprintf("%q %q %q", s.form.secrets, s.form.soft, s.it.outcome())
+		key := fmt.Sprintf("%q %q %q %x", s.form.secrets, s.form.soft, s.it.outcome(), s.form.body)
 		v := at[key]
 		if v == nil {
 			v = &variant{answer: s.it.answer(), uniform: true}

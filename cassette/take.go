@@ -35,6 +35,9 @@ func (t *tape) interaction(k *take) (*Interaction, error) {
 	if i.Request.Message, err = t.message(client); err != nil {
 		return nil, err
 	}
+	if client.end == nil && !k.upgraded() {
+		i.Request.End = exchange.Truncated // nobody saw its end
+	}
 	sent := max(client.endAt, k.start)
 	i.Timing = Timing{Start: k.start, Send: sent - k.start}
 	if k.res == nil {
@@ -68,13 +71,6 @@ func (t *tape) response(k *take, s *side) (*Response, error) {
 	if k.res.Version != k.req.Version {
 		r.Version = k.res.Version
 	}
-	switch {
-	case s.end == nil || s.end.How == exchange.Complete:
-	case s.end.How == exchange.Reset:
-		r.End = exchange.Reset
-	default:
-		r.End = exchange.Truncated
-	}
 	var err error
 	r.Message, err = t.message(s)
 	return r, err
@@ -83,6 +79,13 @@ func (t *tape) response(k *take, s *side) (*Response, error) {
 // message is what s sent.
 func (t *tape) message(s *side) (Message, error) {
 	m := s.msg
+	switch {
+	case s.end == nil || s.end.How == exchange.Complete:
+	case s.end.How == exchange.Reset:
+		m.End = exchange.Reset
+	default:
+		m.End = exchange.Truncated
+	}
 	var err error
 	m.Body, err = t.whole(s)
 	return m, err

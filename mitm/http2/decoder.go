@@ -44,6 +44,9 @@ const (
 	MaxTable = 1 << 20
 	// MaxStreams is the most streams open at once; servers announce 100 to 250.
 	MaxStreams = 16 << 10
+	// maxExcused is of how many streams that were answered in full, and need send
+	// no more, what the client had sent already is waited for.
+	maxExcused = 64
 )
 
 // errFraming is wrapped by whatever a Decoder refuses.
@@ -71,6 +74,7 @@ type Decoder struct {
 	halves  [2]half
 	streams map[uint32]*stream
 	newest  uint32 // highest id that the client opened
+	excused []uint32
 	err     error
 }
 
@@ -142,9 +146,19 @@ func (d *Decoder) end(id uint32, from exchange.Side, end exchange.End, o out) {
 }
 
 // reset tells the end of stream id, which by abandoned with code: of its own
-// side and then of the other, as far as they had not ended.
+// side and then of the other, as far as they had not ended. After a whole answer
+// a server's NO_ERROR says that it needs no more of the request (RFC 9113, section
+// 8.1): what the client has sent meanwhile is still the request's.
 func (d *Decoder) reset(id uint32, by exchange.Side, code uint32, text string, o out) {
 	end := exchange.End{How: exchange.Reset, Code: code, Err: text}
+	if s := d.streams[id]; s != nil && by == exchange.Server && s.ended[by] && code == uint32(http2.ErrCodeNo) {
+		d.excused = append(d.excused, id)
+		if len(d.excused) > maxExcused {
+			id, d.excused = d.excused[0], d.excused[1:]
+			d.end(id, exchange.Client, end, o)
+		}
+		return
+	}
 	d.end(id, by, end, o)
 	d.end(id, 1-by, end, o)
 }

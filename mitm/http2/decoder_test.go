@@ -320,3 +320,44 @@ func BenchmarkHeads(b *testing.B) {
 		id += 2
 	}
 }
+
+// TestExcused has what a client sent before it heard that nothing more is needed
+// be its request's, for as many streams as are waited for.
+func TestExcused(t *testing.T) {
+	c, s := newWire(Preface), newWire("")
+	c.WriteSettings()
+	s.WriteSettings()
+	d, l := NewDecoder(), &listener{}
+	pass := func(from exchange.Side, w *wire) {
+		t.Helper()
+		if err := d.Feed(from, 0, w.Bytes(), l.emit); err != nil {
+			t.Fatal(err)
+		}
+		w.Reset()
+	}
+	const streams = maxExcused + 2
+	for i := range streams {
+		id := uint32(2*i + 1)
+		c.headers(id, false, ":method", "PUT", ":scheme", "https", ":authority", "a", ":path", "/")
+		pass(exchange.Client, c)
+		s.headers(id, true, ":status", "413")
+		s.WriteRSTStream(id, http2.ErrCodeNo)
+		pass(exchange.Server, s)
+	}
+	for i := range streams {
+		c.WriteData(uint32(2*i+1), true, []byte("late"))
+	}
+	pass(exchange.Client, c)
+	got := map[string]int{}
+	for _, line := range l.lines {
+		_, what, _ := strings.Cut(line, " ")
+		got[what]++
+	}
+	want := map[string]int{"PUT https://a /": streams, "413": streams, "complete": streams + maxExcused, "data late": maxExcused, "reset": streams - maxExcused}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("events (-want +got):\n%s", diff)
+	}
+	if n := len(d.open()); n != 0 {
+		t.Errorf("%d streams are open; want none", n)
+	}
+}

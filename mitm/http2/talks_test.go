@@ -81,7 +81,7 @@ var talks = []struct {
 		c.headers(1, false, ":method", "PUT", ":scheme", "https", ":authority", "a", ":path", "/")
 		s.headers(1, true, ":status", "413")
 		s.WriteRSTStream(1, http2.ErrCodeNo)
-	}, []string{"c1 PUT https://a /", "s1 413", "s1 complete", "c1 reset"}},
+	}, []string{"c1 PUT https://a /", "s1 413", "s1 complete", "c1 truncated"}},
 	{"goaway", func(c, s *wire) {
 		c.get(1)
 		c.get(3)
