@@ -117,13 +117,13 @@ func TestRemoval(t *testing.T) {
 	}
 	text += `-A OUTPUT -m cgroup --path "a b" -m comment --comment "serge-net:1@1+" -j ` + gone + "\n-A OUTPUT -j " + alive + "\n-A OUTPUT -j " + foreign + "\n"
 	text += "-A " + gone + " -m comment --comment \"serge-net:1" + pidNamespace() + "\"\n-A " + foreign + " -m comment --comment \"serge-net:4194304-7@1\"\nCOMMIT\n"
-	script, fresh := removal(parseSave(text), stale)
+	script, names := removal(parseSave(text), stale)
 	want := "*nat\n-D OUTPUT -m cgroup --path \"a b\" -m comment --comment \"serge-net:1@1+\" -j " + gone + "\n-F " + gone + "\n-X " + gone + "\nCOMMIT\n"
 	if diff := cmp.Diff(want, string(script)); diff != "" {
 		t.Errorf("script (-want +got):\n%s", diff)
 	}
-	if diff := cmp.Diff([][2]string{{"nat", "OUTPUT"}}, fresh); diff != "" {
-		t.Errorf("fresh (-want +got):\n%s", diff)
+	if diff := cmp.Diff([]string{gone}, names); diff != "" {
+		t.Errorf("names (-want +got):\n%s", diff)
 	}
 }
 

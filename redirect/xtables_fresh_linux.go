@@ -1,21 +1,16 @@
 package redirect
 
 import (
-	"errors"
-	"fmt"
 	"os/exec"
 	"slices"
 	"strings"
-
-	"github.com/google/nftables"
-	"golang.org/x/sys/unix"
 )
 
 // nftables' iptables makes a table with the first rule in it, and keeps it when
 // the last is gone: an empty table would stay behind where there was none. So
 // who finds none says so in the comment of the jump, freshMark; who finds one
 // that only rules like that are in says the same; and the last to go removes the
-// table. Legacy iptables' tables go with their kernel module.
+// table: see unlink. Legacy iptables' tables go with their kernel module.
 
 // freshMark ends the tag of a jump in a table that was not there before us.
 const freshMark = "+"
@@ -94,17 +89,4 @@ func (s saved) fresh() map[string]bool {
 		})
 	}
 	return all
-}
-
-// tidy removes the tables that were not there before us, with their chains,
-// unless somebody has put something into either.
-func tidy(all []*nftables.Chain) error {
-	var errs []error
-	for _, c := range all {
-		err := unlinking{empty: []*nftables.Chain{c}}.commit()
-		if err != nil && !errors.Is(err, unix.EBUSY) && !errors.Is(err, unix.ENOENT) { // somebody needs it, or removed it
-			errs = append(errs, fmt.Errorf("remove table %s: %w", c.Table.Name, err))
-		}
-	}
-	return errors.Join(errs...)
 }

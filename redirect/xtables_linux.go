@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/google/nftables"
 	"golang.org/x/sys/unix"
 )
 
@@ -105,7 +104,7 @@ func quoted(spec []string) string {
 // reap removes the rules of those who did not live to do it, and returns what is
 // left of found.
 func (x xtables) reap(found []saved) ([]saved, error) {
-	none := func(f saved) bool { script, _ := removal(f, stale); return len(script) == 0 }
+	none := func(f saved) bool { _, names := removal(f, stale); return len(names) == 0 }
 	if !slices.ContainsFunc(found, func(f saved) bool { return !none(f) }) {
 		return found, nil
 	}
@@ -128,28 +127,25 @@ func (x xtables) disarm(name string) error {
 }
 
 // remove removes of what was found the chains that are ours, and the jumps to
-// them: together, as legacy iptables checks what stays of a table, and would
-// refuse the change for a jump whose cgroup is gone.
+// them.
 func (x xtables) remove(found []saved, ours func(chain string, rules []string) bool) error {
 	scripts := make([][]byte, len(x))
-	var empty []*nftables.Chain
-	for n, f := range x {
-		family := nftables.TableFamilyIPv4
-		if f.v6 {
-			family = nftables.TableFamilyIPv6
-		}
-		script, fresh := removal(found[n], ours)
-		for _, h := range fresh {
-			empty = append(empty, &nftables.Chain{Name: h[1], Table: &nftables.Table{Name: h[0], Family: family}})
-		}
-		scripts[n] = script
+	var names []string
+	for n := range x {
+		var in []string
+		scripts[n], in = removal(found[n], ours)
+		names = append(names, in...)
 	}
-	return errors.Join(x.commit(scripts), tidy(empty))
+	if len(names) == 0 || unlink(names...) {
+		return nil
+	}
+	return x.commit(scripts)
 }
 
-// removal is what remove has restored, and which tables that leaves empty that
-// were not there before us.
-func removal(found saved, ours func(chain string, rules []string) bool) (script []byte, fresh [][2]string) {
+// removal is what restore has to be told to remove the chains of found that are
+// ours, and which they are. Chains and jumps go together, as legacy iptables checks
+// what stays of a table, and would refuse the change for a jump whose cgroup is gone.
+func removal(found saved, ours func(chain string, rules []string) bool) (script []byte, names []string) {
 	var b bytes.Buffer
 	for _, h := range builtins() {
 		t := found[h[0]]
@@ -162,24 +158,19 @@ func removal(found saved, ours func(chain string, rules []string) bool) (script 
 		if len(chains) == 0 {
 			continue
 		}
-		marked := false
 		fmt.Fprintf(&b, "*%s\n", h[0])
 		for _, r := range t.of(h[1]) {
-			before, to, _ := strings.Cut(r, " -j ")
-			if slices.Contains(chains, to) {
+			if _, to, _ := strings.Cut(r, " -j "); slices.Contains(chains, to) {
 				fmt.Fprintf(&b, "-D %s %s\n", h[1], r)
-				marked = marked || strings.HasSuffix(strings.Trim(before, `"`), freshMark)
 			}
 		}
 		for _, c := range chains {
 			fmt.Fprintf(&b, "-F %s\n-X %s\n", c, c)
 		}
 		b.WriteString("COMMIT\n")
-		if marked {
-			fresh = append(fresh, h)
-		}
+		names = append(names, chains...)
 	}
-	return b.Bytes(), fresh
+	return b.Bytes(), names
 }
 
 // stale says whether the process that made the chain is gone. Of one in another

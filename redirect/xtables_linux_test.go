@@ -1,6 +1,7 @@
 package redirect
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -47,6 +48,34 @@ func TestUnlink(t *testing.T) {
 				t.Errorf("left: %s; want %s alone", after, c.left)
 			}
 		})
+	}
+}
+
+// TestUnlinkBoth removes in one transaction what two have left, as the next start
+// does, and the tables that were theirs.
+func TestUnlinkBoth(t *testing.T) {
+	isolateRouted(t)
+	before := savedRules(t)
+	x, found, err := openXtables()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for gid := range 2 {
+		set := ruleSet{match: groupMatch(77 + gid), listener: ports{4001, 6001}, packets: ports{4002, 6002}, hermetic: gid == 1}
+		if err := x.arm(&set, found); err != nil {
+			t.Fatal(err)
+		}
+		names = append(names, set.chain)
+		if found, err = x.save(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := x.remove(found, func(chain string, _ []string) bool { return slices.Contains(names, chain) }); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(before, savedRules(t)); diff != "" {
+		t.Errorf("rules (-before +after):\n%s", diff)
 	}
 }
 

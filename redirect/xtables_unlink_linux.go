@@ -25,22 +25,26 @@ type unlinking struct {
 	empty []*nftables.Chain
 }
 
-// unlink removes the chains called name, the jumps to them, and the tables that
+// unlink removes the chains called names, the jumps to them, and the tables that
 // were not there before us and have nothing else in them. It says false if the
 // programs have to: iptables is the legacy one, or somebody has changed meanwhile
 // what was to be removed.
-func unlink(name string) bool {
+//
+// Who removes rules may be killed at it, as an init is whose cgroup the next start
+// finds without its parent. The jump says that a table is ours: were the table not
+// removed together with it, nobody would know any more.
+func unlink(names ...string) bool {
 	c, err := nftables.New(nftables.AsLasting())
 	if err != nil {
 		return false
 	}
 	defer c.CloseLasting()
-	u, err := findChains(c, name)
+	u, err := findChains(c, names)
 	return err == nil && len(u.chains) > 0 && u.commit() == nil
 }
 
-// findChains finds the chains called name and what leads there.
-func findChains(c *nftables.Conn, name string) (u unlinking, err error) {
+// findChains finds the chains called names and what leads there.
+func findChains(c *nftables.Conn, names []string) (u unlinking, err error) {
 	all, err := c.ListChains()
 	if err != nil {
 		return u, fmt.Errorf("list chains: %w", err)
@@ -48,10 +52,10 @@ func findChains(c *nftables.Conn, name string) (u unlinking, err error) {
 	others := make(map[nftables.Table]int) // chains in each table that neither are ours nor lead there
 	for _, chain := range all {
 		switch {
-		case chain.Name == name:
+		case slices.Contains(names, chain.Name):
 			u.chains = append(u.chains, chain)
 		case slices.Contains(builtins(), [2]string{chain.Table.Name, chain.Name}):
-			if err := u.findJumps(c, chain, name); err != nil {
+			if err := u.findJumps(c, chain, names); err != nil {
 				return u, err
 			}
 		default:
@@ -62,31 +66,34 @@ func findChains(c *nftables.Conn, name string) (u unlinking, err error) {
 	return u, nil
 }
 
-// findJumps finds the rules of from that lead to the chain called name.
-func (u *unlinking) findJumps(c *nftables.Conn, from *nftables.Chain, name string) error {
+// findJumps finds the rules of from that lead to the chains called names.
+func (u *unlinking) findJumps(c *nftables.Conn, from *nftables.Chain, names []string) error {
 	rules, err := c.GetRules(from.Table, from)
 	if err != nil {
 		return fmt.Errorf("list rules of %s: %w", from.Name, err)
 	}
+	found, marked := 0, false
 	for _, r := range rules {
-		if !jumps(r, name) {
+		if !jumps(r, names) {
 			continue
 		}
 		r.Table, r.Chain = from.Table, from
 		u.jumps = append(u.jumps, r)
-		accepts := from.Policy == nil || *from.Policy == nftables.ChainPolicyAccept
-		if len(rules) == 1 && accepts && strings.HasSuffix(comment(r), freshMark) {
-			u.empty = append(u.empty, from)
-		}
+		found++
+		marked = marked || strings.HasSuffix(comment(r), freshMark)
+	}
+	accepts := from.Policy == nil || *from.Policy == nftables.ChainPolicyAccept
+	if marked && accepts && found == len(rules) {
+		u.empty = append(u.empty, from)
 	}
 	return nil
 }
 
-// jumps says whether r leads to the chain called name.
-func jumps(r *nftables.Rule, name string) bool {
+// jumps says whether r leads to one of the chains called names.
+func jumps(r *nftables.Rule, names []string) bool {
 	return slices.ContainsFunc(r.Exprs, func(e expr.Any) bool {
 		v, ok := e.(*expr.Verdict)
-		return ok && v.Chain == name
+		return ok && slices.Contains(names, v.Chain)
 	})
 }
 
