@@ -3,8 +3,11 @@ package cassette
 import (
 	"bytes"
 	"cmp"
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -143,14 +146,20 @@ func (b Body) verify() error {
 	if b.file == "" {
 		return nil
 	}
-	want := b.sum
-	b.sum = ""
-	got, err := b.Sum()
+	r, err := b.Open()
 	if err != nil {
-		return fmt.Errorf("body file %s: %w", b.file, err)
+		return fmt.Errorf("body file %s: %w", b.file, reason(err))
 	}
-	if want != "" && got != want {
-		return fmt.Errorf("body file %s has sha256 %s, want %s", b.file, got, want)
+	defer r.Close()
+	h := sha256.New()
+	n, err := io.Copy(h, r)
+	switch got := hex.EncodeToString(h.Sum(nil)); {
+	case err != nil:
+		return fmt.Errorf("body file %s: %w", b.file, reason(err))
+	case n != b.Size:
+		return fmt.Errorf("body file %s has %d bytes, not %d", b.file, n, b.Size)
+	case b.sum != "" && got != b.sum:
+		return fmt.Errorf("body file %s has sha256 %s, not %s", b.file, got, b.sum)
 	}
 	return nil
 }

@@ -24,27 +24,15 @@ type opener func(name string) (io.ReadCloser, error)
 
 // parse reads a cassette in its JSON form, or in one of the older shapes.
 func parse(b []byte, files opener) (*Cassette, error) {
-	if at := notUTF8(b); at >= 0 {
-		return nil, &syntaxError{at, "not UTF-8"}
-	}
-	top, err := parseTree(b)
+	top, err := parseTop(b)
 	if err != nil {
-		return nil, err
-	}
-	if top.kind != '{' {
-		return nil, errors.New("a cassette is a JSON object")
-	}
-	if err := checkVersion(top); err != nil {
 		return nil, err
 	}
 	c := &Cassette{Name: top.text("name"), RecordedWith: top.text("recorded_with"), shapes: map[string]string{}}
 	c.RecordedAt, _ = time.Parse(time.RFC3339, top.text("recorded_at"))
 	c.Incomplete = top.text("incomplete") == "true"
 	c.readRest(top)
-	profiles := map[string]Connection{}
-	for _, m := range top.get("connections").members() {
-		profiles[m.key] = readConnection(m.val)
-	}
+	profiles := readProfiles(top)
 	for i, n := range top.get("interactions").elements() {
 		if err := c.readElement(n, profiles, files); err != nil {
 			return nil, fmt.Errorf("/interactions/%d%w", i, err)
@@ -57,6 +45,21 @@ func parse(b []byte, files opener) (*Cassette, error) {
 	}
 	slices.SortStableFunc(c.Interactions, func(a, b *Interaction) int { return a.Seq - b.Seq })
 	return c, nil
+}
+
+// parseTop reads the JSON of a cassette in a version that is known.
+func parseTop(b []byte) (*node, error) {
+	if at := notUTF8(b); at >= 0 {
+		return nil, &syntaxError{at, "not UTF-8"}
+	}
+	top, err := parseTree(b)
+	if err != nil {
+		return nil, err
+	}
+	if top.kind != '{' {
+		return nil, errors.New("a cassette is a JSON object")
+	}
+	return top, checkVersion(top)
 }
 
 // notUTF8 is where b stops to be UTF-8, -1 if it does not.
@@ -110,6 +113,15 @@ func (c *Cassette) readRest(top *node) {
 			c.extra = append(c.extra, m)
 		}
 	}
+}
+
+// readProfiles are the connections by their labels.
+func readProfiles(top *node) map[string]Connection {
+	profiles := map[string]Connection{}
+	for _, m := range top.get("connections").members() {
+		profiles[m.key] = readConnection(m.val)
+	}
+	return profiles
 }
 
 func readConnection(n *node) Connection {

@@ -250,27 +250,6 @@ func inFile(path string, b []byte, err error) error {
 	return fmt.Errorf("%s: %w; %s", path, err, remedy)
 }
 
-// Validate loads the cassette called name and reads every body it refers to:
-// each must be there with the size and the hash that the cassette says.
-func (s *Store) Validate(name string) error {
-	if err := checkName(name); err != nil {
-		return err
-	}
-	c, err := s.load(name)
-	if err != nil {
-		return err
-	}
-	var errs []error
-	for _, i := range c.Interactions {
-		for _, b := range i.bodies() {
-			if err := b.verify(); err != nil {
-				errs = append(errs, fmt.Errorf("%s: interaction %s: %w", s.Path(name), i.ID, err))
-			}
-		}
-	}
-	return errors.Join(errs...)
-}
-
 // checkName says why name cannot be a cassette's.
 func checkName(name string) error {
 	refuse := func(why string) error { return fmt.Errorf("%w: %q %s", ErrName, name, why) }

@@ -117,28 +117,3 @@ func size(n int64) string {
 	}
 	return fmt.Sprintf("%d MiB", n>>20)
 }
-
-// completeCassettes lets the shell complete a cassette's name.
-func completeCassettes(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
-	if len(args) > 0 || configureHere(c) != nil {
-		return nil, cobra.ShellCompDirectiveDefault
-	}
-	dir, err := c.Flags().GetString("cassette-dir")
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	store, err := cassette.Open(dir)
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	defer store.Close()
-	entries, err := store.List()
-	if err != nil {
-		return nil, cobra.ShellCompDirectiveError
-	}
-	var names []string
-	for _, e := range entries {
-		names = append(names, e.Name)
-	}
-	return names, cobra.ShellCompDirectiveNoFileComp
-}

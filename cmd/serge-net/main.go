@@ -33,6 +33,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 const (
 	exitIncomplete = 96  // CMD succeeded but the recording is incomplete
 	exitMissed     = 97  // CMD succeeded but requests missed
+	exitFindings   = 98  // there are findings, and they were asked for
 	exitUnserved   = 99  // a replay whose cassette is not empty served nothing
 	exitStart      = 125 // nothing of CMD ran
 	exitNotExec    = 126

@@ -1,0 +1,87 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/serge-net/serge-net/cassette"
+)
+
+// registerDir declares on c where the cassettes are.
+func registerDir(c *cobra.Command, dir *string) {
+	c.Flags().StringVar(dir, "cassette-dir", "./cassettes", "the `DIR` that cassettes are in")
+	c.MarkFlagDirname("cassette-dir")
+}
+
+// loaded is the cassette of store called name. That there is none is told with
+// what there is.
+func loaded(store *cassette.Store, name string) (*cassette.Cassette, error) {
+	tape, err := store.Load(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, noCassette(store, name, "serge-net list shows what there is")
+	}
+	return tape, err
+}
+
+// printJSON writes v as people and jq read it.
+func printJSON(w io.Writer, v any) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// counted is n of thing: "1 cassette", "2 cassettes".
+func counted(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+// completeCassettes lets the shell complete a cassette's name.
+func completeCassettes(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 0 {
+		return nil, cobra.ShellCompDirectiveDefault
+	}
+	return completeAllCassettes(c, args, "")
+}
+
+// completeAllCassettes is completeCassettes for a command that takes many names.
+func completeAllCassettes(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	store, err := storeOf(c)
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	defer store.Close()
+	entries, err := store.List()
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveError
+	}
+	var names []string
+	for _, e := range entries {
+		if !slices.Contains(args, e.Name) {
+			names = append(names, e.Name)
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// storeOf is the store that c's flags, the environment and the configuration
+// name. The caller closes it.
+func storeOf(c *cobra.Command) (*cassette.Store, error) {
+	if err := configureHere(c); err != nil {
+		return nil, err
+	}
+	dir, err := c.Flags().GetString("cassette-dir")
+	if err != nil {
+		return nil, err
+	}
+	return cassette.Open(dir)
+}
