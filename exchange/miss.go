@@ -35,6 +35,12 @@ type Diff struct {
 	Recorded, Live string // "" means absent
 }
 
+// String is the difference in one line, as a person reads it: values are cut
+// where they are long, and nothing in it drives a terminal.
+func (d Diff) String() string {
+	return fmt.Sprintf("%s: %s -> %s", Visible(d.At), shown(d.Recorded), shown(d.Live))
+}
+
 // Error returns the miss as a person reads it, over several lines, without a
 // newline at its end.
 func (m *Miss) Error() string {
@@ -46,7 +52,7 @@ func (m *Miss) Error() string {
 	if n := m.Nearest; n != nil {
 		fmt.Fprintf(&b, "\n  nearest: %s %s (served %d/%d)", Visible(n.Method), Visible(n.URL), n.Served, n.Recorded)
 		for _, d := range n.Diffs {
-			fmt.Fprintf(&b, "\n    %s: %s -> %s", Visible(d.At), shown(d.Recorded), shown(d.Live))
+			b.WriteString("\n    " + d.String())
 		}
 	} else if len(m.Hosts) > 0 {
 		fmt.Fprintf(&b, "\n  recorded hosts: %s", Visible(strings.Join(m.Hosts, ", ")))

@@ -1,0 +1,261 @@
+package cassette
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/serge-net/serge-net/exchange"
+)
+
+// A Change is an interaction that two cassettes do not agree on.
+type Change struct {
+	Old, New *Interaction // nil: the cassette has none. One of them is there
+	// Diffs are where the two differ: Recorded is Old's, Live is New's. At says
+	// the place: "request query page", "request body /user/name", "status",
+	// "header content-type", "body /items/0/id" (JSON pointers, RFC 6901). There
+	// are none if one of the two is nil.
+	Diffs []exchange.Diff
+}
+
+// String is the change over one or more lines: "+ GET URL -> 200" for an
+// interaction that is new, "-" for one that is gone, "~" for one that changed,
+// and then a line for each difference.
+func (c Change) String() string {
+	switch {
+	case c.Old == nil:
+		return "+ " + exchange.Visible(c.New.Line())
+	case c.New == nil:
+		return "- " + exchange.Visible(c.Old.Line())
+	}
+	var b strings.Builder
+	b.WriteString("~ " + exchange.Visible(c.Old.Request.Method+" "+c.Old.Request.URL))
+	for _, d := range c.Diffs {
+		b.WriteString("\n    " + d.String())
+	}
+	return b.String()
+}
+
+// Compare lists what changed from old to new, in the order of old and then of
+// new. Requests are the same if they are equal in canonical form, and several
+// equal ones are taken in their order; of what is left, one of the same method
+// and URL without its query is taken for the same request changed. What varies
+// by nature is no change: dates, ids of the answer, expiry of cookies, the
+// numbers of secrets, white space between header fields' names and values.
+func Compare(old, new *Cassette) []Change {
+	c := comparison{m: merger{toOld: map[string]string{}, toNew: map[string]string{}}, pair: map[*Interaction]*Interaction{}, taken: map[*Interaction]bool{}}
+	c.match(old.Interactions, new.Interactions, func(i *Interaction) string { return string(i.key.sum[:]) })
+	c.match(old.Interactions, new.Interactions, func(i *Interaction) string { return i.key.route })
+	var out []Change
+	for _, o := range old.Interactions {
+		n := c.pair[o]
+		if n == nil {
+			out = append(out, Change{Old: o})
+			continue
+		}
+		if diffs := c.diffs(o, n); len(diffs) > 0 {
+			out = append(out, Change{o, n, diffs})
+		}
+	}
+	for _, n := range new.Interactions {
+		if !c.taken[n] {
+			out = append(out, Change{New: n})
+		}
+	}
+	return out
+}
+
+// A comparison is what Compare knows so far.
+type comparison struct {
+	m     merger // which secret of the one is which of the other
+	pair  map[*Interaction]*Interaction
+	taken map[*Interaction]bool // of the new ones, those that are some pair's
+}
+
+// match pairs what is not paired yet and has the same key, in order.
+func (c *comparison) match(olds, news []*Interaction, key func(*Interaction) string) {
+	free := map[string][]*Interaction{}
+	for _, n := range news {
+		if !c.taken[n] {
+			free[key(n)] = append(free[key(n)], n)
+		}
+	}
+	for _, o := range olds {
+		ns := free[key(o)]
+		if c.pair[o] != nil || len(ns) == 0 {
+			continue
+		}
+		at := max(0, slices.IndexFunc(ns, func(n *Interaction) bool { return c.sameSecrets(o, n) }))
+		c.pair[o], c.taken[ns[at]] = ns[at], true
+		free[key(o)] = slices.Delete(ns, at, at+1)
+	}
+}
+
+// sameSecrets tells whether the secrets in the requests of o and n can be the
+// same, and if so takes them for it.
+func (c *comparison) sameSecrets(o, n *Interaction) bool {
+	t := trial{m: &c.m, toOld: map[string]string{}, toNew: map[string]string{}}
+	same := slices.EqualFunc(o.key.secrets, n.key.secrets, func(a, b pair) bool {
+		return a.name == b.name && t.text(a.value, b.value)
+	})
+	if same {
+		t.keep()
+	}
+	return same
+}
+
+// diffs is where o and n differ.
+func (c *comparison) diffs(o, n *Interaction) []exchange.Diff {
+	out := connectionDiffs(o.Connection, n.Connection)
+	for _, d := range c.requestDiffs(o, n) {
+		d.At = "request " + d.At
+		out = append(out, d)
+	}
+	if !c.sameSecrets(o, n) {
+		out = append(out, exchange.Diff{At: "request secrets", Recorded: secretNames(o), Live: secretNames(n)})
+	}
+	out = appendDiff(out, "status", o.result(), n.result())
+	if o.Response != nil && n.Response != nil {
+		out = append(out, c.responseDiffs(o.Response, n.Response)...)
+	}
+	return append(out, messageDiffs(o.Upgraded, n.Upgraded)...)
+}
+
+// result is i's outcome, and how it ended if not as the protocol says.
+func (i *Interaction) result() string {
+	if r := i.Response; r != nil && r.End != exchange.Complete {
+		return i.outcome() + ", " + r.End.String()
+	}
+	return i.outcome()
+}
+
+// secretNames says which secrets i's request has, and where.
+func secretNames(i *Interaction) string {
+	var out []string
+	for _, s := range i.key.secrets {
+		out = append(out, strings.TrimSpace(s.name)+" "+strings.Trim(s.value, "{}"))
+	}
+	return strings.Join(out, ", ")
+}
+
+// appendDiff appends a difference if there is one.
+func appendDiff(out []exchange.Diff, at, a, b string) []exchange.Diff {
+	if a == b {
+		return out
+	}
+	return append(out, exchange.Diff{At: at, Recorded: a, Live: b})
+}
+
+// connectionDiffs is where two connections differ, as far as a client sees it.
+func connectionDiffs(a, b Connection) []exchange.Diff {
+	out := appendDiff(nil, "HTTP version", a.Version, b.Version)
+	out = appendDiff(out, "ALPN", a.ALPN, b.ALPN)
+	names := func(c Connection) string { return strings.Join(slices.Sorted(slices.Values(c.Names)), ", ") }
+	return appendDiff(out, "certificate names", names(a), names(b))
+}
+
+// requestDiffs is where the requests of o and n, which have the same route,
+// differ in canonical form.
+func (c *comparison) requestDiffs(o, n *Interaction) []exchange.Diff {
+	if o.key.sum == n.key.sum {
+		return nil
+	}
+	out := differPairs("query ", o.key.query, n.key.query)
+	out = append(out, differPairs("header ", o.key.hard, n.key.hard)...)
+	if o.key.body != n.key.body {
+		out = append(out, c.bodyDiffs(content{o.Request.Body, o.Request.Fields}, content{n.Request.Body, n.Request.Fields})...)
+	}
+	return out
+}
+
+// responseDiffs is where a and b differ.
+func (c *comparison) responseDiffs(a, b *Response) []exchange.Diff {
+	out := appendDiff(nil, "reason", a.Reason, b.Reason)
+	x, y := a.Fields, b.Fields
+	if a.Body.Size+b.Body.Size > 0 { // it says no more than the bodies
+		x, y = without(x, "content-length"), without(y, "content-length")
+	}
+	out = append(out, c.fieldDiffs("header ", x, y)...)
+	out = append(out, c.bodyDiffs(content{a.Body, a.Fields}, content{b.Body, b.Fields})...)
+	out = append(out, c.fieldDiffs("trailer ", a.Trailers, b.Trailers)...)
+	hints := func(r *Response) string {
+		var out []string
+		for _, i := range r.Informational {
+			out = append(out, strconv.Itoa(i.Status))
+		}
+		return strings.Join(out, ", ")
+	}
+	return appendDiff(out, "informational", hints(a), hints(b))
+}
+
+// fieldDiffs is where two lists of fields differ, by name.
+func (c *comparison) fieldDiffs(at string, a, b []exchange.Field) []exchange.Diff {
+	a, b = steady(a), steady(b)
+	var names []string
+	for _, f := range slices.Concat(a, b) {
+		if n := strings.ToLower(f.Name); !slices.Contains(names, n) {
+			names = append(names, n)
+		}
+	}
+	var out []exchange.Diff
+	for _, name := range names {
+		x, y := valuesOf(a, name), valuesOf(b, name)
+		if !c.sameTexts(x, y) {
+			out = append(out, exchange.Diff{At: at + name, Recorded: strings.Join(x, ", "), Live: strings.Join(y, ", ")})
+		}
+	}
+	return out
+}
+
+// valuesOf is the values of name, in lower case, in order.
+func valuesOf(fields []exchange.Field, name string) []string {
+	var out []string
+	for _, f := range fields {
+		if strings.EqualFold(f.Name, name) {
+			out = append(out, f.Value)
+		}
+	}
+	return out
+}
+
+// sameTexts says whether a and b are the same but for the numbers of secrets.
+func (c *comparison) sameTexts(a, b []string) bool {
+	t := trial{m: &c.m, toOld: map[string]string{}, toNew: map[string]string{}}
+	same := slices.EqualFunc(a, b, t.text)
+	if same {
+		t.keep()
+	}
+	return same
+}
+
+// messageDiffs is where two upgraded streams differ, message by message.
+func messageDiffs(a, b []Message) []exchange.Diff {
+	var out []exchange.Diff
+	for n := range max(len(a), len(b)) {
+		x, y := messageAt(a, n), messageAt(b, n)
+		if x.From != y.From || !sameBody(x.Body, y.Body) {
+			out = append(out, exchange.Diff{At: fmt.Sprintf("message %d", n+1), Recorded: x.brief(), Live: y.brief()})
+		}
+	}
+	return out
+}
+
+// messageAt is the n-th of ms, or one that nobody sent.
+func messageAt(ms []Message, n int) Message {
+	if n < len(ms) {
+		return ms[n]
+	}
+	return Message{From: nobody}
+}
+
+// nobody is the side that a message which is not there is from.
+const nobody = exchange.Side(255)
+
+// brief is m in a few words, "" if it is not there.
+func (m Message) brief() string {
+	if m.From == nobody {
+		return ""
+	}
+	return m.From.String() + ": " + content{Body: m.Body}.brief()
+}
