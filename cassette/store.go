@@ -80,6 +80,9 @@ type Entry struct {
 	// Recording says that a journal lies beside it: a recorder is at work, or
 	// was cut off.
 	Recording bool
+	// Failed says that a recording which did not end well lies in .failed, and
+	// did not replace this one.
+	Failed bool
 }
 
 // List returns the cassettes by name. One that was never finished has size zero.
@@ -112,7 +115,7 @@ func (s *Store) List() ([]Entry, error) {
 				return err
 			}
 			name := strings.TrimSuffix(p, fileEnd)
-			found[name] = Entry{name, info.Size(), info.ModTime(), found[name].Recording}
+			found[name] = Entry{Name: name, Size: info.Size(), Changed: info.ModTime(), Recording: found[name].Recording}
 		}
 		return nil
 	})
@@ -121,7 +124,10 @@ func (s *Store) List() ([]Entry, error) {
 	}
 	out := make([]Entry, 0, len(found))
 	for _, name := range slices.Sorted(maps.Keys(found)) {
-		out = append(out, found[name])
+		e := found[name]
+		_, err := root.Lstat(failedDir + "/" + name + fileEnd)
+		e.Failed = err == nil
+		out = append(out, e)
 	}
 	return out, nil
 }

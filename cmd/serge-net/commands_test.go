@@ -2,9 +2,14 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -95,5 +100,126 @@ func TestValidate(t *testing.T) {
 		{"completion", []string{"__completeNoDesc", "validate", "plain", ""}, 0, "new\nsuite/bad\ntorn\n:4\n", "Completion ended with directive: ShellCompDirectiveNoFileComp\n"},
 	} {
 		c.check(t)
+	}
+}
+
+func TestList(t *testing.T) {
+	const incomplete = `{"recorded_at": "2020-01-01T00:00:00Z", "incomplete": true, "interactions": [
+		{"request": {"url": "http://a/"}}, {"request": {"url": "http://b/"}}, {"request": {"url": "https://c:1/"}}]}`
+	inShelf(t, map[string]string{
+		"cassettes/plain.json":           plain,
+		"cassettes/plain.bodies/x.bin":   strings.Repeat("x", 20<<10),
+		"cassettes/suite/cut.json":       incomplete,
+		"cassettes/suite/.cut.journal":   "",
+		"cassettes/torn.json":            "{",
+		"cassettes/.failed/plain.json":   plain,
+		"cassettes/.new.journal":         "",
+		"cassettes/.hidden/no.json":      plain,
+		"cassettes/plain.bodies/no.json": plain,
+	})
+	names := func(args ...string) []string {
+		var stdout, stderr bytes.Buffer
+		if code := Main(append([]string{"list", "--json"}, args...), &stdout, &stderr); code != 0 {
+			t.Fatalf("list %v: exit code %d\n%s", args, code, &stderr)
+		}
+		var all []listed
+		if err := json.Unmarshal(stdout.Bytes(), &all); err != nil {
+			t.Fatal(err)
+		}
+		var names []string
+		for _, l := range all {
+			names = append(names, l.Name)
+		}
+		return names
+	}
+	for by, want := range map[string][]string{
+		"name": {"new", "plain", "suite/cut", "torn"}, "size": {"plain", "suite/cut", "torn", "new"},
+		"count": {"suite/cut", "plain", "new", "torn"},
+	} {
+		if d := cmp.Diff(want, names("--sort", by)); d != "" {
+			t.Errorf("by %s (-want +got):\n%s", by, d)
+		}
+	}
+	if got := names("--sort", "age"); !slices.Equal(got[:2], []string{"new", "suite/cut"}) {
+		t.Errorf("by age: %v; want suite/cut before all that were recorded later", got)
+	}
+	all, err := listAll("cassettes", io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Date(2026, 11, 22, 20, 30, 0, 0, time.UTC)
+	for i := range all {
+		all[i].Changed = now
+	}
+	var table bytes.Buffer
+	if err := printList(&table, all, now); err != nil {
+		t.Fatal(err)
+	}
+	want := `NAME       INTERACTIONS  HOSTS      SIZE    AGE     STATE
+new        0             -          0 B     now     being recorded, or cut off
+plain      1             a.example  20 KiB  90 min  complete, but a later recording failed
+suite/cut  3             a, +2      188 B   2517 d  incomplete, being recorded, or cut off
+torn       0             -          1 B     now     unreadable: serge-net validate torn says why
+`
+	if d := cmp.Diff(want, table.String()); d != "" {
+		t.Errorf("the table (-want +got):\n%s", d)
+	}
+	typed{"wrong order", []string{"list", "--sort", "sizes"}, exitStart, "", "serge-net: error: --sort: \"sizes\" is not one of name, size, age, count\nserge-net: hint: did you mean size?\n"}.check(t)
+}
+
+func TestShow(t *testing.T) {
+	const one = `{"version": "1.0", "name": "one", "recorded_at": "2026-11-22T19:00:00.000Z", "interactions": [
+  {"id": "a.1", "request": {"method": "POST", "url": "http://a.example/a", "headers": [["Authorization", "Bearer {{secret:auth#1}}"]], "body": {"text": "ask"}},
+   "response": {"status": 200, "headers": [], "body": {"json": {"n": [1, 2]}, "style": "compact"}}, "timing": {"start_ms": 5, "wait_ms": 7}},
+  {"id": "b.1", "request": {"method": "GET", "url": "http://a.example/b"}, "error": {"kind": "refused", "cause": "nobody there"}},
+  {"id": "c.1", "request": {"method": "GET", "url": "http://a.example/c"}, "response": {"status": 200, "body": {"base64": "AP8="}}}]}`
+	inShelf(t, map[string]string{"cassettes/one.json": one})
+	for _, c := range []typed{
+		{"interaction", []string{"show", "one", "a.1"}, 0, `POST http://a.example/a HTTP/
+Authorization: Bearer {{secret:auth#1}}
+
+ask
+
+200 ` + `
+
+{
+  "n": [
+    1,
+    2
+  ]
+}
+
+after 5ms: sent in 0s, answered after 7ms, received in 0s
+`, ""},
+		{"its body", []string{"show", "one", "a.1", "--body"}, 0, `{"n":[1,2]}`, ""},
+		{"what was sent", []string{"show", "one", "a.1", "--body=request"}, 0, "ask", ""},
+		{"bytes", []string{"show", "one", "c.1", "--body=response"}, 0, "\x00\xff", ""},
+		{"JSON", []string{"show", "one", "b.1", "--json"}, 0, `{
+  "id": "b.1",
+  "request": {
+    "method": "GET",
+    "url": "http://a.example/b"
+  },
+  "error": {"kind": "refused", "cause": "nobody there"},
+  "seq": 2,
+  "connection": "c1"
+}
+`, ""},
+		{"no body", []string{"show", "one", "b.1", "--body"}, exitStart, "", "serge-net: error: interaction b.1 has no response: refused\nserge-net: hint: --body=request is what was sent\n"},
+		{"whose body", []string{"show", "one", "--body"}, exitStart, "", "serge-net: error: --body is that of one interaction\n" +
+			"serge-net: hint: serge-net show one lists them; then serge-net show NAME [ID] --body\n"},
+		{"too many forms", []string{"show", "one", "--json", "--curl"}, exitStart, "", "serge-net: error: if any flags in the group [curl json body] are set none of the others can be; [curl json] were all set\n"},
+		{"no such", []string{"show", "one", "a.2"}, exitStart, "", "serge-net: error: cassette one has no interaction \"a.2\"\nserge-net: hint: did you mean a.1?\n"},
+		{"completion", []string{"__complete", "show", "one", ""}, 0, "a.1\tPOST http://a.example/a -> 200\nb.1\tGET http://a.example/b -> refused\nc.1\tGET http://a.example/c -> 200\n:4\n",
+			"Completion ended with directive: ShellCompDirectiveNoFileComp\n"},
+	} {
+		c.check(t)
+	}
+	var whole, calls, stderr bytes.Buffer
+	if Main([]string{"show", "one", "--json"}, &whole, &stderr) != 0 || !json.Valid(whole.Bytes()) || !strings.Contains(whole.String(), `"summary"`) {
+		t.Errorf("show --json: %s\n%s", &whole, &stderr)
+	}
+	if Main([]string{"show", "one", "a.1", "--curl"}, &calls, &stderr) != 0 || strings.Count(calls.String(), "\ncurl ") != 1 || !strings.Contains(calls.String(), `"$AUTH_1"`) {
+		t.Errorf("show --curl: %s\n%s", &calls, &stderr)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/serge-net/serge-net/cassette"
+	"github.com/serge-net/serge-net/exchange"
 )
 
 // registerDir declares on c where the cassettes are.
@@ -84,4 +85,26 @@ func storeOf(c *cobra.Command) (*cassette.Store, error) {
 		return nil, err
 	}
 	return cassette.Open(dir)
+}
+
+// completeInteraction lets the shell complete a cassette's name, and then the ID
+// of an interaction of it, with what that is beside it.
+func completeInteraction(c *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	if len(args) == 0 {
+		return completeAllCassettes(c, args, "")
+	}
+	store, err := storeOf(c)
+	if err != nil || len(args) > 1 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	defer store.Close()
+	tape, err := store.Load(args[0])
+	if err != nil {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	var ids []string
+	for _, i := range tape.Interactions {
+		ids = append(ids, cobra.CompletionWithDesc(i.ID, exchange.Visible(i.Line())))
+	}
+	return ids, cobra.ShellCompDirectiveNoFileComp
 }

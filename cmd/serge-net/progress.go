@@ -23,12 +23,24 @@ type progress struct {
 // newProgress is the progress of work called what that has of steps.
 func newProgress(w io.Writer, what string, of int) *progress {
 	p := &progress{what: what, of: of, last: time.Now()}
-	if f, ok := w.(*os.File); ok {
-		if info, err := f.Stat(); err == nil && info.Mode()&os.ModeCharDevice != 0 {
-			p.w = w
-		}
+	if onTerminal(w) {
+		p.w = w
 	}
 	return p
+}
+
+// onTerminal tells whether a person sees what is written to w.
+func onTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	if err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return false
+	}
+	null, err := os.Stat(os.DevNull)
+	return err != nil || !os.SameFile(info, null)
 }
 
 // at says that n steps are done.

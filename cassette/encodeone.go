@@ -1,0 +1,23 @@
+package cassette
+
+import (
+	"bufio"
+	"io"
+)
+
+// Encode writes c in its JSON form, which has one spelling: a Store keeps the
+// same bytes. Body files are named, not written.
+func (c *Cassette) Encode(w io.Writer) error { return c.write(w) }
+
+// EncodeInteraction writes i, which is one of c's, as it stands in c's JSON form.
+func (c *Cassette) EncodeInteraction(w io.Writer, i *Interaction) error {
+	_, profiles := c.head()
+	n, err := i.node(profiles)
+	if err != nil {
+		return err
+	}
+	out := bufio.NewWriter(w)
+	c.layout(out).print(n, elementKey("interactions"), 0)
+	out.WriteByte('\n')
+	return out.Flush()
+}
