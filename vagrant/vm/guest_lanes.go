@@ -120,7 +120,7 @@ func reason(mode, stderr string, err error) string {
 	for line := range strings.Lines(stderr) {
 		line = strings.TrimSpace(line)
 		if e, ok := strings.CutPrefix(line, "serge-net: error: "); ok {
-			if _, lacks, ok := strings.Cut(e, "redirect: not supported here: "); ok {
+			if _, lacks, ok := strings.Cut(e, " lane: "); ok {
 				return lacks
 			}
 			return mode + ": " + e

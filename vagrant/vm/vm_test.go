@@ -183,7 +183,7 @@ func TestParseLanes(t *testing.T) {
 func TestReason(t *testing.T) {
 	for _, c := range []struct{ in, want string }{
 		{"serge-net: trust: x\nserge-net: error: bind: in use\nserge-net: hint: wait\n", "record: bind: in use"},
-		{"serge-net: error: redirect: ebpf: redirect: not supported here: no cgroup v2\n", "no cgroup v2"},
+		{"serge-net: error: ebpf lane: no cgroup v2\n", "no cgroup v2"},
 		{"serge-net: recording\nGet \"http://a.test\": refused\nserge-net: hint: wait\n", "record: exit status 9: Get \"http://a.test\": refused"},
 		{"", "record: exit status 9"},
 	} {
