@@ -6,60 +6,213 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/serge-net/serge-net/exchange"
 )
 
-// A form is what a request amounts to: two requests with the same sum are
-// equal but for their secrets, which are compared apart.
+// A form is what a request amounts to, as keys and lists: two requests with the
+// same sum are equal but for their secrets, which are compared apart; those with
+// the same loose differ at most where a value is volatile, if there is evidence.
 type form struct {
 	sum     [sha256.Size]byte
-	body    [sha256.Size]byte // of the body alone
-	route   string            // method, scheme, host, port and path
+	loose   [sha256.Size]byte
+	route   string // method, scheme, host, port and path
+	bucket  string // the route with the random values in its path as their shapes
 	query   []pair
 	hard    []pair
 	secrets []pair
 	soft    []pair
-	cond    []string // conditional fields that are there, lower case
+	cond    []pair   // conditional fields
+	keys    []pair   // idempotency keys: of equal requests they tell a retry from the next
+	ids     []string // of JSON-RPC calls, as JSON
+	tokens  []string // random values in it, as tokenKey has them
+	veiled  []string // where there are placeholders, outside of header fields
+	check   string   // how its body is compared beside the sum: "regex", "partial" or not at all
+	text    string   // the body, if it is
+	read    bool     // a GraphQL query: it asks for something that is there
 }
 
 // A pair is a name and a value in canonical form. In secrets, the name says
 // where, and the value is in the cassette's form: a placeholder or the secret.
 type pair struct{ name, value string }
 
-// rules are what the user wants left out of comparisons, names in lower case.
-type rules struct{ headers, query map[string]bool }
+// An atom is one thing that a request says: where and what. A request is what
+// its atoms are, in their order.
+type atom struct {
+	at   string // "method", "path/2", "query/page", "header/range", "body.json/a/0"
+	val  string
+	kind byte // of JSON: 's' a string, 'n' another scalar, '{' and '['; '=' of a pair; else 0
+}
 
-// formOf is the canonical form of r, whose body has the digest body.
-func (u rules) formOf(r *Request, body [sha256.Size]byte) form {
-	f := form{body: body}
-	scheme, rest, _ := strings.Cut(r.URL, "://")
-	rest, _, _ = strings.Cut(rest, "#")
-	host := hostOf(r.URL)
-	path, query, _ := strings.Cut(rest[min(len(host), len(rest)):], "?")
+// A reader takes a request apart under rules. Each of its atoms goes to the two
+// sums, or to each if that is set.
+type reader struct {
+	*rules
+	f    *form
+	at   []byte
+	each func(at []byte, kind byte, val string)
+	// sub replaces random values and secrets by what they stand for; nil: not.
+	sub func(at []byte, val string) string
+
+	sum, loose hash.Hash
+	room       []byte
+	masked     map[string]bool // where loose says nothing of the value
+}
+
+// formOf is the canonical form of r.
+func (u *rules) formOf(r *Request) (form, error) { return u.formAs(r, nil) }
+
+// formAs is formOf of r as it is when sub has replaced its values.
+func (u *rules) formAs(r *Request, sub func(at []byte, val string) string) (form, error) {
+	var f form
+	d := reader{rules: u, f: &f, sub: sub, sum: sha256.New(), loose: sha256.New(), room: make([]byte, 0, 512)}
+	if err := d.request(r); err != nil {
+		return form{}, err
+	}
+	d.sum.Sum(f.sum[:0])
+	d.loose.Sum(f.loose[:0])
+	return f, nil
+}
+
+// atomsOf are the atoms of r.
+func (u *rules) atomsOf(r *Request) ([]atom, error) {
+	var out []atom
+	d := reader{rules: u, f: &form{}, each: func(at []byte, kind byte, val string) { out = append(out, atom{string(at), val, kind}) }}
+	err := d.request(r)
+	return out, err
+}
+
+// request takes r apart.
+func (d *reader) request(r *Request) error {
+	query := d.url(r)
+	d.masked = d.masks[d.f.bucket]
+	d.f.query = d.queryOf(query)
+	for _, p := range d.f.query {
+		d.emitAt("query", p.name, p.value)
+	}
+	d.f.headers(d.rules, r.Fields)
+	for _, p := range d.f.hard {
+		d.emitAt("header", p.name, p.value)
+	}
+	return d.body(r)
+}
+
+// url takes r's method and URL apart, and returns the query.
+func (d *reader) url(r *Request) string {
+	scheme, host, path, query := cutURL(d.rewritten(r.URL))
+	base := r.Method + " " + scheme + "://" + d.aliased(scheme, foldPort(scheme, host))
+	path = d.normalPath(path)
+	segments := strings.Split(path, "/")[1:]
+	t := d.templateOf(segments)
+	d.emit("method", 0, base)
+	var route, bucket strings.Builder
+	route.WriteString(base)
+	bucket.WriteString(base)
+	for i, s := range segments {
+		s = t.apply(i, s)
+		if d.sub != nil {
+			s = d.sub([]byte("path"), s)
+		}
+		route.WriteString("/" + s)
+		bucket.WriteByte('/')
+		if t.veils(i) {
+			bucket.WriteByte('*')
+		} else {
+			d.room = maskTokens(d.room[:0], s)
+			bucket.Write(d.room)
+		}
+		d.at = strconv.AppendInt(append(d.at[:0], "path/"...), int64(i), 10)
+		d.put(0, s, t.veils(i))
+	}
+	d.at = d.at[:0]
+	d.f.route, d.f.bucket = route.String(), bucket.String()
+	if r.Target != "" {
+		d.f.route += " " + printable(r.Target)
+		d.f.bucket = d.f.route
+		d.emit("target", 0, printable(r.Target))
+	}
+	return query
+}
+
+// cutURL cuts an absolute URL, its scheme and host in lower case, without its
+// fragment. A placeholder has a # of its own.
+func cutURL(url string) (scheme, host, path, query string) {
+	scheme, rest, _ := strings.Cut(url, "://")
+	for i := 0; i < len(rest); i++ {
+		if rest[i] == '{' && strings.HasPrefix(rest[i:], secretOpen) {
+			i += max(strings.Index(rest[i:], secretClose), 0)
+		} else if rest[i] == '#' {
+			rest = rest[:i]
+		}
+	}
+	host = rest
+	if i := strings.IndexAny(rest, "/?"); i >= 0 {
+		host = rest[:i]
+	}
+	path, query, _ = strings.Cut(rest[len(host):], "?")
 	if path == "" {
 		path = "/"
 	}
-	scheme = strings.ToLower(scheme)
-	f.route = r.Method + " " + scheme + "://" + foldPort(scheme, host) + normalPath(path)
-	if r.Target != "" {
-		f.route += " " + printable(r.Target)
+	return strings.ToLower(scheme), strings.ToLower(host), path, query
+}
+
+// emit tells of an atom at a place of fixed name.
+func (d *reader) emit(at string, kind byte, val string) {
+	d.at = append(d.at[:0], at...)
+	d.put(kind, val, false)
+	d.at = d.at[:0]
+}
+
+// emitAt is emit of one among several of a kind. A value that begins with = is a
+// pair's, as pairsOf has it.
+func (d *reader) emitAt(at, name, val string) {
+	d.at = append(append(append(d.at[:0], at...), '/'), name...)
+	bare, eq := strings.CutPrefix(val, "=")
+	kind := byte(0)
+	if eq {
+		kind = '='
 	}
-	f.query = u.queryOf(query)
-	f.headers(u, r.Fields)
-	b := appendCounted(make([]byte, 0, 512), f.route) // on the stack, if that is enough
-	for _, group := range [][]pair{f.query, f.hard} {
-		b = appendCounted(b, strconv.Itoa(len(group)))
-		for _, p := range group {
-			b = appendCounted(appendCounted(b, p.name), p.value)
-		}
+	d.put(kind, bare, false)
+	d.at = d.at[:0]
+}
+
+// put tells of an atom at d.at. If it is veiled, loose does not have its value.
+func (d *reader) put(kind byte, val string, veiled bool) {
+	if d.sub != nil {
+		val = d.sub(d.at, val)
 	}
-	f.sum = sha256.Sum256(append(b, body[:]...))
-	return f
+	if d.each != nil {
+		d.each(d.at, kind, val)
+		return
+	}
+	if strings.Contains(val, secretOpen) {
+		d.f.veiled = append(d.f.veiled, string(d.at))
+	}
+	head := append(appendCountedBytes(d.room[:0], d.at), kind)
+	d.room = appendCounted(head, val)
+	d.sum.Write(d.room)
+	d.room = d.room[:len(head)]
+	if veiled || d.masked[string(d.at)] {
+		d.room = append(d.room, '*')
+		d.loose.Write(d.room)
+		return
+	}
+	for t := nextToken(val, 0); t.shape != ""; t = nextToken(val, t.to) {
+		d.f.tokens = append(d.f.tokens, tokenKey(val[t.from:t.to], t.shape))
+	}
+	if _, unit := clockOf(unescaped(kind, val)); unit != "" && !d.off.has(lawClock) {
+		d.room = append(append(d.room, '\x00'), unit...)
+	} else {
+		d.room = maskTokens(d.room, val)
+	}
+	d.loose.Write(append(d.room, '\x00'))
 }
 
 // appendCounted appends s with its length in front, so that no two lists look alike.
 func appendCounted(b []byte, s string) []byte {
+	b = append(strconv.AppendInt(b, int64(len(s)), 10), ':')
+	return append(b, s...)
+}
+
+func appendCountedBytes(b, s []byte) []byte {
 	b = append(strconv.AppendInt(b, int64(len(s)), 10), ':')
 	return append(b, s...)
 }
@@ -69,11 +222,10 @@ func put(h hash.Hash, s string) { h.Write(appendCounted(nil, s)) }
 
 // foldPort is host in lower case without the port that scheme implies.
 func foldPort(scheme, host string) string {
-	host = strings.ToLower(host)
-	switch scheme {
-	case "http", "ws":
+	switch {
+	case scheme == "http" || scheme == "ws":
 		return strings.TrimSuffix(host, ":80")
-	case "https", "wss":
+	case scheme == "https" || scheme == "wss":
 		return strings.TrimSuffix(host, ":443")
 	}
 	return host
@@ -109,29 +261,43 @@ func normal(s string, plus bool) string {
 func hexDigit(v byte) byte { return "0123456789abcdef"[v] }
 
 // unreserved is RFC 3986, 2.3.
-func unreserved(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-._~", c) >= 0
+func unreserved(c byte) bool { return alnum(c) || strings.IndexByte("-._~", c) >= 0 }
+
+// normal is the package's, unless the law of it is off.
+func (u *rules) normal(s string, plus bool) string {
+	if u.off.has(lawPercent) {
+		return s
+	}
+	return normal(s, plus)
 }
 
-func normalPath(p string) string { return normal(p, false) }
+func (u *rules) normalPath(p string) string { return u.normal(p, false) }
 
 // queryOf is the query as a multiset by name: order counts within a name only.
-func (u rules) queryOf(q string) []pair {
+func (u *rules) queryOf(q string) []pair {
+	return slices.DeleteFunc(u.pairsOf(q), func(p pair) bool { return u.query[strings.ToLower(p.name)] })
+}
+
+// pairsOf are the pairs of a query or a form, sorted by name.
+func (u *rules) pairsOf(q string) []pair {
 	var ps []pair
 	if q == "" {
 		return nil
 	}
 	for part := range strings.SplitSeq(q, "&") {
 		k, v, eq := strings.Cut(part, "=")
-		p := pair{normal(k, true), normal(v, true)}
+		p := pair{u.normal(k, true), u.normal(v, true)}
 		if eq {
 			p.value = "=" + p.value
 		}
 		ps = append(ps, p)
 	}
-	ps = unsigned(ps)
-	ps = slices.DeleteFunc(ps, func(p pair) bool { return u.query[strings.ToLower(p.name)] })
-	slices.SortStableFunc(ps, func(a, b pair) int { return strings.Compare(a.name, b.name) })
+	if !u.off.has(lawSignature) {
+		ps = unsigned(ps)
+	}
+	if !u.off.has(lawQueryOrder) {
+		slices.SortStableFunc(ps, func(a, b pair) int { return strings.Compare(a.name, b.name) })
+	}
 	return ps
 }
 
@@ -144,7 +310,7 @@ func unsigned(ps []pair) []pair {
 		})
 	}
 	amz, goog, cloudfront := has("X-Amz-Signature"), has("X-Goog-Signature"), has("Signature", "Key-Pair-Id")
-	oauth := has("oauth_signature", "oauth_nonce", "oauth_timestamp")
+	oauth, azure := has("oauth_signature", "oauth_nonce", "oauth_timestamp"), has("sig", "se", "sv")
 	var out []pair
 	for _, p := range ps {
 		switch {
@@ -152,94 +318,25 @@ func unsigned(ps []pair) []pair {
 			continue
 		case cloudfront && slices.Contains([]string{"Signature", "Expires", "Key-Pair-Id", "Policy"}, p.name),
 			oauth && slices.Contains([]string{"oauth_signature", "oauth_nonce", "oauth_timestamp"}, p.name),
+			azure && slices.Contains([]string{"se", "st", "ske", "skt"}, p.name),
 			p.name == "_", p.name == "cb", p.name == "sig":
 			p.value = "*"
 		}
 		out = append(out, p)
 	}
-	for name, signed := range map[string]bool{"X-Amz-*": amz, "X-Goog-*": goog} {
-		if signed {
-			out = append(out, pair{name, "*"})
+	for _, signed := range []struct {
+		name string
+		is   bool
+	}{{"X-Amz-*", amz}, {"X-Goog-*", goog}} {
+		if signed.is {
+			out = append(out, pair{signed.name, "*"})
 		}
 	}
 	return out
 }
 
-// headers sorts fields into those that must be equal, those that hold secrets,
-// and those that only break ties.
-func (f *form) headers(u rules, fields []exchange.Field) {
-	var cookies []string
-	for _, h := range fields {
-		name := strings.ToLower(h.Name)
-		switch {
-		case u.headers[name] || ignored(name):
-		case name == "cookie":
-			for c := range strings.SplitSeq(h.Value, ";") {
-				if c = strings.TrimSpace(c); c != "" {
-					cookies = append(cookies, c)
-				}
-			}
-		case secretClass(name) != "":
-			f.hard = append(f.hard, pair{name, f.masked(name, h.Value)})
-		case name == "content-type":
-			media, _, _ := strings.Cut(h.Value, ";")
-			f.hard = append(f.hard, pair{name, strings.ToLower(strings.TrimSpace(media))})
-		case slices.Contains([]string{"range", "soapaction", "x-amz-target", "x-http-method-override", "sec-websocket-protocol"}, name):
-			f.hard = append(f.hard, pair{name, h.Value})
-		case strings.HasPrefix(name, "if-"):
-			f.cond = append(f.cond, name)
-			f.soft = append(f.soft, pair{name, h.Value})
-		case name == "accept" || name == "accept-language" || strings.HasPrefix(name, "x-"):
-			f.soft = append(f.soft, pair{name, h.Value})
-		}
-	}
-	slices.SortStableFunc(cookies, func(a, b string) int {
-		a, _, _ = strings.Cut(a, "=")
-		b, _, _ = strings.Cut(b, "=")
-		return strings.Compare(a, b)
-	})
-	for _, c := range cookies {
-		f.hard = append(f.hard, pair{"cookie", f.masked("cookie", c)})
-	}
-	byName := func(a, b pair) int { return strings.Compare(a.name, b.name) }
-	slices.SortStableFunc(f.hard, byName)
-	slices.SortStableFunc(f.secrets, byName)
-}
-
-// masked is value with its secrets taken out, into f.secrets.
-func (f *form) masked(name, value string) string {
-	scheme, _, _ := strings.Cut(value, " ")
-	return redact(name, value, func(_, secret string) string {
-		if !oneTime(scheme) {
-			f.secrets = append(f.secrets, pair{name + " " + strings.SplitN(value, secret, 2)[0], secret})
-		}
-		return "*"
-	})
-}
-
-// oneTime says whether credentials of an authorization scheme are made anew
-// for every request, so that their values tell nobody apart.
-func oneTime(scheme string) bool {
-	s := strings.ToLower(scheme)
-	return strings.HasPrefix(s, "aws4-") || s == "digest" || s == "ntlm" || s == "negotiate" || s == "hawk"
-}
-
-// ignored says whether a request's field never tells two requests apart: it
-// describes the client's program, the hop, a trace, or a retry.
-func ignored(name string) bool {
-	switch name {
-	case "user-agent", "accept-encoding", "date", "connection", "keep-alive", "te", "trailer", "transfer-encoding",
-		"upgrade", "proxy-connection", "content-length", "expect", "host", "traceparent", "tracestate", "b3",
-		"sentry-trace", "baggage", "x-request-id", "x-correlation-id", "x-amzn-trace-id", "x-cloud-trace-context",
-		"idempotency-key", "x-idempotency-key", "x-amz-date", "x-amz-content-sha256", "x-amz-security-token", "sec-websocket-key":
-		return true
-	}
-	return strings.HasPrefix(name, "x-datadog-") || strings.HasPrefix(name, "x-b3-") || strings.HasPrefix(name, "amz-sdk-")
-}
-
 // rekey computes i's form.
-func (i *Interaction) rekey(u rules) error {
-	body, err := bodySum(&i.Request)
-	i.key = u.formOf(&i.Request, body)
+func (i *Interaction) rekey(u rules) (err error) {
+	i.key, err = u.formOf(&i.Request)
 	return err
 }

@@ -2,104 +2,197 @@ package cassette
 
 import (
 	"bytes"
-	"crypto/sha256"
-	"hash"
 	"io"
 	"mime"
 	"mime/multipart"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/serge-net/serge-net/exchange"
 )
 
-// bodySum is a digest of what r's body means.
-func bodySum(r *Request) (sum [sha256.Size]byte, err error) {
-	if _, typed := exchange.Get(r.Fields, "content-type"); !typed && r.Body.Size == 0 && r.Body.open == nil {
-		return sha256.Sum256([]byte("5:bytes0:")), nil // most requests; as below
+// body takes r's body apart: content coding undone, JSON by its values, forms by
+// their names, parts without their boundary, XML and protobuf by what they hold,
+// else the bytes.
+func (d *reader) body(r *Request) error {
+	mode := d.bodyMode(d.f.bucket)
+	switch {
+	case mode == bodyNone:
+		return nil
+	case r.End != exchange.Complete:
+		d.emit("body", 'b', "") // what there is of it is compared apart
+		return nil
 	}
-	h := sha256.New()
-	err = putBody(h, r)
-	h.Sum(sum[:0])
-	return sum, err
-}
-
-// putBody hashes what r's body means: content coding undone, JSON by its
-// values, forms by their names, parts without their boundary, else the bytes.
-func putBody(h hash.Hash, r *Request) error {
 	data, ok, err := r.Body.Whole()
 	if err != nil {
 		return err
 	}
 	if !ok {
 		sum, err := r.Body.Sum()
-		put(h, "sha256 "+sum)
+		d.emit("body", 0, "sha256 "+sum)
 		return err
 	}
-	plain, ok := decoded(data, coding(r.Fields))
-	if !ok {
-		plain = data
+	if len(data) == 0 && mode == "" {
+		d.emit("body", 0, "")
+		return nil
+	}
+	if !d.off.has(lawCoding) {
+		if plain, ok := decoded(data, coding(r.Fields)); ok {
+			data = plain
+		}
+	}
+	if mode == bodyRegex || mode == bodyPartial {
+		d.f.check, d.f.text = mode, string(data)
+		return nil
 	}
 	ct, _ := exchange.Get(r.Fields, "content-type")
 	media, params, _ := mime.ParseMediaType(ct)
-	switch {
-	case isJSON(media):
-		if n, err := parseTree(plain); err == nil {
-			put(h, "json")
-			putTree(h, n)
-			return nil
-		}
-	case media == "application/x-www-form-urlencoded":
-		put(h, "form")
-		for _, p := range (rules{}).queryOf(string(plain)) {
-			put(h, p.name)
-			put(h, p.value)
-		}
-		return nil
-	case strings.HasPrefix(media, "multipart/"):
-		if putParts(h, plain, params["boundary"]) {
-			return nil
-		}
+	if mode == bodyJSON {
+		media = "application/json"
 	}
-	put(h, "bytes")
-	put(h, string(plain))
+	if !d.typed(data, media, params["boundary"]) {
+		d.emit("body", 0, string(data))
+	}
 	return nil
+}
+
+// typed takes a body of media type apart by its type, and is false, with nothing
+// told, if it is not of a type that is known.
+func (d *reader) typed(data []byte, media, boundary string) bool {
+	switch {
+	case isJSON(media) && !d.off.has(lawJSON):
+		n, err := parseTree(data)
+		if err != nil {
+			return false
+		}
+		d.at = append(d.at[:0], "body.json"...)
+		d.document(n)
+		d.at = d.at[:0]
+	case media == "application/x-www-form-urlencoded" && !d.off.has(lawForm):
+		d.emit("body", 0, "form")
+		for _, p := range d.pairsOf(string(data)) {
+			if !d.dropsName(p.name) {
+				d.emitAt("body.form", p.name, p.value)
+			}
+		}
+	case strings.HasPrefix(media, "multipart/") && !d.off.has(lawParts):
+		return d.parts(data, boundary)
+	case isXML(media) && !d.off.has(lawXML):
+		return d.xml(data)
+	case isGRPC(media) && !d.off.has(lawFields):
+		return d.frames(data)
+	case isProtobuf(media) && !d.off.has(lawFields):
+		d.at = append(d.at[:0], "body.proto"...)
+		ok := d.message(data, 0)
+		d.at = d.at[:0]
+		return ok
+	case media == "application/graphql":
+		d.f.read = isRead(string(data))
+		d.emit("body", 0, d.foldQuery(string(data)))
+	default:
+		return false
+	}
+	return true
 }
 
 // isJSON says whether media type m is JSON.
 func isJSON(m string) bool {
-	return m == "application/json" || strings.HasSuffix(m, "+json") || m == "text/json"
+	return m == "application/json" || strings.HasSuffix(m, "+json") || m == "text/json" || strings.HasPrefix(m, "application/x-amz-json-")
 }
 
-// putTree hashes n: members by name, strings by what they say, numbers as
-// they are written.
-func putTree(h hash.Hash, n *node) {
-	put(h, string(n.kind))
-	switch {
-	case n.isString():
-		put(h, quote(unquote(n.tok)))
-	case n.kind == 's':
-		put(h, n.tok)
+// document takes a JSON body apart. A JSON-RPC call's id, also one of a batch, is
+// kept for its answer; a GraphQL query counts without its white space.
+func (d *reader) document(n *node) {
+	for _, p := range d.drop {
+		p.prune(n)
 	}
-	for _, m := range sortedMembers(n) {
-		put(h, m.key)
-		putTree(h, m.val)
+	calls := []*node{n}
+	if n.kind == '[' {
+		calls = n.kids
 	}
-	for _, k := range n.kids {
-		putTree(h, k)
+	for _, c := range calls {
+		d.call(c)
 	}
-	put(h, "end")
+	d.value(n)
 }
 
+// call looks whether an object is a JSON-RPC call or a GraphQL request.
+func (d *reader) call(n *node) {
+	if id := n.get("id"); id != nil && n.get("jsonrpc").isString() && id.kind == 's' && !d.off.has(lawRPC) {
+		d.f.ids = append(d.f.ids, id.tok)
+		id.tok = `"*"`
+	}
+	q := n.get("query")
+	if !q.isString() {
+		if n.get("extensions").get("persistedQuery") != nil {
+			d.f.read = true // which of the two, only the server knows
+		}
+		return
+	}
+	text := unquote(q.tok)
+	if folded := d.foldQuery(text); isGraphQL(text) {
+		d.f.read = d.f.read || isRead(text)
+		q.tok = quote(folded)
+	}
+}
+
+// value tells n: members by name, strings by what they say, numbers as they are
+// written.
+func (d *reader) value(n *node) {
+	switch n.kind {
+	case '{':
+		d.put('{', strconv.Itoa(len(n.mem)), false)
+		slices.SortStableFunc(n.mem, func(a, b member) int { return strings.Compare(a.key, b.key) })
+		for _, m := range n.mem {
+			long := len(d.at)
+			d.at = appendPointer(d.at, m.key)
+			d.value(m.val)
+			d.at = d.at[:long]
+		}
+	case '[':
+		d.put('[', strconv.Itoa(len(n.kids)), false)
+		for i, k := range n.kids {
+			long := len(d.at)
+			d.at = strconv.AppendInt(append(d.at, '/'), int64(i), 10)
+			d.value(k)
+			d.at = d.at[:long]
+		}
+	default:
+		if n.isString() {
+			d.put('s', unquote(n.tok), false)
+		} else {
+			d.put('n', n.tok, false)
+		}
+	}
+}
+
+// appendPointer appends a key to a JSON pointer (RFC 6901).
+func appendPointer(b []byte, key string) []byte {
+	b = append(b, '/')
+	for i := range len(key) {
+		switch key[i] {
+		case '~':
+			b = append(b, "~0"...)
+		case '/':
+			b = append(b, "~1"...)
+		default:
+			b = append(b, key[i])
+		}
+	}
+	return b
+}
+
+// sortedMembers are n's members by name.
 func sortedMembers(n *node) []member {
 	ms := slices.Clone(n.mem)
 	slices.SortStableFunc(ms, func(a, b member) int { return strings.Compare(a.key, b.key) })
 	return ms
 }
 
-// putParts hashes the parts of a multipart body. If it is not one, nothing is
-// hashed and the result is false.
-func putParts(h hash.Hash, b []byte, boundary string) bool {
+// parts tells the parts of a multipart body. If it is not one, nothing is told
+// and the result is false.
+func (d *reader) parts(b []byte, boundary string) bool {
 	if boundary == "" {
 		return false
 	}
@@ -123,9 +216,13 @@ func putParts(h hash.Hash, b []byte, boundary string) bool {
 		slices.Sort(head)
 		parts = append(parts, strings.Join(head, "\n"), string(data))
 	}
-	put(h, "parts")
-	for _, p := range parts {
-		put(h, p)
+	d.emit("body", 0, strconv.Itoa(len(parts)/2)+" parts")
+	for i, p := range parts {
+		at := "body.part-head"
+		if i%2 == 1 {
+			at = "body.part"
+		}
+		d.emitAt(at, strconv.Itoa(i/2), p)
 	}
 	return true
 }

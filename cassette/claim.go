@@ -1,7 +1,6 @@
 package cassette
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -14,79 +13,186 @@ type pick struct {
 	first     bool // not a repetition
 	evidence  []string
 	ambiguous string
+	ids       []string // of the JSON-RPC calls that are answered
+}
+
+// An offer is a variant that a live request may be answered from, and what it
+// takes to do so.
+type offer struct {
+	*variant
+	marks    map[string]string // what placeholders are to stand for
+	names    map[string]string // what random values are
+	evidence []string
+	relaxed  int  // values that differ
+	query    bool // one of them in the query, and random
 }
 
 // claim finds what l, whose form is f, is answered with, and marks it so that no
 // other request gets it. The result is nil if nothing is left.
-func (p *Player) claim(l *live, f form) *pick {
-	if k := p.claimOf(f, func(*slot) bool { return true }); k != nil {
-		return k
-	}
-	g := f
-	if g.sum = p.rules.formOf(&l.req, begun).sum; len(p.kinds[g.sum]) == 0 {
-		return nil
-	}
-	k := p.claimOf(g, l.begins)
-	if k != nil {
-		k.evidence = append(k.evidence, fmt.Sprintf("its origin answered after %d bytes of the body, which are equal", k.slot.it.Request.Body.Size))
-	}
-	return k
-}
-
-// claimOf claims a slot of f's sum that is like the request.
-func (p *Player) claimOf(f form, like func(*slot) bool) *pick {
+func (p *Player) claim(l *live, f form) (*pick, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	var fit []*variant
-	best := 0
-	var binds map[*variant]map[string]string // of those that bind anything
-	for _, v := range p.kinds[f.sum] {
-		b, ok := p.compatible(v.slots[0], f)
-		if !ok || !conditional(v.slots[0], f) || !like(v.slots[0]) {
-			continue
+	fit := p.equal(f)
+	for _, next := range []func(*live, form) ([]*offer, error){p.begun, p.alike, p.closest} {
+		if len(fit) > 0 {
+			break
 		}
-		if len(b) > 0 {
-			if binds == nil {
-				binds = map[*variant]map[string]string{}
-			}
-			binds[v] = b
+		var err error
+		if fit, err = next(l, f); err != nil {
+			return nil, err
 		}
-		fit = append(fit, v)
-		best = max(best, softScore(v.slots[0].form, f))
 	}
-	k := p.choose(fit, best, f)
+	return p.settle(fit, f), nil
+}
+
+// settle chooses among fit, and has what it takes be so from then on.
+func (p *Player) settle(fit []*offer, f form) *pick {
+	k, of := p.choose(fit, f)
 	if k == nil {
 		return nil
 	}
-	k.ambiguous = unsettled(k.of, fit, binds)
-	if k.ambiguous != "" && p.opt.Exact {
+	if k.ambiguous = p.unsettled(of, fit); k.ambiguous != "" && (p.opt.Match == MatchExact || of.query && p.safe(k) && !p.rules.off.has(lawIdentity)) {
 		return nil
 	}
-	for mark, value := range binds[k.of] {
+	for mark, value := range of.marks {
 		p.toLive[mark], p.toMark[value] = value, mark
-		k.evidence = append(k.evidence, "took the request's own secret for "+strings.Trim(mark, "{}"))
 	}
-	slices.Sort(k.evidence)
+	for u, v := range of.names {
+		p.name(u, v)
+	}
+	k.evidence, k.ids = slices.Compact(slices.Sorted(slices.Values(of.evidence))), f.ids
 	if k.first {
 		k.of.left = k.of.left[1:]
 	}
 	return k
 }
 
-// choose takes the first of fit that was not served, of those whose soft
-// headers agree best; and if there is none, repeats.
-func (p *Player) choose(fit []*variant, best int, f form) *pick {
-	closest := fit
-	if len(fit) > 1 {
-		closest = slices.DeleteFunc(slices.Clone(fit), func(v *variant) bool { return softScore(v.slots[0].form, f) < best })
+// safe says whether k's request only asks (RFC 9110 section 9.2.1).
+func (p *Player) safe(k *pick) bool { return isSafe(k.slot.it.Request.Method) }
+
+// isSafe says whether a method only asks.
+func isSafe(method string) bool {
+	return slices.Contains([]string{"GET", "HEAD", "OPTIONS", "TRACE"}, method)
+}
+
+// equal are the offers of recordings that are equal to f.
+func (p *Player) equal(f form) []*offer {
+	if p.moved > 0 && slices.ContainsFunc(f.tokens, func(t string) bool { u, ok := p.back[t]; return ok && u != t }) {
+		return nil // it says something else here than it did in the recording
 	}
-	if k := firstLeft(closest); k != nil {
-		return k
+	g := p.index.groups[f.sum]
+	if g == nil {
+		return nil
 	}
-	if k := p.again(closest); k != nil {
-		return k
+	var fit []*offer
+	for _, v := range g.parts() {
+		o := p.offer(v, f)
+		if o == nil {
+			continue
+		}
+		for _, t := range f.tokens {
+			if o.names == nil {
+				o.names = map[string]string{}
+			}
+			if p.names[t] == "" && p.back[t] == "" {
+				o.names[t] = t
+			}
+		}
+		fit = append(fit, o)
 	}
-	return firstLeft(fit)
+	return fit
+}
+
+// offer is that of v for f, nil if v does not answer f: of what sums leave out,
+// secrets, conditions and the ids of calls.
+func (p *Player) offer(v *variant, f form) *offer {
+	s := v.slots[0]
+	marks, ok := p.compatible(s, f)
+	if !ok || !p.conditional(s, f) {
+		return nil
+	}
+	o := &offer{variant: v, marks: marks}
+	if !p.sameKeys(o, s.form.keys, f.keys) || f.check != "" && !bodyFits(f.check, s.form.text, f.text) {
+		return nil
+	}
+	for mark := range marks {
+		o.evidence = append(o.evidence, "took the request's own secret for "+strings.Trim(mark, "{}"))
+	}
+	if slices.Equal(s.form.ids, f.ids) {
+		return o
+	}
+	if len(s.form.ids) != len(f.ids) || p.opt.Match == MatchExact {
+		return nil
+	}
+	o.evidence = append(o.evidence, "body.id (JSON-RPC: "+briefly(f.ids)+" for "+briefly(s.form.ids)+")")
+	return o
+}
+
+// briefly is a list in a few words.
+func briefly(ids []string) string {
+	if len(ids) > 3 {
+		ids = append(slices.Clone(ids[:3]), "…")
+	}
+	return strings.Join(ids, ", ")
+}
+
+// sameKeys says whether a request with the idempotency keys live may be the one
+// with rec: each stands for one. A request without them says nothing of that.
+func (p *Player) sameKeys(o *offer, rec, live []pair) bool {
+	if p.rules.off.has(lawRetry) {
+		return true
+	}
+	for i := range min(len(rec), len(live)) {
+		u, v := "key "+rec[i].value, "key "+live[i].value
+		if now, was := p.names[u], p.back[v]; now != "" && now != v || was != "" && was != u {
+			return false
+		}
+		if o.names == nil {
+			o.names = map[string]string{}
+		}
+		o.names[u] = v
+	}
+	return true
+}
+
+// choose takes, of the offers with the fewest relaxed values whose soft headers
+// agree best, the first recording that was not served; and if there is none,
+// repeats, or takes the next best.
+func (p *Player) choose(fit []*offer, f form) (*pick, *offer) {
+	if len(fit) == 0 {
+		return nil, nil
+	}
+	all := make([]*variant, len(fit))
+	least, best := fit[0].relaxed, -1
+	for i, o := range fit {
+		all[i] = o.variant
+		least = min(least, o.relaxed)
+	}
+	if p.rules.off.has(lawFewest) {
+		least = len(fit[0].slots) << 20
+	}
+	for _, o := range fit {
+		if o.relaxed <= least {
+			best = max(best, softScore(o.slots[0].form, f))
+		}
+	}
+	var closest []*variant
+	for _, o := range fit {
+		if o.relaxed <= least && softScore(o.slots[0].form, f) == best {
+			closest = append(closest, o.variant)
+		}
+	}
+	k := firstLeft(closest)
+	if k == nil {
+		k = p.again(closest)
+	}
+	if k == nil {
+		k = firstLeft(all)
+	}
+	if k == nil {
+		return nil, nil
+	}
+	return k, fit[slices.Index(all, k.of)]
 }
 
 // firstLeft is the first slot of vs that was not served, or nil.
@@ -141,6 +247,9 @@ func (p *Player) again(vs []*variant) *pick {
 // compatible says whether f has the secrets that s was recorded with, and
 // which placeholders would be bound to what by that.
 func (p *Player) compatible(s *slot, f form) (map[string]string, bool) {
+	if p.rules.off.has(lawSecrets) {
+		return nil, true
+	}
 	if len(s.form.secrets) != len(f.secrets) {
 		return nil, false
 	}
@@ -175,12 +284,12 @@ func (p *Player) compatible(s *slot, f form) (map[string]string, bool) {
 }
 
 // conditional says whether f asks the kind of question that s's answer is one
-// to: a 304 answers none but a conditional request.
-func conditional(s *slot, f form) bool {
-	if r := s.it.Response; r == nil || r.Status != 304 && r.Status != 412 {
+// to: a 304 or 412 answers none but that condition.
+func (p *Player) conditional(s *slot, f form) bool {
+	if r := s.it.Response; r == nil || r.Status != 304 && r.Status != 412 || p.rules.off.has(lawConditional) {
 		return true
 	}
-	return !slices.ContainsFunc(s.form.cond, func(name string) bool { return !slices.Contains(f.cond, name) })
+	return !slices.ContainsFunc(s.form.cond, func(c pair) bool { return !slices.Contains(f.cond, c) })
 }
 
 // softScore is how many soft headers of a and b agree.
@@ -194,16 +303,19 @@ func softScore(a, b form) int {
 	return n
 }
 
-// unsettled says why another of fit might as well have been meant than v: it
-// was recorded with another secret, nothing tells which one the live request
-// has, and the answers differ.
-func unsettled(v *variant, fit []*variant, binds map[*variant]map[string]string) string {
-	if len(binds[v]) == 0 {
-		return ""
-	}
-	for _, o := range fit {
-		if o != v && !maps.Equal(binds[o], binds[v]) && (o.answer != v.answer || !o.uniform || !v.uniform) {
-			return "the secrets of " + v.slots[0].it.ID + " and " + o.slots[0].it.ID + " are not told apart"
+// unsettled says why another of fit might as well have been meant than o: they
+// differ in what was taken for no difference, nothing tells which one the live
+// request is, and the answers differ.
+func (p *Player) unsettled(o *offer, fit []*offer) string {
+	for _, other := range fit {
+		if other == o || other.relaxed != o.relaxed || other.answer == o.answer && other.uniform && o.uniform {
+			continue
+		}
+		switch {
+		case len(o.marks) > 0 && !maps.Equal(other.marks, o.marks):
+			return "the secrets of " + o.slots[0].it.ID + " and " + other.slots[0].it.ID + " are not told apart"
+		case o.relaxed > 0 && len(other.left) > 0 && !sameButTokens(o.slots[0].it, other.slots[0].it):
+			return o.slots[0].it.ID + " and " + other.slots[0].it.ID + " differ only in what was assumed"
 		}
 	}
 	return ""

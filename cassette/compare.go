@@ -163,7 +163,7 @@ func (c *comparison) requestDiffs(o, n *Interaction) []exchange.Diff {
 	}
 	out := differPairs("query ", o.key.query, n.key.query)
 	out = append(out, differPairs("header ", o.key.hard, n.key.hard)...)
-	if o.key.body != n.key.body {
+	if !sayTheSame(&o.Request, &n.Request) {
 		out = append(out, c.bodyDiffs(content{o.Request.Body, o.Request.Fields}, content{n.Request.Body, n.Request.Fields})...)
 	}
 	return out
@@ -258,4 +258,31 @@ func (m Message) brief() string {
 		return ""
 	}
 	return m.From.String() + ": " + content{Body: m.Body}.brief()
+}
+
+// differPairs lists the names whose values are not the same in a and b.
+func differPairs(at string, a, b []pair) []exchange.Diff {
+	values := func(ps []pair, name string) string {
+		var vs []string
+		for _, p := range ps {
+			if p.name == name {
+				vs = append(vs, strings.TrimPrefix(p.value, "="))
+			}
+		}
+		return strings.Join(vs, ", ")
+	}
+	var names []string
+	for _, p := range append(slices.Clone(a), b...) {
+		if !slices.Contains(names, p.name) {
+			names = append(names, p.name)
+		}
+	}
+	slices.Sort(names)
+	var out []exchange.Diff
+	for _, n := range names {
+		if x, y := values(a, n), values(b, n); x != y {
+			out = append(out, exchange.Diff{At: at + n, Recorded: x, Live: y})
+		}
+	}
+	return out
 }

@@ -3,6 +3,7 @@ package cassette
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -133,4 +134,26 @@ func (n *node) at(i int) *node {
 // pointerToken is key as a part of a JSON pointer (RFC 6901 section 3).
 func pointerToken(key string) string {
 	return strings.NewReplacer("~", "~0", "/", "~1").Replace(key)
+}
+
+// brief is n as a diff shows it.
+func brief(n *node) string {
+	switch {
+	case n == nil:
+		return ""
+	case n.isString():
+		return quote(unquote(n.tok))
+	}
+	return n.compact()
+}
+
+// sayTheSame says whether the bodies of two requests are equal in canonical form.
+func sayTheSame(a, b *Request) bool {
+	bodyOf := func(r *Request) ([]atom, error) {
+		all, err := new(rules).atomsOf(r)
+		return slices.DeleteFunc(all, func(a atom) bool { return !strings.HasPrefix(a.at, "body") }), err
+	}
+	x, err := bodyOf(a)
+	y, err2 := bodyOf(b)
+	return err == nil && err2 == nil && slices.Equal(x, y)
 }

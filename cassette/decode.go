@@ -31,7 +31,9 @@ func parse(b []byte, files opener) (*Cassette, error) {
 	c := &Cassette{Name: top.text("name"), RecordedWith: top.text("recorded_with"), shapes: map[string]string{}}
 	c.RecordedAt, _ = time.Parse(time.RFC3339, top.text("recorded_at"))
 	c.Incomplete = top.text("incomplete") == "true"
-	c.readRest(top)
+	if err := c.readRest(top); err != nil {
+		return nil, err
+	}
 	profiles := readProfiles(top)
 	for i, n := range top.get("interactions").elements() {
 		if err := c.readElement(n, profiles, files); err != nil {
@@ -91,7 +93,7 @@ func checkVersion(top *node) error {
 }
 
 // readRest reads the smaller members and keeps those that are unknown.
-func (c *Cassette) readRest(top *node) {
+func (c *Cassette) readRest(top *node) (err error) {
 	for _, m := range top.mem {
 		switch m.key {
 		case "version", "name", "summary", "recorded_at", "recorded_with", "incomplete", "connections", "interactions":
@@ -107,12 +109,15 @@ func (c *Cassette) readRest(top *node) {
 				c.Pins = append(c.Pins, pin)
 			}
 		case "rules":
-			c.Rules = rulesOf(m.val)
+			if c.Rules, err = rulesOf(m.val); err != nil {
+				return err
+			}
 			c.extra = append(c.extra, m) // there may be some that this version does not know
 		default:
 			c.extra = append(c.extra, m)
 		}
 	}
+	return nil
 }
 
 // readProfiles are the connections by their labels.

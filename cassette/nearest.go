@@ -9,9 +9,6 @@ import (
 	"github.com/serge-net/serge-net/exchange"
 )
 
-// compareMost is with how many recordings of a route a miss is compared.
-const compareMost = 200
-
 // newMiss is a miss of l, with what is known without looking further.
 func (p *Player) newMiss(o exchange.Origin, l *live) *exchange.Miss {
 	p.mu.Lock()
@@ -23,41 +20,60 @@ func (p *Player) newMiss(o exchange.Origin, l *live) *exchange.Miss {
 // miss tells that nothing answers l, whose form is f, and what comes nearest.
 func (p *Player) miss(o exchange.Origin, l *live, f form) *exchange.Miss {
 	m := p.newMiss(o, l)
-	host := hostOf(l.req.URL)
-	if group := p.groups[f.sum]; len(group) > 0 {
-		p.explain(m, group, f)
+	if g := p.index.groups[f.sum]; g != nil {
+		p.explain(m, g, l, f)
 		return m
 	}
-	near, same := p.routes[f.route], true
+	near, same := p.index.routes[f.bucket], true
 	if len(near) == 0 {
-		same = false
-		for _, s := range p.slots {
-			if strings.EqualFold(hostOf(s.it.Request.URL), host) {
-				near = append(near, s)
-			}
-		}
+		near, same = p.ofHost(f), false
 	}
 	if len(near) == 0 {
 		m.Reason, m.Hosts = "no recording for this host", p.c.Hosts()
 		return m
 	}
 	if len(near) > compareMost {
-		m.Reason = fmt.Sprintf("compared %d of %d", compareMost, len(near))
+		m.Reason = fmt.Sprintf("compared %d of %d recordings", compareMost, len(near))
 		near = near[:compareMost]
+	}
+	p.nearest(m, l, f, near, same)
+	return m
+}
+
+// ofHost are the recordings of the host that f is of.
+func (p *Player) ofHost(f form) []*slot {
+	var near []*slot
+	host := hostOf(f.route)
+	for _, s := range p.index.slots {
+		if hostOf(s.form.route) == host {
+			near = append(near, s)
+		}
+	}
+	return near
+}
+
+// nearest tells which of near comes nearest to l, and what differs. same says
+// that they are of its route.
+func (p *Player) nearest(m *exchange.Miss, l *live, f form, near []*slot, same bool) {
+	atoms, err := p.rules.atomsOf(&l.req)
+	if err != nil {
+		m.Reason = err.Error()
+		return
 	}
 	var best *slot
 	var diffs []exchange.Diff
+	p.mu.Lock()
 	for _, s := range near {
-		d := difference(s, l, f, same)
+		d := p.difference(s, f, atoms, same)
 		if best == nil || cost(d, s, f) < cost(diffs, best, f) {
 			best, diffs = s, d
 		}
 	}
+	p.mu.Unlock()
 	m.Nearest = p.near(best, diffs)
-	if same {
-		m.Accept = acceptFlags(diffs)
+	if same || sameShape(best.form.route, f.route) {
+		m.Accept = acceptFlags(diffs, best.form.route, f.route)
 	}
-	return m
 }
 
 // cost orders candidates by how far they are.
@@ -75,64 +91,151 @@ func (p *Player) near(s *slot, diffs []exchange.Diff) *exchange.Near {
 	n := &exchange.Near{Method: s.it.Request.Method, URL: s.it.Request.URL, Diffs: diffs}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, g := range p.groups[s.form.sum] {
+	for _, o := range p.index.groups[s.form.sum].slots {
 		n.Recorded++
-		if p.served[g] > 0 {
+		if p.served[o] > 0 {
 			n.Served++
 		}
 	}
 	return n
 }
 
-// explain says why none of group, which equals the request, answers it.
-func (p *Player) explain(m *exchange.Miss, group []*slot, f form) {
-	n := p.near(group[0], nil)
+// explain says why none of g, which equals the request, answers it.
+func (p *Player) explain(m *exchange.Miss, g *group, l *live, f form) {
+	n := p.near(g.slots[0], nil)
+	m.Nearest = n
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, s := range group {
+	for _, v := range g.parts() {
+		s := v.slots[0]
 		_, ok := p.compatible(s, f)
 		switch {
-		case ok && !conditional(s, f):
-			m.Reason = fmt.Sprintf("the recorded %d answers a conditional request", s.it.Response.Status)
-		case ok && firstLeft(p.kinds[f.sum]) == nil:
+		case !ok:
+			continue
+		case !p.conditional(s, f):
+			m.Reason = fmt.Sprintf("the recorded %d answers another condition", s.it.Response.Status)
+		case p.offer(v, f) == nil && len(f.keys) > 0:
+			m.Reason = "its idempotency key is that of another request"
+		case p.offer(v, f) == nil && len(f.ids) > 0:
+			m.Reason = "its JSON-RPC id differs"
+		case p.offer(v, f) == nil:
+			m.Reason = "its body does not fit the recorded one"
+		case len(v.left) == 0:
 			m.Reason = fmt.Sprintf("already served %d/%d", n.Served, n.Recorded)
-		case ok:
+		case p.equal(f) == nil:
+			m.Reason = "a value in it stands for another of the recording"
+		default:
 			m.Reason = "the recording does not tell which of its answers is meant"
 		}
-		if ok {
-			break
+		return
+	}
+	m.Reason = "it carries other credentials than when it was recorded"
+	for i, rec := range g.slots[0].form.secrets {
+		if i < len(f.secrets) && p.toLive[rec.value] != unescape(f.secrets[i].value) {
+			where, _, _ := strings.Cut(rec.name, " ")
+			n.Diffs = append(n.Diffs, exchange.Diff{At: "header " + where, Recorded: strings.Trim(rec.value, "{}"), Live: "(another secret)"})
 		}
 	}
-	if m.Reason == "" {
-		m.Reason = "it carries other credentials than when it was recorded"
-		for i, rec := range group[0].form.secrets {
-			if i < len(f.secrets) && p.toLive[rec.value] != unescape(f.secrets[i].value) {
-				where, _, _ := strings.Cut(rec.name, " ")
-				n.Diffs = append(n.Diffs, exchange.Diff{At: "header " + where, Recorded: strings.Trim(rec.value, "{}"), Live: "(another secret)"})
-			}
-		}
-	}
-	m.Nearest = n
 }
 
-// difference lists where s and the request l differ. same says that their
-// routes are equal.
-func difference(s *slot, l *live, f form, same bool) []exchange.Diff {
+// difference lists where s and a request with the form f and the given atoms
+// differ, and why that is not taken for nothing. same says that their routes are
+// equal. p.mu is held.
+func (p *Player) difference(s *slot, f form, live []atom, same bool) []exchange.Diff {
 	var out []exchange.Diff
 	if !same {
-		if s.it.Request.Method != l.req.Method {
-			out = append(out, exchange.Diff{At: "method", Recorded: s.it.Request.Method, Live: l.req.Method})
+		if a, b := methodOf(s.form.route), methodOf(f.route); a != b {
+			out = append(out, exchange.Diff{At: "method", Recorded: a, Live: b})
 		}
 		if a, b := pathOf(s.form.route), pathOf(f.route); a != b {
 			out = append(out, exchange.Diff{At: "path", Recorded: a, Live: b})
 		}
 	}
-	out = append(out, differPairs("query ", s.form.query, f.query)...)
-	out = append(out, differPairs("header ", s.form.hard, f.hard)...)
-	if s.form.body != f.body {
-		out = append(out, differBodies(&s.it.Request, &l.req)...)
+	rec, err := p.index.groups[s.form.sum].parsed(p.rules)
+	if err != nil {
+		return append(out, exchange.Diff{At: "body", Recorded: err.Error()})
+	}
+	return append(out, p.differAtoms(p.judge(s, f), rec, live, same)...)
+}
+
+// diffsMost is how many differences of two requests are listed.
+const diffsMost = 10
+
+// differAtoms lists where two lists of atoms differ.
+func (p *Player) differAtoms(j *judge, rec, live []atom, same bool) []exchange.Diff {
+	of := map[string][]atom{}
+	for _, w := range live {
+		of[w.at] = append(of[w.at], w)
+	}
+	var out []exchange.Diff
+	tell := func(u, w atom, at string) {
+		if len(out) >= diffsMost || at == "method" || strings.HasPrefix(at, "path/") && !same || strings.IndexByte("{[<", orByte(u.kind, w.kind)) >= 0 {
+			return
+		}
+		d := exchange.Diff{At: diffName(at), Recorded: shownAtom(u), Live: shownAtom(w)}
+		if u.at != "" && w.at != "" {
+			j.v = verdict{marks: map[string]string{}, names: map[string]string{}}
+			if !j.atom(u, w) {
+				d.Why = j.v.why
+			}
+		}
+		if strings.Contains(u.val, secretOpen) {
+			d.Recorded, d.Live = strings.Trim(u.val, "{}"), "(another secret)"
+		}
+		out = append(out, d)
+	}
+	for _, u := range rec {
+		ws := of[u.at]
+		if len(ws) == 0 {
+			tell(u, atom{}, u.at)
+			continue
+		}
+		of[u.at] = ws[1:]
+		if ws[0].val != u.val || ws[0].kind != u.kind {
+			tell(u, ws[0], u.at)
+		}
+	}
+	for _, w := range live {
+		if ws := of[w.at]; len(ws) > 0 && ws[0] == w {
+			of[w.at] = ws[1:]
+			tell(atom{}, w, w.at)
+		}
 	}
 	return out
+}
+
+// orByte is a, or else b.
+func orByte(a, b byte) byte {
+	if a != 0 || b == 0 {
+		return max(a, 1)
+	}
+	return b
+}
+
+// shownAtom is a's value as a diff shows it.
+func shownAtom(a atom) string {
+	if a.kind == 's' {
+		return quote(valid(a.val))
+	}
+	return a.val
+}
+
+// diffName is an atom's place as a diff has it: "query page", "body $.user.name".
+func diffName(at string) string {
+	kind, rest, _ := strings.Cut(at, "/")
+	switch kind {
+	case "body.json":
+		return "body $" + strings.TrimPrefix(placeName(at), "body")
+	case "body.form":
+		return "body $." + rest
+	}
+	return placeName(at)
+}
+
+// methodOf is a route's method.
+func methodOf(route string) string {
+	m, _, _ := strings.Cut(route, " ")
+	return m
 }
 
 // pathOf is a route's path.
@@ -141,115 +244,50 @@ func pathOf(route string) string {
 	return rest[len(hostOf("x://"+rest)):]
 }
 
-// differPairs lists the names whose values are not the same in a and b.
-func differPairs(at string, a, b []pair) []exchange.Diff {
-	values := func(ps []pair, name string) string {
-		var vs []string
-		for _, p := range ps {
-			if p.name == name {
-				vs = append(vs, strings.TrimPrefix(p.value, "="))
-			}
-		}
-		return strings.Join(vs, ", ")
-	}
-	var names []string
-	for _, p := range append(slices.Clone(a), b...) {
-		if !slices.Contains(names, p.name) {
-			names = append(names, p.name)
-		}
-	}
-	slices.Sort(names)
-	var out []exchange.Diff
-	for _, n := range names {
-		if x, y := values(a, n), values(b, n); x != y {
-			out = append(out, exchange.Diff{At: at + n, Recorded: x, Live: y})
-		}
-	}
-	return out
+// sameShape says whether two routes are of one method, host and number of path
+// segments.
+func sameShape(a, b string) bool {
+	return methodOf(a) == methodOf(b) && hostOf(a) == hostOf(b) && strings.Count(a, "/") == strings.Count(b, "/")
 }
 
-// differBodies lists where two bodies that are not equal differ: by path if
-// both are JSON.
-func differBodies(a, b *Request) []exchange.Diff {
-	x, xn := treeOf(a)
-	y, yn := treeOf(b)
-	if x != nil && y != nil {
-		return differTrees("$", x, y, nil)
-	}
-	return []exchange.Diff{{At: "body", Recorded: xn, Live: yn}}
-}
-
-// treeOf is r's body as JSON, or nil and the body in a few words.
-func treeOf(r *Request) (*node, string) {
-	data, ok, err := r.Body.Whole()
-	if err != nil || !ok {
-		return nil, fmt.Sprintf("%d bytes", r.Body.Size)
-	}
-	plain, ok := decoded(data, coding(r.Fields))
-	if !ok {
-		return nil, fmt.Sprintf("%d bytes", r.Body.Size)
-	}
-	if n, err := parseTree(plain); err == nil && n.kind != 's' {
-		return n, ""
-	}
-	return nil, valid(string(plain))
-}
-
-// diffsMost is how many differences of one body are listed.
-const diffsMost = 10
-
-// differTrees adds to out where a and b differ.
-func differTrees(at string, a, b *node, out []exchange.Diff) []exchange.Diff {
-	if len(out) >= diffsMost {
-		return out
-	}
-	switch {
-	case a != nil && b != nil && a.kind == '{' && b.kind == '{':
-		for _, m := range sortedMembers(a) {
-			out = differTrees(at+"."+m.key, m.val, b.get(m.key), out)
-		}
-		for _, m := range sortedMembers(b) {
-			if a.get(m.key) == nil {
-				out = differTrees(at+"."+m.key, nil, m.val, out)
-			}
-		}
-		return out
-	case a != nil && b != nil && a.kind == '[' && b.kind == '[' && len(a.kids) == len(b.kids):
-		for i := range a.kids {
-			out = differTrees(fmt.Sprintf("%s[%d]", at, i), a.kids[i], b.kids[i], out)
-		}
-		return out
-	}
-	if x, y := brief(a), brief(b); x != y && len(out) < diffsMost {
-		out = append(out, exchange.Diff{At: "body " + at, Recorded: x, Live: y})
-	}
-	return out
-}
-
-// brief is n as a diff shows it.
-func brief(n *node) string {
-	switch {
-	case n == nil:
-		return ""
-	case n.isString():
-		return quote(unquote(n.tok))
-	}
-	return n.compact()
-}
-
-// acceptFlags are the flags of run under which diffs count for nothing, "" if
-// no flags do that.
-func acceptFlags(diffs []exchange.Diff) string {
+// acceptFlags are the flags of accept, and of run, under which diffs count for
+// nothing, "" if no flags do that.
+func acceptFlags(diffs []exchange.Diff, recorded, live string) string {
 	var flags []string
+	add := func(flag, value string) {
+		if strings.ContainsFunc(value, func(r rune) bool { return r >= utf8.RuneSelf || !unreserved(byte(r)) && r != '/' && r != ':' }) {
+			value = "'" + value + "'"
+		}
+		if f := flag + " " + value; !slices.Contains(flags, f) {
+			flags = append(flags, f)
+		}
+	}
 	for _, d := range diffs {
 		what, name, _ := strings.Cut(d.At, " ")
-		if what != "query" && what != "header" || strings.ContainsAny(name, `",'`) {
+		if strings.ContainsAny(name, `",'`) {
 			return "" // commas and quotes mean something in the flag
 		}
-		if strings.ContainsFunc(name, func(r rune) bool { return r >= utf8.RuneSelf || !unreserved(byte(r)) }) {
-			name = "'" + name + "'"
+		switch {
+		case what == "query", what == "header":
+			add("--ignore-"+what, name)
+		case what == "body" && strings.HasPrefix(name, "$."):
+			add("--ignore-body", name)
+		case d.At == "path", what == "path":
+			add("--path-template", templateFor(pathOf(recorded), pathOf(live)))
+		default:
+			return ""
 		}
-		flags = append(flags, "--ignore-"+what+" "+name)
 	}
 	return strings.Join(flags, " ")
+}
+
+// templateFor is the path template that two paths have in common.
+func templateFor(a, b string) string {
+	as, bs := strings.Split(a, "/"), strings.Split(b, "/")
+	for i := range as {
+		if i < len(bs) && as[i] != bs[i] {
+			as[i] = "{id}"
+		}
+	}
+	return strings.Join(as, "/")
 }

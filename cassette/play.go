@@ -106,9 +106,6 @@ func (l *live) add(b []byte) {
 	}
 }
 
-// begun is the body's digest in the sum of a request that did not end.
-var begun = sha256.Sum256([]byte("begun"))
-
 // begins says whether l's body begins with what was recorded in s. Of a larger
 // one than is held, the held beginning has to.
 func (l *live) begins(s *slot) bool {
@@ -133,11 +130,7 @@ func (y *play) form(l *live) (form, error) {
 	if l.sum != nil {
 		l.req.Body = Body{Size: l.size, sum: hex.EncodeToString(l.sum.Sum(nil))}
 	}
-	body, err := bodySum(&l.req)
-	if err != nil {
-		return form{}, err
-	}
-	return y.p.rules.formOf(&l.req, body), nil
+	return y.p.rules.formOf(&l.req)
 }
 
 // early answers what cannot wait for the request's end: a client that waits
@@ -147,8 +140,11 @@ func (y *play) early(l *live, answer func(exchange.Event) error) error {
 	if !expects(&l.req) && !upgrade && l.req.Method != "CONNECT" {
 		return nil
 	}
-	f := y.p.rules.formOf(&l.req, [32]byte{})
-	same := y.p.routes[f.route]
+	f, err := y.p.rules.formOf(&l.req)
+	if err != nil {
+		return err
+	}
+	same := y.p.index.routes[f.bucket]
 	switch {
 	case expects(&l.req):
 		if leave, ok := y.p.leave(same); ok {
@@ -200,7 +196,10 @@ func (y *play) tryNow(l *live, worth bool, answer func(exchange.Event) error) er
 	if err != nil {
 		return err
 	}
-	k := y.p.claim(l, f)
+	k, err := y.p.claim(l, f)
+	if err != nil {
+		return err
+	}
 	if k == nil {
 		return nil
 	}
@@ -251,7 +250,10 @@ func (y *play) end(l *live, e *exchange.End, answer func(exchange.Event) error) 
 	if err != nil {
 		return err
 	}
-	k := y.p.claim(l, f)
+	k, err := y.p.claim(l, f)
+	if err != nil {
+		return err
+	}
 	if k == nil {
 		y.drop(l)
 		return y.p.miss(y.o, l, f)

@@ -22,7 +22,17 @@ func played(t *testing.T, opt PlayOptions, as ...asked) *Player {
 		as[i].at = time.Duration(i) * time.Minute
 	}
 	recordAll(t, s, "x", RecordOptions{}, as...)
-	return load(t, s, "x").Player(opt)
+	return playerOf(t, load(t, s, "x"), opt)
+}
+
+// playerOf is c's player.
+func playerOf(t *testing.T, c *Cassette, opt PlayOptions) *Player {
+	t.Helper()
+	p, err := c.Player(opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
 }
 
 func TestPlayMatch(t *testing.T) {
@@ -295,7 +305,7 @@ func TestOffer(t *testing.T) {
 	if _, err := r.Close(false); err != nil {
 		t.Fatal(err)
 	}
-	p := load(t, s, "x").Player(PlayOptions{})
+	p := playerOf(t, load(t, s, "x"), PlayOptions{})
 	want := exchange.Offer{Recorded: true, ALPN: []string{"h2", "http/1.1"}, Names: o.Names}
 	if d := cmp.Diff(want, p.Offer(o)); d != "" {
 		t.Errorf("Offer() (-want +got):\n%s", d)
@@ -345,7 +355,7 @@ func TestPlayBegun(t *testing.T) {
 	if _, err := r.Close(false); err != nil {
 		t.Fatal(err)
 	}
-	p := load(t, s, "x").Player(PlayOptions{Repeat: RepeatLast})
+	p := playerOf(t, load(t, s, "x"), PlayOptions{Repeat: RepeatLast})
 	for _, tt := range []struct {
 		target, body string
 		hit          bool

@@ -21,49 +21,29 @@ const (
 	RepeatCycle Repeat = "cycle"
 )
 
-// PlayOptions says how a cassette is played. Names are compared without case.
+// PlayOptions says how a cassette is played.
 type PlayOptions struct {
-	Repeat        Repeat
-	IgnoreHeaders []string // request headers that never tell requests apart
-	IgnoreQuery   []string // query parameters that never do
-	Exact         bool     // a choice that the recording does not settle is a miss
-	KeepDates     bool     // serve dates as they were recorded
+	Repeat    Repeat
+	Match     Match
+	Rules     []Rule // beside those of the cassette
+	KeepDates bool   // serve dates as they were recorded
+
+	off law // for tests: what is not in force
 }
 
 // A Player answers requests from a cassette. It is safe for concurrent use. It
 // implements exchange.Player.
 type Player struct {
-	c      *Cassette
-	opt    PlayOptions
-	rules  rules
-	slots  []*slot
-	groups map[[32]byte][]*slot // by the form's sum: sha256, so equal sums are equal forms
-	kinds  map[[32]byte][]*variant
-	routes map[string][]*slot
-	hosts  map[string][]Connection // by host: what Offer looks at
+	c     *Cassette
+	opt   PlayOptions
+	rules *rules
+	index *index
+	hosts map[string][]Connection // by host: what Offer looks at
 
-	mu     sync.Mutex
+	mu sync.Mutex
+	scope
 	served map[*slot]int
-	toLive map[string]string // placeholder → the value that stands for it in this run
-	toMark map[string]string // and back
 	tally  Tally
-}
-
-// A slot is one interaction to be served.
-type slot struct {
-	it   *Interaction
-	form form
-	nth  int // place in the cassette
-}
-
-// A variant is the slots of a group that a request fits all alike: they have
-// the same secrets and soft headers. However many there are, one comparison
-// finds the next.
-type variant struct {
-	slots   []*slot
-	left    []*slot // not served, in order; guarded by Player.mu
-	answer  string  // a digest of the first answer
-	uniform bool    // all answers are that
 }
 
 // Tally is what a Player has served.
@@ -80,64 +60,27 @@ type Tally struct {
 // An Assumption is a difference that was taken for none, and why.
 type Assumption struct{ Method, URL, Evidence string }
 
-// Player returns a player of c from its start.
-func (c *Cassette) Player(opt PlayOptions) *Player {
-	p := &Player{
-		c: c, opt: opt, rules: rules{lowerSet(opt.IgnoreHeaders), lowerSet(opt.IgnoreQuery)},
-		groups: map[[32]byte][]*slot{}, kinds: map[[32]byte][]*variant{}, routes: map[string][]*slot{},
-		hosts: shown(c.Interactions), served: map[*slot]int{}, toLive: map[string]string{}, toMark: map[string]string{},
+// Player returns a player of c from its start, by the rules of opt and its own. An
+// error says which rule is none, or which body cannot be read.
+func (c *Cassette) Player(opt PlayOptions) (*Player, error) {
+	u, err := compile(slices.Concat(opt.Rules, c.Rules.Match))
+	if err != nil {
+		return nil, fmt.Errorf("play cassette %s: %w", c.Name, err)
 	}
-	for n, i := range c.Interactions {
-		s := &slot{i, p.rules.formOf(&i.Request, i.key.body), n}
-		if i.Request.End != exchange.Complete {
-			s.form.sum = p.rules.formOf(&i.Request, begun).sum
-		}
-		p.slots = append(p.slots, s)
-		p.groups[s.form.sum] = append(p.groups[s.form.sum], s)
-		p.routes[s.form.route] = append(p.routes[s.form.route], s)
+	u.off = opt.off
+	p := &Player{c: c, opt: opt, rules: &u, hosts: shown(c.Interactions, &u), served: map[*slot]int{}, scope: newScope()}
+	if p.index, err = u.index(c.Interactions); err != nil {
+		return nil, fmt.Errorf("play cassette %s: %w", c.Name, err)
 	}
-	for sum, group := range p.groups {
-		p.kinds[sum] = variants(group)
-	}
-	return p
-}
-
-// variants cuts a group into its variants.
-func variants(group []*slot) []*variant {
-	var out []*variant
-	at := map[string]*variant{}
-	for _, s := range group {
-		key := fmt.Sprintf("%q %q %q %x", s.form.secrets, s.form.soft, s.it.outcome(), s.form.body)
-		v := at[key]
-		if v == nil {
-			v = &variant{answer: s.it.answer(), uniform: true}
-			at[key] = v
-			out = append(out, v)
-		} else {
-			v.uniform = v.uniform && s.it.answer() == v.answer
-		}
-		v.slots = append(v.slots, s)
-	}
-	for _, v := range out {
-		v.left = slices.Clone(v.slots)
-	}
-	return out
-}
-
-func lowerSet(names []string) map[string]bool {
-	m := map[string]bool{}
-	for _, n := range names {
-		m[strings.ToLower(n)] = true
-	}
-	return m
+	return p, nil
 }
 
 // shown is what each host, in lower case, showed in its connections, without
 // those that show nothing new.
-func shown(all []*Interaction) map[string][]Connection {
+func shown(all []*Interaction, u *rules) map[string][]Connection {
 	hosts := map[string][]Connection{}
 	for _, i := range all {
-		c, host := i.Connection, strings.ToLower(i.Connection.Host)
+		c, host := i.Connection, u.aliased(i.Connection.Scheme, strings.ToLower(i.Connection.Host))
 		if !slices.ContainsFunc(hosts[host], func(o Connection) bool {
 			return o.Scheme == c.Scheme && o.Port == c.Port && o.ALPN == c.ALPN && slices.Equal(o.Names, c.Names)
 		}) {
@@ -150,7 +93,7 @@ func shown(all []*Interaction) map[string][]Connection {
 // Offer is what the recorded origin o showed in its TLS handshake.
 func (p *Player) Offer(o exchange.Origin) exchange.Offer {
 	var offer exchange.Offer
-	for _, c := range p.hosts[strings.ToLower(o.Host())] {
+	for _, c := range p.hosts[p.rules.aliased("", strings.ToLower(o.Host()))] {
 		if c.Port != 0 && o.Addr.Port() != 0 && c.Port != o.Addr.Port() || o.TLS && c.Scheme != "https" {
 			continue
 		}
@@ -186,7 +129,7 @@ func (p *Player) Tally() Tally {
 	defer p.mu.Unlock()
 	t := p.tally
 	t.Assumptions, t.Ambiguous = slices.Clone(t.Assumptions), slices.Clone(t.Ambiguous)
-	for _, s := range p.slots {
+	for _, s := range p.index.slots {
 		if p.served[s] == 0 {
 			t.Unused = append(t.Unused, s.it)
 		}

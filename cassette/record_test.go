@@ -352,7 +352,7 @@ func TestRecordLargeBody(t *testing.T) {
 	if len(text) > 4000 || !strings.Contains(text, `"chunks": [[131072, 48]]`) || !strings.Contains(text, ".zip") {
 		t.Errorf("a large body is not a file:\n%.2000s", text)
 	}
-	a := ask(t, load(t, s, "x").Player(PlayOptions{}), get("/big"), "")
+	a := ask(t, playerOf(t, load(t, s, "x"), PlayOptions{}), get("/big"), "")
 	if a.body != strings.Repeat(string(piece), pieces) || len(a.chunks) != pieces {
 		t.Errorf("replay gives %d bytes in %d chunks", len(a.body), len(a.chunks))
 	}

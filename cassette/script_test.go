@@ -211,7 +211,7 @@ func TestRecordLoadPlay(t *testing.T) {
 	if err := c.write(&again); err != nil || again.String() != text {
 		t.Errorf("write(load(file)) differs from the file, err %v:\n%s", err, again.String())
 	}
-	p := c.Player(PlayOptions{})
+	p := playerOf(t, c, PlayOptions{})
 	a := ask(t, p, post("/login?v=2", "Content-Type: application/json", "Authorization: Bearer other"), `{"n": 1.0, "user": "ada"}`)
 	if a.miss != nil || a.body != `{"ok": true}` {
 		t.Fatalf("replay of login = %q, %v", a.body, a.miss)

@@ -30,7 +30,10 @@ func (y *play) serve(l *live, k *pick, answer func(exchange.Event) error) error 
 		return nil
 	}
 	l.answered = true
-	err := y.p.perform(l, k.slot.it, tell)
+	i, err := y.p.answered(l, k.slot.it, k.ids)
+	if err == nil {
+		err = y.p.perform(l, i, tell)
+	}
 	if !delivered {
 		y.p.giveBack(k)
 	}

@@ -101,16 +101,17 @@ func TestAcceptFlags(t *testing.T) {
 		{[]string{"query a[$b]"}, "--ignore-query 'a[$b]'"},
 		{[]string{"query a,b"}, ""},
 		{[]string{"query it's"}, ""},
-		{[]string{"body $.user"}, ""},
-		{[]string{"query page", "body $.user"}, ""},
+		{[]string{"body $.user"}, "--ignore-body '$.user'"},
+		{[]string{"query page", "body $.user"}, "--ignore-query page --ignore-body '$.user'"},
 		{[]string{"body"}, ""},
-		{[]string{"path"}, ""},
+		{[]string{"path"}, "--path-template '/a/{id}'"},
+		{[]string{"method"}, ""},
 	} {
 		var diffs []exchange.Diff
 		for _, at := range c.at {
 			diffs = append(diffs, exchange.Diff{At: at})
 		}
-		if got := acceptFlags(diffs); got != c.want {
+		if got := acceptFlags(diffs, "GET http://x/a/1", "GET http://x/a/2"); got != c.want {
 			t.Errorf("acceptFlags(%q) = %q; want %q", c.at, got, c.want)
 		}
 	}

@@ -32,7 +32,7 @@ func script(t *testing.T, es []exchange.Event) (said []exchange.Event, text stri
 		t.Fatal(err)
 	}
 	text = read(t, dir, "x.json")
-	p = load(t, s, "x").Player(PlayOptions{KeepDates: true})
+	p = playerOf(t, load(t, s, "x"), PlayOptions{KeepDates: true})
 	y, err := p.Open(origin())
 	if err != nil {
 		t.Fatal(err)
@@ -205,7 +205,7 @@ func TestContentCoding(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		a := ask(t, c.Player(PlayOptions{}), get("/a"), "")
+		a := ask(t, playerOf(t, c, PlayOptions{}), get("/a"), "")
 		if plain, _ := decoded([]byte(a.body), coding); string(plain) != `{"a":22222}` {
 			t.Errorf("%s: an edited body is served as %q", coding, plain)
 		}

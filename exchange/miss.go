@@ -19,7 +19,7 @@ type Miss struct {
 	Reason   string   // one line: "no recording for this host", "already served 3/3"
 	Nearest  *Near    // nil if nothing is recorded for the host
 	Hosts    []string // the recorded hosts, if this one is not among them
-	Accept   string   // the flags of run that would make Nearest match, as a shell reads them; "" if none would
+	Accept   string   // the flags of accept, and of run, that would make Nearest match, as a shell reads them; "" if none would
 }
 
 // Near is the recorded request that comes nearest to one that missed.
@@ -33,12 +33,17 @@ type Near struct {
 type Diff struct {
 	At             string // "query page", "header content-type", "body $.user.name"
 	Recorded, Live string // "" means absent
+	Why            string // what speaks against taking one for the other, where something else speaks for it
 }
 
 // String is the difference in one line, as a person reads it: values are cut
 // where they are long, and nothing in it drives a terminal.
 func (d Diff) String() string {
-	return fmt.Sprintf("%s: %s -> %s", Visible(d.At), shown(d.Recorded), shown(d.Live))
+	s := fmt.Sprintf("%s: %s -> %s", Visible(d.At), shown(d.Recorded), shown(d.Live))
+	if d.Why != "" {
+		s += " (" + Visible(d.Why) + ")"
+	}
+	return s
 }
 
 // Error returns the miss as a person reads it, over several lines, without a
@@ -57,7 +62,10 @@ func (m *Miss) Error() string {
 	} else if len(m.Hosts) > 0 {
 		fmt.Fprintf(&b, "\n  recorded hosts: %s", Visible(strings.Join(m.Hosts, ", ")))
 	}
-	if m.Accept != "" {
+	switch {
+	case m.Accept != "" && m.Cassette != "":
+		fmt.Fprintf(&b, "\n  to accept: serge-net accept %s %s", Visible(m.Cassette), Visible(m.Accept))
+	case m.Accept != "":
 		fmt.Fprintf(&b, "\n  to accept: serge-net run %s …", Visible(m.Accept))
 	}
 	if m.Cassette != "" {

@@ -24,17 +24,17 @@ func misses() map[string]*Miss {
 		"hosts": {Cassette: "api", Method: "GET", URL: "https://other.example/", Reason: "no recording for this host",
 			Hosts: []string{"api.example", "auth.example"}},
 		"near": {Cassette: "tests/api.json", Method: "GET", URL: "https://api.example/items?page=2", Reason: "no recording equals it",
-			Nearest: near(Diff{"query page", "1", "2"}), Accept: "--ignore-query page"},
+			Nearest: near(Diff{"query page", "1", "2", ""}), Accept: "--ignore-query page"},
 		"absent": {Cassette: "api", Method: "POST", URL: "https://api.example/items", Reason: "no recording equals it",
-			Nearest: near(Diff{"header x-trace", "", "abc"}, Diff{"body $.user.name", "alice", ""})},
+			Nearest: near(Diff{"header x-trace", "", "abc", ""}, Diff{"body $.user.name", "alice", "", ""})},
 		"hopeless": {Method: "CONNECT", URL: "tcp://db.example:5432", Reason: "psql (pid 7) speaks neither TLS nor HTTP"},
 		"served":   {Cassette: "api", Method: "GET", URL: "https://api.example/items?page=1", Reason: "already served 1/1", Nearest: near()},
 		"long": {Cassette: "api", Method: "POST", URL: "https://api.example/items",
-			Nearest: near(Diff{"body", strings.Repeat("a", 80), strings.Repeat("b", 81)})},
+			Nearest: near(Diff{"body", strings.Repeat("a", 80), strings.Repeat("b", 81), ""})},
 		"runes": {Cassette: "api", Method: "POST", URL: "https://api.example/items",
-			Nearest: near(Diff{"body", strings.Repeat("é", 40), "a" + strings.Repeat("é", 40)})},
+			Nearest: near(Diff{"body", strings.Repeat("é", 40), "a" + strings.Repeat("é", 40), ""})},
 		"hostile": {Cassette: "api", Method: "GET\r", URL: "https://api.example/\x1b[2J", Reason: "no\nrecording",
-			Nearest: near(Diff{"body \x9b", "\x1b]0;owned\a", "\u202egpj.exe \xff\u009b"}), Accept: "--ignore-query '\x7f'"},
+			Nearest: near(Diff{"body \x9b", "\x1b]0;owned\a", "\u202egpj.exe \xff\u009b", ""}), Accept: "--ignore-query '\x7f'"},
 	}
 }
 

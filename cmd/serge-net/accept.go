@@ -15,31 +15,47 @@ import (
 
 func acceptCommand() *cobra.Command {
 	var dir string
-	var rules cassette.Rules
+	var bypass []string
+	var match matchFlags
 	c := &cobra.Command{
-		Use:   "accept NAME --bypass HOST",
+		Use:   "accept NAME FLAGS",
 		Short: "remember in a cassette what a run was told for once",
-		Long: `accept writes rules into the cassette NAME. They hold in every run with it, to
-record and to replay, and stay when it is recorded again. With --bypass a host
-passes untouched and unrecorded, as of a program that pins its certificate: such
-a replay needs that host, and is not isolated.`,
-		Example: "  serge-net accept login --bypass api.example.com",
+		Long: `accept writes rules into the cassette NAME. They hold in every run with it and
+stay when it is recorded again. A miss names the flags that would have made the
+nearest recording match. With --bypass a host passes untouched and unrecorded, as
+of a program that pins its certificate: such a replay needs that host, and is not
+isolated.`,
+		Example: `  serge-net accept login --ignore-query page
+  serge-net accept login --path-template '/users/{id}/…' --ignore-body '$.meta.*'
+  serge-net accept login --bypass api.example.com`,
 		Args: func(c *cobra.Command, args []string) error {
 			switch {
 			case len(args) == 0:
 				return hint(errors.New("no cassette named"), "serge-net list shows what there is; then serge-net %s", c.Use)
 			case len(args) > 1:
 				return hint(fmt.Errorf("accept takes no %q", args[1]), "serge-net %s", c.Use)
-			case len(rules.Bypass) == 0:
-				return hint(errors.New("nothing to accept"), "serge-net accept %s --bypass HOST", args[0])
 			}
 			return nil
 		},
-		RunE:              withConfig(func(c *cobra.Command, args []string) error { return accept(c.OutOrStdout(), dir, args[0], rules) }),
+		RunE: func(c *cobra.Command, args []string) error {
+			rules, err := match.rules()
+			if err != nil {
+				return err
+			}
+			all := cassette.Rules{Bypass: bypass, Match: rules}
+			if len(bypass)+len(rules) == 0 {
+				return hint(errors.New("nothing to accept"), "a miss says which flags to give; or serge-net accept %s --bypass HOST", args[0])
+			}
+			if err := configureHere(c); err != nil { // what it says of matching holds without a rule
+				return err
+			}
+			return accept(c.OutOrStdout(), dir, args[0], all)
+		},
 		ValidArgsFunction: completeCassettes,
 	}
 	c.Flags().StringVar(&dir, "cassette-dir", "./cassettes", "the `DIR` that cassettes are in")
-	c.Flags().StringSliceVar(&rules.Bypass, "bypass", nil, "let `HOST|CIDR|PORT` pass untouched and unrecorded")
+	match.register(c)
+	c.Flags().StringSliceVar(&bypass, "bypass", nil, "let `HOST|CIDR|PORT` pass untouched and unrecorded")
 	return c
 }
 
@@ -62,12 +78,23 @@ func accept(w io.Writer, dir, name string, rules cassette.Rules) error {
 		return err
 	}
 	before.own(store.Paths(name))
-	what := strings.Join(rules.Bypass, ", ")
+	return accepted(w, store.Path(name), rules, changed)
+}
+
+// accepted tells what rules hold from now on, or held already.
+func accepted(w io.Writer, path string, rules cassette.Rules, changed bool) error {
+	since := "from now on"
 	if !changed {
-		_, err = fmt.Fprintf(w, "%s passes already, by the rules of %s\n", what, store.Path(name))
-		return err
+		since = "already"
 	}
-	_, err = fmt.Fprintf(w, "%s passes untouched and unrecorded from now on, by the rules of %s\n", what, store.Path(name))
+	var err error
+	if len(rules.Bypass) > 0 {
+		_, err = fmt.Fprintf(w, "%s passes untouched and unrecorded %s, by the rules of %s\n", strings.Join(rules.Bypass, ", "), since, path)
+	}
+	for _, r := range rules.Match {
+		_, e := fmt.Fprintf(w, "%s %s, by the rules of %s\n", r, since, path)
+		err = errors.Join(err, e)
+	}
 	return err
 }
 

@@ -82,7 +82,7 @@ func TestMessages(t *testing.T) {
 				"miss: GET "+page+"3",
 				"  nearest: GET "+page+"2 (served 0/1)",
 				"    query page: 2 -> 3",
-				"  to accept: serge-net run --ignore-query page …",
+				"  to accept: serge-net accept login --ignore-query page",
 				"  to record: serge-net run --mode new --cassette login -- …",
 				"0 served (0 exact, 0 assumed), 1 missed, 1 unused, 0 escaped; isolated: no; T s")},
 		{name: "as the miss says", args: args([]string{"replay", "login", "--ignore-query", "page"}, curl(page+"3")...), stdout: "GET /method?page=2\n",

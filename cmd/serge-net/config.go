@@ -24,7 +24,9 @@ type configFile struct {
 	Ignore struct {
 		Headers []string `toml:"headers"`
 		Query   []string `toml:"query_params"`
+		Body    []string `toml:"body"`
 	} `toml:"ignore"`
+	Match  matchTable `toml:"match"`
 	Bypass []struct {
 		Host string `toml:"host"`
 	} `toml:"bypass"`
@@ -39,6 +41,7 @@ type configTable struct {
 	Backend     *string  `toml:"backend" flag:"backend"`
 	OnMiss      *string  `toml:"on_miss" flag:"on-miss"`
 	Repeat      *string  `toml:"repeat" flag:"repeat"`
+	Match       *string  `toml:"match" flag:"match"`
 	ShiftDates  *string  `toml:"shift_dates" flag:"shift-dates"`
 	DNS         *string  `toml:"dns" flag:"dns"`
 	Hermetic    *bool    `toml:"hermetic" flag:"hermetic"`
@@ -46,6 +49,20 @@ type configTable struct {
 	Publish     []string `toml:"publish" flag:"publish"`
 	UpstreamCA  []string `toml:"upstream_ca" flag:"upstream-ca"`
 	ProxyPort   *int64   `toml:"proxy_port" flag:"listen"`
+}
+
+// A matchTable is the [match] table.
+type matchTable struct {
+	URL []struct {
+		Regex string `toml:"regex"`
+		As    string `toml:"as"`
+	} `toml:"url"`
+	PathTemplate []string `toml:"path_template"`
+	HostAlias    []string `toml:"host_alias"`
+	Body         []struct {
+		Route string `toml:"route"`
+		Is    string `toml:"is"`
+	} `toml:"body"`
 }
 
 // configure gives every flag of c that was not on the command line its value:
@@ -150,7 +167,7 @@ func readConfig(path string, b []byte) (*configFile, error) {
 
 // configKeys lists the keys and tables of a configuration file.
 func configKeys() []string {
-	keys := []string{"serge-net", "ignore", "headers", "query_params", "bypass", "host"}
+	keys := []string{"serge-net", "ignore", "headers", "query_params", "body", "bypass", "host", "url", "regex", "as", "path_template", "host_alias", "route", "is"}
 	t := reflect.TypeFor[configTable]()
 	for i := range t.NumField() {
 		keys = append(keys, t.Field(i).Tag.Get("toml"))
@@ -171,9 +188,21 @@ func (f *configFile) apply(flags *pflag.FlagSet, path string) error {
 	for _, b := range f.Bypass {
 		bypass = append(bypass, b.Host)
 	}
+	var urls, bodies []string
+	for _, u := range f.Match.URL {
+		urls = append(urls, u.Regex+urlArrow+u.As)
+	}
+	for _, b := range f.Match.Body {
+		bodies = append(bodies, strings.TrimSpace(b.Is+" "+b.Route))
+	}
 	return errors.Join(
 		setAll(flags, "ignore-header", f.Ignore.Headers, path),
 		setAll(flags, "ignore-query", f.Ignore.Query, path),
+		setAll(flags, "ignore-body", f.Ignore.Body, path),
+		setAll(flags, "url-regex", urls, path),
+		setAll(flags, "path-template", f.Match.PathTemplate, path),
+		setAll(flags, "host-alias", f.Match.HostAlias, path),
+		setAll(flags, "match-body", bodies, path),
 		setAll(flags, "bypass", bypass, path),
 	)
 }

@@ -25,6 +25,7 @@ type engine struct {
 	reached func(step) // called at each step of a run; nil: nobody asks
 
 	pass  func(exchange.Origin) bool // what --bypass and the cassette's rules name; nil: nothing
+	rules []cassette.Rule            // of matching, beside the cassette's
 	roots *x509.CertPool             // what origins are trusted by; nil: the system's
 
 	store    *cassette.Store
@@ -41,6 +42,9 @@ type engine struct {
 // anything is written.
 func (e *engine) check() (err error) {
 	if e.pass, err = bypassed("--bypass", e.flags.bypass); err != nil {
+		return err
+	}
+	if e.rules, err = e.flags.matchFlags.rules(); err != nil {
 		return err
 	}
 	if e.roots, err = certs.UpstreamRoots(e.flags.upstreamCA...); err != nil {
@@ -71,7 +75,6 @@ func (e *engine) wayOf(record mitm.Record) mitm.Way {
 	if e.mode == "record" || e.mode == "passthrough" {
 		return &record
 	}
-	e.player = e.cassette.Player(e.playOptions())
 	if e.replays() {
 		return &mitm.Replay{Server: record.Server, Player: e.player, Tell: record.Tell}
 	}
@@ -83,19 +86,6 @@ func (e *engine) went(m *exchange.Miss) {
 	if e.recorder == nil {
 		e.report.warnf("not recorded, passed on: %s %s", m.Method, m.URL)
 	}
-}
-
-// playOptions is how the player answers.
-func (e *engine) playOptions() cassette.PlayOptions {
-	opt := cassette.PlayOptions{
-		IgnoreHeaders: e.flags.ignoreHeader,
-		IgnoreQuery:   e.flags.ignoreQuery,
-		KeepDates:     e.flags.shiftDates == "off",
-	}
-	if e.flags.repeat != "auto" {
-		opt.Repeat = cassette.Repeat(e.flags.repeat)
-	}
-	return opt
 }
 
 // upstream is our way to the origins, who are trusted by roots.

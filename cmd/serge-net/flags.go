@@ -10,20 +10,20 @@ import (
 
 // An engineFlags is what run and proxy can both be asked to do.
 type engineFlags struct {
-	bypass       []string
-	mode         string
-	cassette     string
-	cassetteDir  string
-	onMiss       string
-	repeat       string
-	ignoreHeader []string
-	ignoreQuery  []string
-	shiftDates   string
-	upstreamCA   []string
-	insecure     bool
-	log          string
-	verbose      bool
-	quiet        bool
+	bypass      []string
+	mode        string
+	cassette    string
+	cassetteDir string
+	onMiss      string
+	repeat      string
+	match       string
+	matchFlags
+	shiftDates string
+	upstreamCA []string
+	insecure   bool
+	log        string
+	verbose    bool
+	quiet      bool
 }
 
 // registerMode declares on c the flags that record and replay say in words.
@@ -42,8 +42,8 @@ func (f *engineFlags) register(c *cobra.Command) {
 	s.SortFlags = false
 	s.StringVar(&f.cassetteDir, "cassette-dir", "./cassettes", "the `DIR` that cassettes are in")
 	s.StringVar(&f.onMiss, "on-miss", "fail", "what a request gets that is not recorded: 501, the real answer, or that and be recorded")
-	s.StringSliceVar(&f.ignoreHeader, "ignore-header", nil, "request headers by `NAME` that never tell requests apart")
-	s.StringSliceVar(&f.ignoreQuery, "ignore-query", nil, "query parameters by `NAME` that never tell requests apart")
+	s.StringVar(&f.match, "match", "smart", "how far a request may be from a recorded one: smart lets random values and times differ on evidence, exact nothing, loose takes the nearest")
+	f.matchFlags.register(c)
 	s.StringVar(&f.repeat, "repeat", "auto", "what a request gets that was served as often as it was recorded; auto is last for safe methods, else never")
 	s.StringVar(&f.shiftDates, "shift-dates", "on", "move the dates in served headers to today")
 	s.StringSliceVar(&f.bypass, "bypass", nil, "let `HOST|CIDR|PORT` pass untouched and unrecorded")
@@ -53,6 +53,7 @@ func (f *engineFlags) register(c *cobra.Command) {
 	s.BoolVarP(&f.verbose, "verbose", "v", false, "say more: the steps of a run, each connection and whose it is")
 	s.BoolVarP(&f.quiet, "quiet", "q", false, "say nothing but what needs attention")
 	choices(c, "on-miss", "fail", "passthrough", "record")
+	choices(c, "match", "smart", "exact", "loose")
 	choices(c, "repeat", "auto", "never", "last", "first", "cycle")
 	choices(c, "shift-dates", "on", "off")
 	c.MarkFlagDirname("cassette-dir")

@@ -33,6 +33,9 @@ func (e *engine) open() error {
 	if err := e.ruled(); err != nil {
 		return err
 	}
+	if err := e.plays(); err != nil {
+		return err
+	}
 	if e.mode == "replay" && e.flags.onMiss != "record" {
 		return nil
 	}

@@ -69,7 +69,7 @@ func TestAccepted(t *testing.T) {
 		t.Errorf("accept says %q; want %q", o.stdout, want)
 	}
 	o = r.well("accept", "c", "--bypass", testnet.TLS12)
-	if want := "passes already"; !strings.Contains(o.stdout, want) {
+	if want := "untouched and unrecorded already"; !strings.Contains(o.stdout, want) {
 		t.Errorf("accept says %q; want %q", o.stdout, want)
 	}
 	want := "hello from www.test.example\nhello from tls12.test.example\n"
