@@ -36,6 +36,7 @@ type Cassette struct {
 	Pins         []Pin
 	Rules        Rules
 
+	box    box
 	shapes map[string]string // placeholder → what its secret looked like
 	others []*node           // interactions of kinds that this version does not play
 	extra  []member          // top-level members that this version does not know, and rules

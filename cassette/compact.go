@@ -31,9 +31,13 @@ type Summary struct {
 
 // A compaction makes a journal a cassette.
 type compaction struct {
-	root *os.Root
-	name string   // of the target, which may lie in .failed
-	made []string // body files that were not there before
+	store *Store
+	root  *os.Root
+	of    string          // the cassette whose journal it is
+	name  string          // of the target, which may lie in .failed
+	box   box             // of the target
+	had   map[string]bool // body files that the cassette there refers to
+	made  []string        // body files that were not there before
 }
 
 // compact writes what t tells. incomplete says that something is missing, or
@@ -49,10 +53,10 @@ func (s *Store) compact(t *tape, name string, exact, incomplete bool) (Summary, 
 	if err != nil {
 		return sum, err
 	}
-	if t.meta.append && t.meta.base != "" && t.meta.base != s.base(name) {
-		return sum, nil // the journal was compacted before, and only its removal was missed
+	c := &compaction{store: s, root: root, of: name, name: name}
+	if c.box, err = s.target(root, name, t.seal); err != nil {
+		return sum, err
 	}
-	c := &compaction{root: root, name: name}
 	if incomplete && exists && (old == nil || !old.Incomplete) {
 		c.name = failedDir + "/" + name
 		if !t.meta.append {
@@ -74,25 +78,33 @@ func (s *Store) compact(t *tape, name string, exact, incomplete bool) (Summary, 
 	if err := c.settle(news); err != nil {
 		return sum, err
 	}
-	if old != nil && c.name != name {
-		if err := c.carry(old); err != nil {
+	if old != nil && c.name == name {
+		c.had = old.files()
+	}
+	moved := old != nil && (c.name != name || !c.box.same(old.box))
+	out, same := combine(t, old, order(news, t.shapes), exact, incomplete, &sum)
+	sum.Interactions = len(out.Interactions)
+	if same && !moved {
+		return sum, nil
+	}
+	if moved {
+		if err := c.carry(out, old.box); err != nil {
 			return sum, err
 		}
 	}
-	out, same := combine(t, old, order(news, t.shapes), exact, incomplete, &sum)
-	sum.Interactions = len(out.Interactions)
-	if same && c.name == name {
-		return sum, nil
+	if err := c.commit(out); err != nil {
+		return sum, fmt.Errorf("write cassette %s: %w", c.path(), err)
 	}
-	if err := c.commit(out, old); err != nil {
-		return sum, fmt.Errorf("write cassette %s: %w", s.Path(c.name), err)
-	}
-	sum.Path, sum.Changed = s.Path(c.name), true
+	sum.Path, sum.Changed = c.path(), true
 	return sum, nil
 }
 
+// path is where c writes, for messages.
+func (c *compaction) path() string { return path.Join(c.store.dir, c.name+c.box.format.end()) }
+
 // old is the cassette that is there already, and whether a file is. One that
-// cannot be read counts as there, but one of a newer version is an error.
+// cannot be read counts as there, but one that may be good is an error: of a
+// newer version, one without its key, or in two forms.
 func (s *Store) old(name string) (*Cassette, bool, error) {
 	c, err := s.load(name)
 	switch {
@@ -100,23 +112,25 @@ func (s *Store) old(name string) (*Cassette, bool, error) {
 		return c, true, nil
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, false, nil
-	case errors.Is(err, ErrVersion):
+	case errors.Is(err, ErrVersion), errors.Is(err, ErrKey), errors.Is(err, ErrForms):
 		return nil, true, err
 	}
 	return nil, true, nil
 }
 
-// base is the sha256 of the cassette's file as it is, "" if there is none.
-func (s *Store) base(name string) string {
-	root, err := s.opened()
-	if err != nil {
-		return ""
+// target is the box that a recording of the cassette called name goes to: that
+// which is there, but what was recorded under seal stays so.
+func (s *Store) target(root *os.Root, name string, seal *sealing) (box, error) {
+	b, err := s.find(root, name)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && seal == nil:
+		return box{format: JSON}, nil
+	case errors.Is(err, ErrVersion), errors.Is(err, ErrKey), errors.Is(err, ErrForms):
+		return b, err
+	case b.seal == nil && (seal != nil || b.format == Encrypted):
+		return box{Encrypted, seal}, nil
 	}
-	b, err := root.ReadFile(name + fileEnd)
-	if err != nil {
-		return ""
-	}
-	return sumOf(b)
+	return b, nil
 }
 
 // combine makes the new cassette out of the old one, which may be nil, and
@@ -194,16 +208,8 @@ func (i *Interaction) stem() string {
 // folder, so that their hashes are known.
 func (c *compaction) settle(is []*Interaction) error {
 	for _, i := range is {
-		ms := []*Message{&i.Request.Message}
-		fs := [][]exchange.Field{i.Request.Fields}
-		if i.Response != nil {
-			ms, fs = append(ms, &i.Response.Message), append(fs, i.Response.Fields)
-		}
-		for n := range i.Upgraded {
-			ms, fs = append(ms, &i.Upgraded[n]), append(fs, nil)
-		}
-		for n, m := range ms {
-			if err := c.settleBody(&m.Body, fs[n]); err != nil {
+		for _, p := range i.parts() {
+			if err := c.settleBody(&p.Body, p.fields); err != nil {
 				return fmt.Errorf("keep body of %s: %w", i.Request.URL, err)
 			}
 		}
@@ -211,17 +217,35 @@ func (c *compaction) settle(is []*Interaction) error {
 	return nil
 }
 
-// carry copies the body files of old to where c writes.
-func (c *compaction) carry(old *Cassette) error {
-	for _, i := range old.Interactions {
-		for _, b := range i.bodies() {
-			if b.file == "" {
+// carry copies the body files of what out has of a cassette that was in the box
+// from to where c writes, and has out refer to them by the names that they have
+// there.
+func (c *compaction) carry(out *Cassette, from box) error {
+	kept := map[string]Body{}
+	for _, i := range out.Interactions {
+		for _, p := range i.parts() {
+			b := p.Body
+			if _, ok := kept[b.file]; ok || b.file == "" || i.src == nil {
 				continue
 			}
-			if err := c.store(&b, strings.TrimPrefix(path.Ext(b.file), "."), nil); err != nil {
-				return fmt.Errorf("keep body %s: %w", b.file, err)
+			ext := strings.TrimPrefix(path.Ext(b.file), ".")
+			if from.seal != nil {
+				ct, _ := exchange.Get(p.fields, "content-type")
+				ext = extension(ct)
 			}
+			if err := c.keep(&b, ext, b.data); err != nil {
+				return fmt.Errorf("keep body %s: %w", p.Body.file, err)
+			}
+			kept[p.Body.file] = b
 		}
+	}
+	for _, i := range out.Interactions {
+		if i.src != nil {
+			i.refile(kept)
+		}
+	}
+	for n := range out.others {
+		out.others[n] = out.others[n].refiled(kept)
 	}
 	return nil
 }
@@ -242,11 +266,11 @@ func (c *compaction) settleBody(b *Body, fields []exchange.Field) error {
 		}
 	}
 	ct, _ := exchange.Get(fields, "content-type")
-	return c.store(b, extension(ct), keep)
+	return c.keep(b, extension(ct), keep)
 }
 
-// store writes b to a file named after its hash and makes b refer to it.
-func (c *compaction) store(b *Body, ext string, keep []byte) error {
+// keep writes b to a file named after its hash and makes b refer to it.
+func (c *compaction) keep(b *Body, ext string, keep []byte) error {
 	folder := c.name + bodiesEnd
 	if err := c.root.MkdirAll(folder, 0o755); err != nil {
 		return err
@@ -259,21 +283,27 @@ func (c *compaction) store(b *Body, ext string, keep []byte) error {
 	defer r.Close()
 	h := sha256.New()
 	err = c.writeFile(temp, func(w io.Writer) error {
-		_, err := io.Copy(io.MultiWriter(w, h), r)
-		return err
+		return c.box.sealed(w, func(w io.Writer) error {
+			_, err := io.Copy(io.MultiWriter(w, h), r)
+			return err
+		})
 	})
 	if err != nil {
 		return err
 	}
 	sum := hex.EncodeToString(h.Sum(nil))
 	name := sum[:16] + "." + ext
+	if c.box.seal != nil {
+		name = c.box.seal.bodyName(sum)
+	}
 	if _, err := c.root.Stat(folder + "/" + name); errors.Is(err, fs.ErrNotExist) {
 		c.made = append(c.made, name)
 	}
+	c.store.step("rename " + temp)
 	if err := c.root.Rename(temp, folder+"/"+name); err != nil {
 		return err
 	}
-	root := c.root
-	*b = Body{Size: b.Size, data: keep, file: name, sum: sum, open: func() (io.ReadCloser, error) { return root.Open(folder + "/" + name) }}
+	s, root, bx := c.store, c.root, c.box
+	*b = Body{Size: b.Size, data: keep, file: name, sum: sum, open: func() (io.ReadCloser, error) { return s.openBody(root, bx, folder+"/"+name) }}
 	return nil
 }

@@ -29,9 +29,9 @@ func (s *Store) Glance(name string) (Glance, error) {
 	if err != nil {
 		return Glance{}, fmt.Errorf("look at cassette %s: %w", s.Path(name), err)
 	}
-	b, err := root.ReadFile(name + fileEnd)
+	b, _, err := s.text(root, name)
 	if err != nil {
-		return Glance{}, fmt.Errorf("look at cassette %s: %w", s.Path(name), err)
+		return Glance{}, fmt.Errorf("look at cassette %w", err)
 	}
 	g, err := glance(b)
 	if err != nil {

@@ -46,7 +46,6 @@ type meta struct {
 	with   string
 	start  time.Time
 	append bool
-	base   string // sha256 of the cassette that is appended to
 }
 
 // castagnoli adds b to sum, which begins as 0. It is computed by one instruction
@@ -112,7 +111,6 @@ func (p *pen) meta(m meta) {
 	p.str(m.with)
 	p.num(uint64(m.start.UnixNano()))
 	p.flag(m.append)
-	p.str(m.base)
 	p.end()
 }
 
@@ -207,7 +205,6 @@ func (e *eye) meta() meta {
 	m := meta{pid: e.num(), name: e.str(), with: e.str()}
 	m.start = time.Unix(0, int64(e.num())).UTC()
 	m.append = e.num() == 1
-	m.base = e.str()
 	return m
 }
 

@@ -2,12 +2,14 @@ package cassette
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path"
+	"strings"
 	"time"
 )
 
@@ -30,6 +32,10 @@ func (s *Store) Record(name string, opt RecordOptions) (*Recorder, error) {
 		_, err := s.load(name)
 		return nil, err
 	}
+	seal, err := s.sealing(name, opt.Encrypt)
+	if err != nil {
+		return nil, err
+	}
 	f, err := s.acquire(name, os.O_CREATE)
 	if err != nil {
 		return nil, err
@@ -38,7 +44,7 @@ func (s *Store) Record(name string, opt RecordOptions) (*Recorder, error) {
 		f.Close()
 		return nil, s.unrecovered(name, err)
 	}
-	r := &Recorder{store: s, name: name, opt: opt, start: time.Now(), file: f, write: f.Write, secrets: newSecrets()}
+	r := &Recorder{store: s, name: name, opt: opt, seal: seal, start: time.Now(), file: f, write: f.Write, secrets: newSecrets()}
 	if !opt.Start.IsZero() {
 		r.start = opt.Start
 	}
@@ -49,18 +55,45 @@ func (s *Store) Record(name string, opt RecordOptions) (*Recorder, error) {
 	return r, nil
 }
 
+// sealing is what a recording of the cassette called name is encrypted by: what
+// the cassette is, or, if encrypt is set, a sealing of its own. Nil is none.
+func (s *Store) sealing(name string, encrypt bool) (*sealing, error) {
+	root, err := s.made()
+	if err != nil {
+		return nil, err
+	}
+	b, err := s.target(root, name, nil)
+	switch {
+	case err != nil:
+		return nil, fmt.Errorf("record %s: %w", s.Path(name), err)
+	case b.seal != nil:
+		return b.seal, nil
+	case !encrypt && b.format != Encrypted:
+		return nil, nil
+	}
+	seal, err := s.key.fresh()
+	if err != nil {
+		return nil, fmt.Errorf("record %s: %w", s.Path(name), err)
+	}
+	return seal, nil
+}
+
 // begin makes the journal one of r.
 func (r *Recorder) begin() error {
 	if err := r.file.Truncate(0); err != nil {
 		return err
 	}
 	m := meta{pid: uint64(os.Getpid()), name: r.name, with: r.opt.With, start: r.start.UTC().Truncate(time.Millisecond), append: r.opt.Append}
-	if m.append {
-		m.base = r.store.base(r.name)
+	if r.seal != nil {
+		scribe, err := r.seal.scribe(r.file)
+		if err != nil {
+			return err
+		}
+		r.write = scribe.Write
 	}
 	p := pen{b: []byte(journalMagic)}
 	p.meta(m)
-	_, err := r.file.Write(p.b)
+	_, err := r.write(p.b)
 	return err
 }
 
@@ -103,6 +136,10 @@ func (s *Store) acquire(name string, flag int) (*os.File, error) {
 // holder is the process that a journal says it is written by.
 func holder(f *os.File) string {
 	pid := "(unknown)"
+	head := make([]byte, len(sealedJournalMagic)+4)
+	if _, err := f.ReadAt(head, 0); err == nil && strings.HasPrefix(string(head), sealedJournalMagic) {
+		return fmt.Sprint(binary.LittleEndian.Uint32(head[len(sealedJournalMagic):]))
+	}
 	_, _ = scanJournal(io.NewSectionReader(f, 0, recordMost), func(typ byte, payload []byte, _ int64) error {
 		if typ == recMeta {
 			pid = fmt.Sprint((&eye{b: payload}).meta().pid)
@@ -112,15 +149,27 @@ func holder(f *os.File) string {
 	return pid
 }
 
-// release removes the journal and lets go of it.
+// release removes the journal, which is in the cassette, and lets go of it.
 func (s *Store) release(name string, f *os.File) {
 	root, err := s.opened()
 	if err == nil {
+		s.empty(root, name, f)
+		s.step("remove " + journalName(name))
 		err = root.Remove(journalName(name))
 	}
 	f.Close()
 	if err != nil && root != nil {
 		_ = root.Remove(journalName(name)) // where open files cannot be removed
+	}
+}
+
+// empty empties the journal in f, which is in the cassette, and only then forgets
+// that it is.
+func (s *Store) empty(root *os.Root, name string, f *os.File) {
+	s.step("empty " + journalName(name))
+	if f.Truncate(0) == nil {
+		s.step("remove " + noteName(name))
+		_ = root.Remove(noteName(name))
 	}
 }
 
@@ -152,13 +201,39 @@ func (s *Store) unrecovered(name string, err error) error {
 	return fmt.Errorf("recover the recording of %s that was cut off: %w; if it is of no use, remove %s", name, err, path.Join(s.dir, journalName(name)))
 }
 
-// recover compacts what is in f, which is locked.
+// readJournal reads the journal in f, encrypted or not.
+func (s *Store) readJournal(f *os.File) (*tape, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	text, size, seal, err := s.key.openJournal(f, info.Size())
+	if err != nil {
+		return nil, err
+	}
+	t, err := readTape(text, size)
+	if err != nil {
+		return nil, err
+	}
+	t.seal = seal
+	return t, nil
+}
+
+// recover compacts what is in f, which is locked, and empties it.
 func (s *Store) recover(name string, f *os.File) (Summary, bool, error) {
+	root, err := s.opened()
+	if err != nil {
+		return Summary{}, false, err
+	}
+	if s.finish(root, name) {
+		s.empty(root, name, f)
+		return Summary{}, false, nil
+	}
 	info, err := f.Stat()
 	if err != nil || info.Size() <= int64(len(journalMagic)) {
 		return Summary{}, false, err
 	}
-	t, err := readTape(f, info.Size())
+	t, err := s.readJournal(f)
 	if err != nil {
 		return Summary{}, true, err
 	}
@@ -166,6 +241,9 @@ func (s *Store) recover(name string, f *os.File) (Summary, bool, error) {
 		t.meta.name = name
 	}
 	sum, err := s.compact(t, name, false, t.failed || !t.clean)
+	if err == nil {
+		s.empty(root, name, f)
+	}
 	return sum, true, err
 }
 
@@ -181,12 +259,7 @@ func (r *Recorder) Close(failed bool) (Summary, error) {
 	if err != nil {
 		return Summary{}, err
 	}
-	info, err := r.file.Stat()
-	if err != nil {
-		r.file.Close()
-		return Summary{}, fmt.Errorf("record %s: %w", r.name, err)
-	}
-	t, err := readTape(r.file, info.Size())
+	t, err := r.store.readJournal(r.file)
 	var sum Summary
 	if err == nil {
 		sum, err = r.store.compact(t, r.name, r.opt.Exact, failed || cause != nil)

@@ -26,6 +26,9 @@ type RecordOptions struct {
 	// Exact turns quiet re-recording off: every interaction is written as it
 	// came, though only timing and volatile headers differ.
 	Exact bool
+	// Encrypt makes the cassette an encrypted one, in place of one that is not.
+	// The Store needs a key then. One that is encrypted stays so without it.
+	Encrypt bool
 	// Start is when what is told began, if that is not now: it is a recording
 	// that was made elsewhere. Times of Events then count from it, not from when
 	// their connection was opened. Zero means now.
@@ -40,7 +43,8 @@ type Recorder struct {
 	opt   RecordOptions
 	start time.Time
 	file  *os.File
-	write func([]byte) (int, error) // file.Write, but for tests
+	seal  *sealing                  // what the journal is encrypted by, or nil
+	write func([]byte) (int, error) // to file, but for tests
 
 	mu      sync.Mutex
 	err     error // the first failed write; no write follows it

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 )
 
@@ -136,15 +135,11 @@ func (s *Store) Accept(name string, rules Rules) (bool, error) {
 	if _, err := s.Load(name); err != nil { // before a journal, which is the lock, is made
 		return false, err
 	}
-	f, err := s.acquire(name, os.O_CREATE)
+	release, err := s.quiet(name)
 	if err != nil {
 		return false, err
 	}
-	if _, _, err := s.recover(name, f); err != nil {
-		f.Close()
-		return false, s.unrecovered(name, err)
-	}
-	defer s.release(name, f)
+	defer release()
 	c, err := s.Load(name)
 	if err != nil {
 		return false, err
@@ -158,7 +153,7 @@ func (s *Store) Accept(name string, rules Rules) (bool, error) {
 		return false, err
 	}
 	c.accept(all)
-	if err := (&compaction{root: root, name: name}).commit(c, nil); err != nil {
+	if err := (&compaction{store: s, root: root, of: name, name: name, box: c.box}).commit(c); err != nil {
 		return false, fmt.Errorf("write cassette %s: %w", s.Path(name), err)
 	}
 	return true, nil

@@ -14,7 +14,12 @@ import (
 	"go.uber.org/goleak"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if len(os.Args) > 1 && os.Args[1] == recorderArg {
+		recorderMain(os.Args[2:])
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // origin is where the tests' requests go.
 func origin() exchange.Origin {

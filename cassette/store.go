@@ -3,7 +3,6 @@ package cassette
 import (
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -24,6 +23,8 @@ var ErrName = errors.New("cassette: not a cassette's name")
 // concurrent use.
 type Store struct {
 	dir string
+	key *Key              // nil: encrypted cassettes are refused
+	at  func(step string) // called before each step that changes a file, for tests; nil: by nobody
 
 	mu   sync.Mutex
 	root *os.Root // nil while the directory does not exist
@@ -38,6 +39,10 @@ func Open(dir string) (*Store, error) {
 	}
 	return s, nil
 }
+
+// Unlock gives s the key of its encrypted cassettes, before anything else is
+// done with it.
+func (s *Store) Unlock(k *Key) { s.key = k }
 
 // opened is the directory, fs.ErrNotExist if there is none yet.
 func (s *Store) opened() (*os.Root, error) {
@@ -75,7 +80,8 @@ func (s *Store) Close() error {
 // An Entry is a cassette of a Store, unread.
 type Entry struct {
 	Name    string
-	Size    int64 // of the cassette without its bodies folder, in bytes
+	Format  Format // "" if it was never finished
+	Size    int64  // of the cassette without its bodies folder, in bytes
 	Changed time.Time
 	// Recording says that a journal lies beside it: a recorder is at work, or
 	// was cut off.
@@ -109,13 +115,8 @@ func (s *Store) List() ([]Entry, error) {
 			e := found[name]
 			e.Name, e.Recording = name, true
 			found[name] = e
-		case !strings.HasPrefix(base, ".") && strings.HasSuffix(base, fileEnd):
-			info, err := d.Info()
-			if err != nil {
-				return err
-			}
-			name := strings.TrimSuffix(p, fileEnd)
-			found[name] = Entry{Name: name, Size: info.Size(), Changed: info.ModTime(), Recording: found[name].Recording}
+		case !strings.HasPrefix(base, "."):
+			return note(found, p, d)
 		}
 		return nil
 	})
@@ -125,22 +126,42 @@ func (s *Store) List() ([]Entry, error) {
 	out := make([]Entry, 0, len(found))
 	for _, name := range slices.Sorted(maps.Keys(found)) {
 		e := found[name]
-		_, err := root.Lstat(failedDir + "/" + name + fileEnd)
-		e.Failed = err == nil
+		e.Failed = len(s.present(root, failedDir+"/"+name)) > 0
 		out = append(out, e)
 	}
 	return out, nil
 }
 
+// note puts the cassette that is in the file at p, if one is, among those found.
+func note(found map[string]Entry, p string, d fs.DirEntry) error {
+	name, format, ok := cutFormat(p)
+	if !ok {
+		return nil
+	}
+	info, err := d.Info()
+	if err != nil {
+		return err
+	}
+	found[name] = Entry{Name: name, Format: format, Size: info.Size(), Changed: info.ModTime(), Recording: found[name].Recording}
+	return nil
+}
+
 const (
-	fileEnd    = ".json"
 	bodiesEnd  = ".bodies"
 	journalEnd = ".journal"
 	failedDir  = ".failed"
 )
 
-// Path is where the cassette called name is, for messages.
-func (s *Store) Path(name string) string { return path.Join(s.dir, name+fileEnd) }
+// Path is where the cassette called name is, or would be, for messages.
+func (s *Store) Path(name string) string {
+	format := JSON
+	if root, err := s.opened(); err == nil && checkName(name) == nil {
+		if there := s.present(root, name); len(there) > 0 {
+			format = there[0]
+		}
+	}
+	return path.Join(s.dir, name+format.end())
+}
 
 // Paths are where the cassette called name and its failed recording are now:
 // files, body files and the directories below the Store's that they are in. What
@@ -152,7 +173,10 @@ func (s *Store) Paths(name string) []string {
 	}
 	var found []string
 	for _, base := range []string{name, failedDir + "/" + name} {
-		candidates := []string{base + fileEnd, base + bodiesEnd}
+		candidates := []string{base + bodiesEnd}
+		for _, f := range slices.Backward(Formats()) {
+			candidates = slices.Insert(candidates, 0, base+f.end())
+		}
 		for d := path.Dir(base); d != "."; d = path.Dir(d) {
 			candidates = append(candidates, d)
 		}
@@ -192,19 +216,27 @@ func (s *Store) load(name string) (*Cassette, error) {
 	if err != nil {
 		return nil, fmt.Errorf("load cassette %s: %w", s.Path(name), err)
 	}
-	b, err := root.ReadFile(name + fileEnd)
+	c, err := s.read(root, name)
 	if err != nil {
-		return nil, fmt.Errorf("load cassette %s: %w", s.Path(name), err)
-	}
-	c, err := parse(b, func(file string) (io.ReadCloser, error) {
-		return root.Open(name + bodiesEnd + "/" + file)
-	})
-	if err != nil {
-		return nil, fmt.Errorf("load cassette: %w", inFile(s.Path(name), b, err))
+		return nil, err
 	}
 	if c.Name == "" {
 		c.Name = name
 	}
+	return c, nil
+}
+
+// read reads the file of the cassette called name, whatever its form.
+func (s *Store) read(root *os.Root, name string) (*Cassette, error) {
+	text, b, err := s.text(root, name)
+	if err != nil {
+		return nil, fmt.Errorf("load cassette %w", err)
+	}
+	c, err := parse(text, s.files(root, b, name))
+	if err != nil {
+		return nil, fmt.Errorf("load cassette: %w", inFile(s.Path(name), text, err))
+	}
+	c.box = b
 	return c, nil
 }
 
@@ -224,8 +256,8 @@ func (s *Store) checkFiles(name string, c *Cassette) error {
 			switch {
 			case err != nil:
 				return fmt.Errorf("interaction %d, %s: its body %s%s/%s: %v", i.Seq, i.Route(), path.Base(name), bodiesEnd, b.file, reason(err)) // not wrapped: the cassette does exist
-			case info.Size() != b.Size:
-				return fmt.Errorf("interaction %d, %s: its body %s%s/%s has %d bytes, not %d", i.Seq, i.Route(), path.Base(name), bodiesEnd, b.file, info.Size(), b.Size)
+			case info.Size() != c.box.bodySize(b.Size):
+				return fmt.Errorf("interaction %d, %s: its body %s%s/%s has %d bytes, not %d", i.Seq, i.Route(), path.Base(name), bodiesEnd, b.file, info.Size(), c.box.bodySize(b.Size))
 			}
 		}
 	}
@@ -250,7 +282,7 @@ func inFile(path string, b []byte, err error) error {
 		line, col := position(b, bad.off)
 		return fmt.Errorf("%s:%d:%d: %w; %s", path, line, col, err, remedy)
 	}
-	if errors.Is(err, ErrVersion) {
+	if errors.Is(err, ErrVersion) || errors.Is(err, ErrKey) {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return fmt.Errorf("%s: %w; %s", path, err, remedy)
@@ -268,8 +300,9 @@ func checkName(name string) error {
 		return refuse("is absolute; names are relative to the cassette directory")
 	case strings.ContainsAny(name, `\:`) || strings.ContainsFunc(name, unicode.IsControl):
 		return refuse("has a backslash, a colon or a control character")
-	case strings.HasSuffix(name, fileEnd):
-		return refuse("ends in .json; leave that out")
+	}
+	if _, format, ok := cutFormat(name); ok {
+		return refuse("ends in " + format.end() + "; leave that out")
 	}
 	for part := range strings.SplitSeq(name, "/") {
 		switch {

@@ -23,6 +23,8 @@ type tape struct {
 	skipped int // exchanges of which too little is known
 
 	file  io.ReaderAt
+	seal  *sealing // what the journal is encrypted by, or nil
+	lost  int64    // bytes at its end that were cut or damaged
 	conns map[uint64]*reel
 	open  map[takeKey]*take
 }
@@ -68,9 +70,11 @@ type segment struct{ at, n int64 }
 // readTape reads the journal in file. What is torn or unknown is left out.
 func readTape(file io.ReaderAt, size int64) (*tape, error) {
 	t := &tape{file: file, shapes: map[string]string{}, conns: map[uint64]*reel{}, open: map[takeKey]*take{}}
-	if _, err := scanJournal(io.NewSectionReader(file, 0, size), t.record); err != nil {
+	good, err := scanJournal(io.NewSectionReader(file, 0, size), t.record)
+	if err != nil {
 		return nil, err
 	}
+	t.lost = size - good
 	for _, k := range t.takes {
 		if !k.told() {
 			t.skipped++

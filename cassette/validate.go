@@ -3,7 +3,6 @@ package cassette
 import (
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 )
@@ -35,13 +34,11 @@ func (s *Store) Validate(name string) (int, []Finding, error) {
 	if err != nil {
 		return 0, nil, fmt.Errorf("validate cassette %s: %w", s.Path(name), err)
 	}
-	b, err := root.ReadFile(name + fileEnd)
+	b, in, err := s.text(root, name)
 	if err != nil {
-		return 0, nil, fmt.Errorf("validate cassette %s: %w", s.Path(name), err)
+		return 0, nil, fmt.Errorf("validate cassette %w", err)
 	}
-	n, found := validate(b, func(file string) (io.ReadCloser, error) {
-		return root.Open(name + bodiesEnd + "/" + file)
-	})
+	n, found := validate(b, s.files(root, in, name))
 	return n, found, nil
 }
 

@@ -1,0 +1,5 @@
+package cassette
+
+const recorderArg = "x"
+
+func recorderMain([]string) {}
