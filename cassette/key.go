@@ -15,9 +15,20 @@ import (
 	"golang.org/x/crypto/argon2"
 )
 
-// ErrKey is wrapped when a cassette is encrypted and cannot be read: there is no
-// key, or it is another than the one that the cassette was encrypted with.
-var ErrKey = errors.New("cassette: is encrypted")
+// ErrKey is what errors are that a key would mend: a cassette is encrypted, or is
+// to be, and there is no key, or it is not the one.
+var ErrKey = errors.New("cassette: no key for it")
+
+// A keyError is an ErrKey, in words of its own.
+type keyError string
+
+func (e keyError) Error() string { return string(e) }
+
+// Is tells that e is ErrKey.
+func (e keyError) Is(target error) bool { return target == ErrKey }
+
+// errNoKey is of a cassette that is encrypted, where there is no key.
+const errNoKey keyError = "it is encrypted, and no key is given"
 
 // keySize is that of AES-256, in bytes.
 const keySize = 32
@@ -87,7 +98,7 @@ func ParseKey(text string) (*Key, error) {
 // fresh is a sealing of its own for a new cassette.
 func (k *Key) fresh() (*sealing, error) {
 	if k == nil {
-		return nil, noKey()
+		return nil, keyError("to encrypt it takes a key, and none is given")
 	}
 	d := kdf{how: kdfNone}
 	if k.raw == nil {
@@ -97,20 +108,17 @@ func (k *Key) fresh() (*sealing, error) {
 	return k.sealing(d)
 }
 
-// noKey is what an encrypted cassette is refused with where there is no key.
-func noKey() error { return fmt.Errorf("%w, and no key is given", ErrKey) }
-
 // sealing is what k makes of d.
 func (k *Key) sealing(d kdf) (*sealing, error) {
 	switch {
 	case k == nil:
-		return nil, noKey()
+		return nil, errNoKey
 	case d.how == kdfNone && k.raw == nil:
-		return nil, fmt.Errorf("%w with a key of 32 bytes, and the one given is a passphrase", ErrKey)
+		return nil, keyError("it is encrypted with a key of 32 bytes, and the one given is a passphrase")
 	case d.how == kdfArgon2 && k.raw != nil:
-		return nil, fmt.Errorf("%w with a passphrase, and the key given is one of 32 bytes", ErrKey)
+		return nil, keyError("it is encrypted with a passphrase, and the key given is one of 32 bytes")
 	case d.how > kdfArgon2 || d.memory > argonMemoryMost || d.passes > argonPassesMost || d.how == kdfArgon2 && d.passes == 0:
-		return nil, fmt.Errorf("%w in a way that this version does not know", ErrKey)
+		return nil, errors.New("it is encrypted in a way that this version does not know")
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()

@@ -198,6 +198,9 @@ func (s *Store) Recover(name string) (Summary, bool, error) {
 
 // unrecovered is err with the journal that it is of and what to do.
 func (s *Store) unrecovered(name string, err error) error {
+	if errors.Is(err, ErrKey) {
+		return fmt.Errorf("recover the recording of %s that was cut off: %w", name, err)
+	}
 	return fmt.Errorf("recover the recording of %s that was cut off: %w; if it is of no use, remove %s", name, err, path.Join(s.dir, journalName(name)))
 }
 

@@ -76,7 +76,7 @@ func (k *Key) unseal(h []byte) (*sealing, error) {
 		return nil, err
 	}
 	if !hmac.Equal(s.mac(h), h[macAt:sealHead]) {
-		return nil, fmt.Errorf("%w with another key than the one given", ErrKey)
+		return nil, keyError("it is encrypted with another key than the one given")
 	}
 	return s, nil
 }

@@ -125,10 +125,10 @@ func TestWrongKeys(t *testing.T) {
 		file []byte
 		want string
 	}{
-		{"none", nil, byKey, "cassette: is encrypted, and no key is given"},
-		{"another", testKey(t, "0b"), byKey, "cassette: is encrypted with another key than the one given"},
-		{"a passphrase", pass, byKey, "cassette: is encrypted with a key of 32 bytes, and the one given is a passphrase"},
-		{"no passphrase", raw, byPass, "cassette: is encrypted with a passphrase, and the key given is one of 32 bytes"},
+		{"none", nil, byKey, "it is encrypted, and no key is given"},
+		{"another", testKey(t, "0b"), byKey, "it is encrypted with another key than the one given"},
+		{"a passphrase", pass, byKey, "it is encrypted with a key of 32 bytes, and the one given is a passphrase"},
+		{"no passphrase", raw, byPass, "it is encrypted with a passphrase, and the key given is one of 32 bytes"},
 	} {
 		s, dir := newStore(t)
 		s.Unlock(c.key)

@@ -1,5 +1,0 @@
-package cassette
-
-const recorderArg = "x"
-
-func recorderMain([]string) {}
