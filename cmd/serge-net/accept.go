@@ -14,7 +14,7 @@ import (
 )
 
 func acceptCommand() *cobra.Command {
-	var dir string
+	var dir rack
 	var bypass []string
 	var match matchFlags
 	c := &cobra.Command{
@@ -53,18 +53,18 @@ isolated.`,
 		},
 		ValidArgsFunction: completeCassettes,
 	}
-	c.Flags().StringVar(&dir, "cassette-dir", "./cassettes", "the `DIR` that cassettes are in")
+	registerDir(c, &dir)
 	match.register(c)
 	c.Flags().StringSliceVar(&bypass, "bypass", nil, "let `HOST|CIDR|PORT` pass untouched and unrecorded")
 	return c
 }
 
 // accept writes rules into the cassette called name in dir.
-func accept(w io.Writer, dir, name string, rules cassette.Rules) error {
+func accept(w io.Writer, dir rack, name string, rules cassette.Rules) error {
 	if _, err := bypassed("--bypass", rules.Bypass); err != nil {
 		return err
 	}
-	store, err := cassette.Open(dir)
+	store, err := dir.open()
 	if err != nil {
 		return err
 	}

@@ -143,7 +143,7 @@ func TestList(t *testing.T) {
 	if got := names("--sort", "age"); !slices.Equal(got[:2], []string{"new", "suite/cut"}) {
 		t.Errorf("by age: %v; want suite/cut before all that were recorded later", got)
 	}
-	all, err := listAll("cassettes", io.Discard)
+	all, err := listAll(rack{dir: "cassettes"}, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -208,7 +208,7 @@ after 5ms: sent in 0s, answered after 7ms, received in 0s
 		{"no body", []string{"show", "one", "b.1", "--body"}, exitStart, "", "serge-net: error: interaction b.1 has no response: refused\nserge-net: hint: --body=request is what was sent\n"},
 		{"whose body", []string{"show", "one", "--body"}, exitStart, "", "serge-net: error: --body is that of one interaction\n" +
 			"serge-net: hint: serge-net show one lists them; then serge-net show NAME [ID] --body\n"},
-		{"too many forms", []string{"show", "one", "--json", "--curl"}, exitStart, "", "serge-net: error: if any flags in the group [curl json body] are set none of the others can be; [curl json] were all set\n"},
+		{"too many forms", []string{"show", "one", "--json", "--curl"}, exitStart, "", "serge-net: error: if any flags in the group [curl json body file] are set none of the others can be; [curl json] were all set\n"},
 		{"no such", []string{"show", "one", "a.2"}, exitStart, "", "serge-net: error: cassette one has no interaction \"a.2\"\nserge-net: hint: did you mean a.1?\n"},
 		{"completion", []string{"__complete", "show", "one", ""}, 0, "a.1\tPOST http://a.example/a -> 200\nb.1\tGET http://a.example/b -> refused\nc.1\tGET http://a.example/c -> 200\n:4\n",
 			"Completion ended with directive: ShellCompDirectiveNoFileComp\n"},

@@ -36,6 +36,8 @@ type configFile struct {
 type configTable struct {
 	CassetteDir *string  `toml:"cassette_dir" flag:"cassette-dir"`
 	Cassette    *string  `toml:"cassette" flag:"cassette"`
+	KeyFile     *string  `toml:"key_file" flag:"key-file"`
+	Encrypt     *bool    `toml:"encrypt" flag:"encrypt"`
 	Mode        *string  `toml:"mode" flag:"mode"`
 	Strict      *bool    `toml:"strict"`
 	Backend     *string  `toml:"backend" flag:"backend"`
@@ -69,6 +71,11 @@ type matchTable struct {
 // from the environment, else from the nearest configuration file, else its
 // default.
 func configure(c *cobra.Command, env func(string) (string, bool), dir string) error {
+	if v, _ := env(keyVariable); v != "" {
+		if f := c.Flags().Lookup("key-file"); f != nil {
+			f.Changed = true // on the command line or not: no other file goes before the variable
+		}
+	}
 	if err := fromEnvironment(c.Flags(), env); err != nil {
 		return err
 	}
@@ -228,6 +235,10 @@ func (t *configTable) resolve(dir string) {
 	if t.CassetteDir != nil && !filepath.IsAbs(*t.CassetteDir) {
 		joined := filepath.Join(dir, *t.CassetteDir)
 		t.CassetteDir = &joined
+	}
+	if t.KeyFile != nil && !filepath.IsAbs(*t.KeyFile) {
+		joined := filepath.Join(dir, *t.KeyFile)
+		t.KeyFile = &joined
 	}
 	for i, ca := range t.UpstreamCA {
 		if !filepath.IsAbs(ca) {

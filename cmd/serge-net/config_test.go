@@ -34,7 +34,7 @@ func configured(t *testing.T, name, text string, env map[string]string, args ...
 		return nil, flagError(c, err)
 	}
 	err := configure(c, func(k string) (string, bool) { v, ok := env[k]; return v, ok }, deep)
-	f.cassetteDir = strings.ReplaceAll(f.cassetteDir, dir, "DIR")
+	f.dir = strings.ReplaceAll(f.dir, dir, "DIR")
 	return &f, err
 }
 
@@ -63,7 +63,7 @@ host = "db.example.com"
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := []any{f.cassetteDir, f.cassette, f.mode, f.onMiss, f.repeat, f.hermetic, filepath.Base(f.upstreamCA[0]), f.upstreamCA[1],
+	got := []any{f.dir, f.cassette, f.mode, f.onMiss, f.repeat, f.hermetic, filepath.Base(f.upstreamCA[0]), f.upstreamCA[1],
 		f.ignoreHeader, f.ignoreQuery, f.bypass, f.dns}
 	want := []any{"DIR/tapes", "api", "new", "passthrough", "never", true, "a.pem", "/b.pem",
 		[]string{"X-One", "X-Two"}, []string{"t"}, []string{"*.internal.example.com", "db.example.com"}, "pin"}

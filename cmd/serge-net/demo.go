@@ -121,7 +121,7 @@ func (d *demo) client(ctx context.Context, mode, name string, c demoClient) ([]b
 	}
 	defer stdout.Close()
 	flags := &runFlags{backend: "auto", dns: "pin", engineFlags: engineFlags{
-		mode: mode, cassette: name, cassetteDir: filepath.Join(d.dir, "cassettes"), onMiss: "fail",
+		mode: mode, cassette: name, rack: rack{dir: filepath.Join(d.dir, "cassettes")}, onMiss: "fail",
 		repeat: "auto", shiftDates: "on",
 		upstreamCA: []string{filepath.Join(d.dir, "ca.pem")},
 	}}

@@ -56,7 +56,7 @@ func (e *engine) check() (err error) {
 // way is the one that connections go, by upstream where to an origin.
 func (e *engine) way(upstream *mitm.Upstream) mitm.Way {
 	if e.mode != "passthrough" {
-		e.report.accept = "serge-net accept " + shellWords([]string{e.flags.cassette}) + inDir(e.flags.cassetteDir) + " --bypass "
+		e.report.accept = "serge-net accept " + shellWords([]string{e.flags.cassette}) + inDir(e.flags.dir) + " --bypass "
 	}
 	tell := mitm.Tell{Trouble: e.report.trouble, Miss: e.report.miss}
 	record := mitm.Record{Server: mitm.NewServer(e.ca.Leaf, false), Upstream: upstream, Tell: tell}

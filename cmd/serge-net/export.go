@@ -16,7 +16,10 @@ import (
 )
 
 // An exporting is what export is asked to do.
-type exporting struct{ name, format, out, dir string }
+type exporting struct {
+	name, format, out string
+	dir               rack
+}
 
 func exportCommand() *cobra.Command {
 	var e exporting
@@ -47,15 +50,14 @@ listed. Secrets stay placeholders; scripts take them from the environment.`,
 	s.SortFlags = false
 	s.StringVar(&e.format, "format", "", "what to write")
 	s.StringVarP(&e.out, "output", "o", "", "write to `FILE` instead of the standard output")
-	s.StringVar(&e.dir, "cassette-dir", "./cassettes", "the `DIR` that cassettes are in")
+	registerDir(c, &e.dir)
 	choices(c, "format", foreign.Targets()...)
-	c.MarkFlagDirname("cassette-dir")
 	return c
 }
 
 // run exports e.name.
 func (e *exporting) run(stdout, stderr io.Writer) error {
-	store, err := cassette.Open(e.dir)
+	store, err := e.dir.open()
 	if err != nil {
 		return err
 	}

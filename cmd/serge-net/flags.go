@@ -10,13 +10,14 @@ import (
 
 // An engineFlags is what run and proxy can both be asked to do.
 type engineFlags struct {
-	bypass      []string
-	mode        string
-	cassette    string
-	cassetteDir string
-	onMiss      string
-	repeat      string
-	match       string
+	bypass   []string
+	mode     string
+	cassette string
+	rack
+	encrypt bool
+	onMiss  string
+	repeat  string
+	match   string
 	matchFlags
 	shiftDates string
 	upstreamCA []string
@@ -40,7 +41,8 @@ func (f *engineFlags) registerMode(c *cobra.Command) {
 func (f *engineFlags) register(c *cobra.Command) {
 	s := c.Flags()
 	s.SortFlags = false
-	s.StringVar(&f.cassetteDir, "cassette-dir", "./cassettes", "the `DIR` that cassettes are in")
+	f.rack.register(c)
+	s.BoolVar(&f.encrypt, "encrypt", false, "encrypt what is recorded, with the key of SERGE_KEY or --key-file; what is encrypted stays so")
 	s.StringVar(&f.onMiss, "on-miss", "fail", "what a request gets that is not recorded: 501, the real answer, or that and be recorded")
 	s.StringVar(&f.match, "match", "smart", "how far a request may be from a recorded one: smart lets random values and times differ on evidence, exact nothing, loose takes the nearest")
 	f.matchFlags.register(c)
@@ -56,7 +58,6 @@ func (f *engineFlags) register(c *cobra.Command) {
 	choices(c, "match", "smart", "exact", "loose")
 	choices(c, "repeat", "auto", "never", "last", "first", "cycle")
 	choices(c, "shift-dates", "on", "off")
-	c.MarkFlagDirname("cassette-dir")
 	c.MarkFlagFilename("upstream-ca", "pem", "crt")
 }
 

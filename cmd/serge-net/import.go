@@ -21,8 +21,9 @@ import (
 
 // An importing is what import is asked to do.
 type importing struct {
-	file, format, name, dir string
-	replace, add, quiet     bool
+	file, format, name           string
+	dir                          rack
+	replace, add, encrypt, quiet bool
 }
 
 func importCommand() *cobra.Command {
@@ -59,13 +60,13 @@ carried is listed; secrets are replaced as in any recording.`,
 	s.SortFlags = false
 	s.StringVar(&m.format, "format", "auto", "what FILE is in; auto tells it by the content")
 	s.StringVar(&m.name, "cassette", "", "the cassette's `NAME`; that of FILE without its ending if it is not given")
-	s.StringVar(&m.dir, "cassette-dir", "./cassettes", "the `DIR` that cassettes are in")
+	registerDir(c, &m.dir)
+	s.BoolVar(&m.encrypt, "encrypt", false, "encrypt the cassette, with the key of SERGE_KEY or --key-file")
 	s.BoolVar(&m.replace, "replace", false, "replace a cassette of that name")
 	s.BoolVar(&m.add, "append", false, "add to a cassette of that name")
 	s.BoolVarP(&m.quiet, "quiet", "q", false, "say nothing but what needs attention")
 	choices(c, "format", append([]string{"auto"}, foreign.Formats()...)...)
 	c.RegisterFlagCompletionFunc("cassette", completeCassettes)
-	c.MarkFlagDirname("cassette-dir")
 	c.MarkFlagsMutuallyExclusive("replace", "append")
 	return c
 }
@@ -77,7 +78,7 @@ func (m *importing) run(ctx context.Context, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	store, err := cassette.Open(m.dir)
+	store, err := m.dir.open()
 	if err != nil {
 		return err
 	}
@@ -92,9 +93,9 @@ func (m *importing) run(ctx context.Context, stderr io.Writer) error {
 	if err := m.vacant(store); err != nil {
 		return err
 	}
-	before := footprintOf(append(store.Paths(m.name), upTo(m.dir)...))
+	before := footprintOf(append(store.Paths(m.name), upTo(m.dir.dir)...))
 	sum, err := m.tell(ctx, store, rec, stderr)
-	before.own(append(store.Paths(m.name), upTo(m.dir)...))
+	before.own(append(store.Paths(m.name), upTo(m.dir.dir)...))
 	if err != nil {
 		return err
 	}
@@ -172,7 +173,7 @@ func (m *importing) tell(ctx context.Context, store *cassette.Store, rec *foreig
 	if start.IsZero() {
 		start = time.Now()
 	}
-	r, err := store.Record(m.name, cassette.RecordOptions{With: "serge-net " + versionName() + ", imported from " + rec.Format, Append: m.add, Start: start})
+	r, err := store.Record(m.name, cassette.RecordOptions{With: "serge-net " + versionName() + ", imported from " + rec.Format, Append: m.add, Encrypt: m.encrypt, Start: start})
 	if err != nil {
 		return cassette.Summary{}, err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -18,6 +19,7 @@ import (
 // A listed is a cassette as list shows it.
 type listed struct {
 	Name         string    `json:"name"`
+	Format       string    `json:"format,omitempty"`
 	Interactions int       `json:"interactions"`
 	Hosts        []string  `json:"hosts,omitempty"`
 	Size         int64     `json:"size"` // with its bodies folder, in bytes
@@ -26,11 +28,13 @@ type listed struct {
 	Incomplete   bool      `json:"incomplete,omitempty"`
 	Recording    bool      `json:"recording,omitempty"`
 	Failed       bool      `json:"failed,omitempty"`
+	Locked       bool      `json:"locked,omitempty"` // encrypted, and not by the key that is given
 	Error        string    `json:"error,omitempty"`
 }
 
 func listCommand() *cobra.Command {
-	var dir, by string
+	var dir rack
+	var by string
 	var asJSON bool
 	c := &cobra.Command{
 		Use:   "list",
@@ -76,8 +80,8 @@ func withConfig(f func(*cobra.Command, []string) error) func(*cobra.Command, []s
 
 // listAll looks at every cassette of dir. One that cannot be read is listed with
 // the reason.
-func listAll(dir string, stderr io.Writer) ([]listed, error) {
-	store, err := cassette.Open(dir)
+func listAll(dir rack, stderr io.Writer) ([]listed, error) {
+	store, err := dir.open()
 	if err != nil {
 		return nil, err
 	}
@@ -90,11 +94,11 @@ func listAll(dir string, stderr io.Writer) ([]listed, error) {
 	defer progress.end()
 	all := []listed{}
 	for n, e := range entries {
-		l := listed{Name: e.Name, Size: e.Size, Changed: e.Changed, Recording: e.Recording, Failed: e.Failed}
+		l := listed{Name: e.Name, Size: e.Size, Format: string(e.Format), Changed: e.Changed, Recording: e.Recording, Failed: e.Failed}
 		if !e.Changed.IsZero() { // there is a file, and not a journal alone
 			g, err := store.Glance(e.Name)
 			if err != nil {
-				l.Error = err.Error()
+				l.Error, l.Locked = err.Error(), errors.Is(err, cassette.ErrKey)
 			}
 			l.Interactions, l.Hosts, l.Incomplete, l.RecordedAt = g.Interactions, g.Hosts, g.Incomplete, g.RecordedAt
 			l.Size += g.Bodies
@@ -145,7 +149,8 @@ func (l listed) state() string {
 		is   bool
 		word string
 	}{
-		{l.Error != "", "unreadable: serge-net validate " + shellWords([]string{l.Name}) + " says why"},
+		{l.Locked, "encrypted, and this is not its key"},
+		{l.Error != "" && !l.Locked, "unreadable: serge-net validate " + shellWords([]string{l.Name}) + " says why"},
 		{l.Incomplete, "incomplete"},
 		{l.Recording, "being recorded, or cut off"},
 	} {

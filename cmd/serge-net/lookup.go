@@ -15,10 +15,7 @@ import (
 )
 
 // registerDir declares on c where the cassettes are.
-func registerDir(c *cobra.Command, dir *string) {
-	c.Flags().StringVar(dir, "cassette-dir", "./cassettes", "the `DIR` that cassettes are in")
-	c.MarkFlagDirname("cassette-dir")
-}
+func registerDir(c *cobra.Command, s *rack) { s.register(c) }
 
 // loaded is the cassette of store called name. That there is none is told with
 // what there is.
@@ -84,7 +81,11 @@ func storeOf(c *cobra.Command) (*cassette.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	return cassette.Open(dir)
+	file, err := c.Flags().GetString("key-file")
+	if err != nil {
+		return nil, err
+	}
+	return rack{dir, file}.open()
 }
 
 // completeInteraction lets the shell complete a cassette's name, and then the ID

@@ -15,9 +15,9 @@ import (
 func (e *engine) open() error {
 	e.mode = e.flags.mode
 	e.cassette = &cassette.Cassette{Name: e.flags.cassette}
-	store, err := cassette.Open(e.flags.cassetteDir)
+	store, err := e.flags.rack.open()
 	if err != nil {
-		return hint(err, "--cassette-dir names a directory, which the first recording makes")
+		return hintUnlessHinted(err, "--cassette-dir names a directory, which the first recording makes")
 	}
 	e.store = store
 	if e.mode == "passthrough" {
@@ -40,10 +40,11 @@ func (e *engine) open() error {
 		return nil
 	}
 	e.recorder, err = e.store.Record(e.flags.cassette, cassette.RecordOptions{
-		With:   "serge-net " + versionName(),
-		Append: e.mode != "record",
+		With:    "serge-net " + versionName(),
+		Append:  e.mode != "record",
+		Encrypt: e.flags.encrypt,
 	})
-	if err != nil && !errors.Is(err, cassette.ErrBusy) {
+	if err != nil && !errors.Is(err, cassette.ErrBusy) && hintOf(err) == "" {
 		return hintUnlessHinted(err, "a recording needs a --cassette-dir that can be written; a replay does not")
 	}
 	return err

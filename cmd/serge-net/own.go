@@ -73,5 +73,5 @@ func upTo(dir string) []string {
 // paths are those at which this run may write: the cassette, the directories
 // that it is in, and the log.
 func (e *engine) paths() []string {
-	return append(e.store.Paths(e.flags.cassette), upTo(e.flags.cassetteDir)...)
+	return append(e.store.Paths(e.flags.cassette), upTo(e.flags.dir)...)
 }

@@ -46,6 +46,9 @@ proxy setting, no code change and no CA installed.`,
 		acceptCommand(),
 		importCommand(),
 		exportCommand(),
+		convertCommand(),
+		repairCommand(),
+		initCommand(),
 		doctorCommand(),
 		agentCommand(),
 		demoCommand(),
@@ -103,6 +106,8 @@ func hintOf(err error) string {
 		return ours.hint
 	case errors.As(err, &lanes):
 		return lanes.Hint
+	case errors.Is(err, cassette.ErrKey):
+		return "its key is that of --key-file, else SERGE_KEY, else SERGE_KEY_FILE or key_file in serge-net.toml; git diff --no-textconv does without"
 	case errors.Is(err, cassette.ErrName):
 		return "a cassette is named as a file below --cassette-dir is, without its ending: api, login/first"
 	}

@@ -213,7 +213,7 @@ func (r *runner) answer(ctx context.Context) {
 
 // command runs CMD inside the diversion, to its end.
 func (r *runner) command(ctx context.Context) (redirect.ExitStatus, error) {
-	c := redirect.Command{Argv: r.argv, Env: r.plan.Env, Stdin: r.stdin, Stdout: r.stdout, Stderr: r.stderr, Signals: !r.beside}
+	c := redirect.Command{Argv: r.argv, Env: withoutKey(r.plan.Env), Stdin: r.stdin, Stdout: r.stdout, Stderr: r.stderr, Signals: !r.beside}
 	if r.env != nil {
 		c.Env = r.env(c.Env)
 	}

@@ -184,7 +184,7 @@ func (t *trial) ask(ctx context.Context, a attempt, only []string) (rejected boo
 	defer out.Close()
 	var said bytes.Buffer
 	flags := &runFlags{backend: "auto", dns: "pin", hostPort: []string{"auto"}, publish: []string{"none"}, engineFlags: engineFlags{
-		mode: "passthrough", cassette: "doctor", cassetteDir: filepath.Join(dir, "none"), onMiss: "fail",
+		mode: "passthrough", cassette: "doctor", rack: rack{dir: filepath.Join(dir, "none")}, onMiss: "fail",
 		repeat: "auto", shiftDates: "on", upstreamCA: []string{filepath.Join(t.dir, "ca.pem")},
 	}}
 	r := newRunner(flags, argv, newReport(&said, true))

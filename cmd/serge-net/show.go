@@ -13,8 +13,9 @@ import (
 
 // A showing is what show is asked to do.
 type showing struct {
-	dir          string
+	dir          rack
 	name, id     string
+	file         string // in place of a name
 	asCurl, json bool
 	body         string // request, response; "": as text, with all the rest
 }
@@ -32,6 +33,10 @@ Secrets stay placeholders, in every form.`,
   serge-net show login get-logo-77aa.1 --body > logo.png`,
 		Args: func(c *cobra.Command, args []string) error {
 			switch {
+			case s.file != "" && len(args) > 0:
+				return hint(fmt.Errorf("show takes no %q beside --file", args[0]), "serge-net show --file %s", s.file)
+			case s.file != "":
+				return nil
 			case len(args) == 0:
 				return hint(errors.New("no cassette named"), "serge-net list shows what there is; then serge-net %s", c.Use)
 			case len(args) > 2:
@@ -42,6 +47,9 @@ Secrets stay placeholders, in every form.`,
 			return nil
 		},
 		RunE: withConfig(func(c *cobra.Command, args []string) error {
+			if s.file != "" {
+				return showFile(c.OutOrStdout(), s.dir, s.file)
+			}
 			s.name = args[0]
 			if len(args) > 1 {
 				s.id = args[1]
@@ -55,16 +63,17 @@ Secrets stay placeholders, in every form.`,
 	f.BoolVar(&s.asCurl, "curl", false, "print a curl call that asks it again; secrets are taken from the environment")
 	f.BoolVar(&s.json, "json", false, "print it as it stands in the cassette's file")
 	f.StringVar(&s.body, "body", "", "print the body of one interaction alone, to the byte; --body=request that of the request")
+	f.StringVar(&s.file, "file", "", "print the JSON in `FILE`, a cassette's in any format; git's textconv is to call it")
 	registerDir(c, &s.dir)
 	f.Lookup("body").NoOptDefVal = "response"
 	choices(c, "body", "response", "request")
-	c.MarkFlagsMutuallyExclusive("curl", "json", "body")
+	c.MarkFlagsMutuallyExclusive("curl", "json", "body", "file")
 	return c
 }
 
 // run shows it.
 func (s *showing) run(stdout, stderr io.Writer) error {
-	store, err := cassette.Open(s.dir)
+	store, err := s.dir.open()
 	if err != nil {
 		return err
 	}

@@ -14,7 +14,7 @@ import (
 // A validating is what validate is asked to do.
 type validating struct {
 	names  []string // none: all that there are
-	dir    string
+	dir    rack
 	asJSON bool
 	quiet  bool
 }
@@ -62,7 +62,7 @@ at a JSON pointer. It exits with 98 if there is any.`,
 
 // run checks v.names, and returns an *exit if there are findings.
 func (v *validating) run(stdout, stderr io.Writer) error {
-	store, err := cassette.Open(v.dir)
+	store, err := v.dir.open()
 	if err != nil {
 		return err
 	}

@@ -1,0 +1,89 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+
+	"github.com/spf13/cobra"
+
+	"github.com/serge-net/serge-net/cassette"
+)
+
+// A converting is what convert is asked to do.
+type converting struct {
+	dir           rack
+	name, out, to string
+}
+
+func convertCommand() *cobra.Command {
+	var v converting
+	c := &cobra.Command{
+		Use:   "convert NAME --to FORMAT",
+		Short: "put a cassette into another format, without loss",
+		Long: `convert writes the cassette NAME, and its bodies, in another format: plain JSON,
+compressed, or encrypted with the key of SERGE_KEY or --key-file. It takes the
+place of the old one, unless --output names another. A run keeps the format that
+a cassette has.`,
+		Example: `  serge-net convert login --to json.enc
+  serge-net convert login --to json.zst -o archive/login`,
+		Args: func(c *cobra.Command, args []string) error {
+			switch {
+			case len(args) != 1:
+				return hint(errors.New("name one cassette to convert"), "serge-net list shows what there is; then serge-net %s", c.Use)
+			case v.to == "":
+				return hint(errors.New("no format named"), "serge-net convert %s --to json.enc; serge-net help convert lists them", args[0])
+			}
+			return nil
+		},
+		RunE: withConfig(func(c *cobra.Command, args []string) error {
+			v.name = args[0]
+			return v.run(c.OutOrStdout(), c.ErrOrStderr())
+		}),
+		ValidArgsFunction: completeCassettes,
+	}
+	s := c.Flags()
+	s.SortFlags = false
+	s.StringVar(&v.to, "to", "", "what to write")
+	s.StringVarP(&v.out, "output", "o", "", "write the cassette `NAME` and leave the old one")
+	registerDir(c, &v.dir)
+	var words []string
+	for _, f := range cassette.Formats() {
+		words = append(words, string(f))
+	}
+	choices(c, "to", words...)
+	c.RegisterFlagCompletionFunc("output", cobra.NoFileCompletions)
+	return c
+}
+
+// run converts v.name.
+func (v *converting) run(stdout, stderr io.Writer) error {
+	store, err := v.dir.open()
+	if err != nil {
+		return err
+	}
+	defer store.Close()
+	if v.out == "" {
+		v.out = v.name
+	}
+	from := store.Path(v.name)
+	before := footprintOf(append(store.Paths(v.out), upTo(v.dir.dir)...))
+	progress := newProgress(stderr, "convert", 0)
+	changed, err := store.Convert(v.name, v.out, cassette.Format(v.to), func(n, _ int) { progress.at(n) })
+	progress.end()
+	before.own(append(store.Paths(v.out), upTo(v.dir.dir)...))
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return hint(err, "--output names a cassette that is not there yet")
+	case errors.Is(err, fs.ErrNotExist):
+		return noCassette(store, v.name, "serge-net list shows what there is")
+	case err != nil:
+		return err
+	case !changed:
+		_, err = fmt.Fprintf(stdout, "%s is %s already\n", from, v.to)
+		return err
+	}
+	_, err = fmt.Fprintf(stdout, "%s -> %s\n", from, store.Path(v.out))
+	return err
+}
