@@ -82,8 +82,11 @@ func TestRepairCommand(t *testing.T) {
 	if err := os.Remove("cassettes/c.json"); err != nil {
 		t.Fatal(err)
 	}
-	write(t, "cassettes/.c.journal", string(journal)+"torn")
-	write(t, "cassettes/.bad.journal", "something else")
+	for name, text := range map[string]string{"c": string(journal) + "torn", "bad": "something else"} {
+		if err := os.WriteFile("cassettes/."+name+".journal", []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	begun := regexp.MustCompile(`begun [-0-9: ]+Z by process [0-9]+`)
 	for _, c := range []struct {
 		args []string
@@ -132,7 +135,9 @@ func TestInit(t *testing.T) {
 	if err != nil || !strings.HasPrefix(string(ignore), "bin/\n# serge-net") {
 		t.Errorf(".gitignore is %q, %v", ignore, err)
 	}
-	write(t, "serge-net.toml", "# mine\n")
+	if err := os.WriteFile("serge-net.toml", []byte("# mine\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
 	typed{name: "again", args: []string{"init"}, stdout: "serge-net.toml is there already, and stays; --force replaces it\n.gitattributes has it already\n.gitignore has it already\n" + once}.check(t)
 	typed{name: "force", args: []string{"init", "--force", "--ci", "gitlab", "--cassette-dir", "t/tapes"},
 		stdout: "replaced serge-net.toml\nadded 5 lines to .gitattributes\nadded 4 lines to .gitignore\n" + once + "\n.gitlab-ci.yml:\n\n" + gitlabSnippet}.check(t)
