@@ -43,7 +43,7 @@ func TestForms(t *testing.T) {
 		s.Unlock(k)
 		putFiles(t, dir, map[string]string{"sub/c" + form.end(): string(packed(t, k, form, text))})
 		const name = "sub/c"
-		if got := ask(t, load(t, s, name).Player(PlayOptions{}), get("/a"), "").body; got != "marrow" {
+		if got := ask(t, playerOf(t, load(t, s, name), PlayOptions{}), get("/a"), "").body; got != "marrow" {
 			t.Errorf("%s: replay gives %q", form, got)
 		}
 		if err := whole(s, name); err != nil {
@@ -94,7 +94,7 @@ func TestConvert(t *testing.T) {
 		if err := whole(s, "c"); err != nil {
 			t.Errorf("as %s: %v", to, err)
 		}
-		if got := ask(t, load(t, s, "c").Player(PlayOptions{}), get("/b"), "").body; got != big+"b" {
+		if got := ask(t, playerOf(t, load(t, s, "c"), PlayOptions{}), get("/b"), "").body; got != big+"b" {
 			t.Errorf("as %s: replay gives %d bytes", to, len(got))
 		}
 		if to == Encrypted {
@@ -273,7 +273,7 @@ func TestConvertOut(t *testing.T) {
 		t.Errorf("Convert to another = %v, %v, done %d", changed, err, told)
 	}
 	for _, name := range []string{"c", "d/e"} {
-		if got := ask(t, load(t, s, name).Player(PlayOptions{}), get("/a"), "").body; got != big {
+		if got := ask(t, playerOf(t, load(t, s, name), PlayOptions{}), get("/a"), "").body; got != big {
 			t.Errorf("%s: replay gives %d bytes", name, len(got))
 		}
 	}

@@ -251,7 +251,7 @@ func TestEncrypted(t *testing.T) {
 	if len(c.Interactions) != 2 || whole(s, "c") != nil {
 		t.Errorf("%d interactions, Validate = %v; want two, whole", len(c.Interactions), whole(s, "c"))
 	}
-	if got := ask(t, c.Player(PlayOptions{}), get("/a"), "").body; got != big {
+	if got := ask(t, playerOf(t, c, PlayOptions{}), get("/a"), "").body; got != big {
 		t.Errorf("replay gives %d bytes; want %d", len(got), len(big))
 	}
 	entries, err := s.List()
@@ -324,7 +324,7 @@ func TestEncryptOver(t *testing.T) {
 	if err := whole(s, "c"); err != nil {
 		t.Error(err)
 	}
-	if got := ask(t, after.Player(PlayOptions{}), get("/a"), "").body; got != big {
+	if got := ask(t, playerOf(t, after, PlayOptions{}), get("/a"), "").body; got != big {
 		t.Errorf("replay gives %d bytes; want %d", len(got), len(big))
 	}
 	if files, _ := filepath.Glob(filepath.Join(dir, "c.*")); len(files) != 2 {
