@@ -36,7 +36,7 @@ func recordedJournal(t *testing.T, k *Key) ([]byte, []told) {
 		t.Fatal(err)
 	}
 	var all []told
-	for i, answer := range []string{"", "short", strings.Repeat("binary\x00", 200), `{"json": true}`} {
+	for i, answer := range []string{"", "short", strings.Repeat("binary\x00", 80), `{"json": true}`} {
 		a := asked{req: get(fmt.Sprintf("/%d", i), "Cookie: a=secret"), body: strings.Repeat("b", i), res: ok("Content-Type: text/plain"), answer: answer}
 		a.tell(t, w, uint64(i+1))
 		info, err := r.file.Stat()
@@ -136,7 +136,7 @@ func TestJournalCut(t *testing.T) {
 			if err == nil {
 				err = holdsTold(c, all, int64(at))
 			}
-			if err == nil && at%200 == 1 {
+			if err == nil && at%400 == 1 {
 				if c, err = saved(t, k, b); err == nil {
 					err = holdsTold(c, all, int64(at))
 				}
@@ -151,8 +151,8 @@ func TestJournalCut(t *testing.T) {
 		}
 		for n := range len(journal) + 1 {
 			try("cut at", n, journal[:n])
-			if n < head || n == len(journal) {
-				continue // what says that it is a journal, and of which key
+			if n < head || n == len(journal) || n%3 != 0 {
+				continue // the head says that it is a journal, and of which key
 			}
 			b := bytes.Clone(journal)
 			b[n] ^= 1 << (n % 8)
