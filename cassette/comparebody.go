@@ -48,7 +48,7 @@ func (b content) text() ([]byte, bool) {
 	if err != nil || !ok {
 		return nil, false
 	}
-	plain, ok := decoded(data, coding(b.fields))
+	plain, ok := Decoded(data, coding(b.fields), wholeMost)
 	return plain, ok && utf8.Valid(plain) && bytes.IndexByte(plain, 0) < 0
 }
 
