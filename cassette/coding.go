@@ -12,6 +12,8 @@ import (
 
 	"github.com/andybalholm/brotli"
 	"github.com/klauspost/compress/zstd"
+
+	"github.com/serge-net/serge-net/exchange"
 )
 
 // zstdWindow is the largest window, in bytes, that a content of coding zstd may
@@ -101,6 +103,44 @@ func encodedOnce(b []byte, coding string) ([]byte, error) {
 	}
 	err = w.Close()
 	return out.Bytes(), err
+}
+
+// covered says whether the bytes of a message are covered as they are, encoded,
+// by a digest or a range: others that decode to the same would not do.
+func covered(status int, fields, trailers []exchange.Field) bool {
+	if status == 206 {
+		return true // RFC 9110, 15.3.7: a range of the encoded bytes
+	}
+	for _, f := range slices.Concat(fields, trailers) {
+		switch name := strings.ToLower(f.Name); name {
+		case "content-md5", "digest", "repr-digest", "content-digest", "content-range", "x-goog-hash", "x-amz-content-sha256":
+			return true
+		case "etag":
+			if sum := strings.Trim(f.Value, `"`); len(sum) >= 32 && strings.Trim(sum[:32], "0123456789abcdefABCDEF") == "" {
+				return true // object stores' is the MD5 of the bytes, and clients check it
+			}
+		default:
+			if strings.HasPrefix(name, "x-amz-checksum-") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// codedEnd is what coding adds to the name of a file.
+func codedEnd(coding string) string {
+	switch coding {
+	case "gzip", "x-gzip":
+		return ".gz"
+	case "br":
+		return ".br"
+	case "zstd":
+		return ".zst"
+	case "deflate":
+		return ".zz"
+	}
+	return ""
 }
 
 // extension is a file name's end for content of media type t.

@@ -39,7 +39,7 @@ type compaction struct {
 // compact writes what t tells. incomplete says that something is missing, or
 // that the command failed: then an old complete cassette stays as it is, and
 // the new one goes to .failed.
-func (s *Store) compact(t *tape, name string, exact, incomplete bool) (Summary, error) {
+func (s *Store) compact(t *tape, name string, opt RecordOptions, incomplete bool) (Summary, error) {
 	sum := Summary{Name: name, Skipped: t.skipped, Incomplete: incomplete}
 	root, err := s.made()
 	if err != nil {
@@ -64,6 +64,9 @@ func (s *Store) compact(t *tape, name string, exact, incomplete bool) (Summary, 
 		return sum, err
 	}
 	sum.Recorded = len(news)
+	for _, i := range news {
+		i.trim(opt)
+	}
 	if len(news)+len(t.dns)+len(t.pins) == 0 {
 		if old != nil {
 			sum.Interactions = len(old.Interactions)
@@ -79,7 +82,7 @@ func (s *Store) compact(t *tape, name string, exact, incomplete bool) (Summary, 
 			return sum, err
 		}
 	}
-	out, same := combine(t, old, order(news, t.shapes), exact, incomplete, &sum)
+	out, same := combine(t, old, order(news, t.shapes), opt.Exact, incomplete, &sum)
 	sum.Interactions = len(out.Interactions)
 	if same && c.name == name {
 		return sum, nil
@@ -140,6 +143,7 @@ func combine(t *tape, old *Cassette, news []*Interaction, exact, incomplete bool
 	}
 	if old != nil {
 		oldShapes, c.extra, c.others, c.Rules = old.shapes, old.extra, old.others, old.Rules
+		c.profiles, c.asked, c.pinned = old.profiles, old.asked, old.pinned
 		c.Name = old.Name
 	}
 	c.shapes = m.rename(c.Interactions, oldShapes, t.shapes)
@@ -211,6 +215,20 @@ func (c *compaction) settle(is []*Interaction) error {
 	return nil
 }
 
+// trim has i keep no more than opt asks for.
+func (i *Interaction) trim(opt RecordOptions) {
+	if !opt.Peers {
+		i.Peer = Peer{}
+	}
+	if !opt.Lean {
+		return
+	}
+	i.Request.Body.lean = !covered(0, i.Request.Fields, i.Request.Trailers)
+	if r := i.Response; r != nil {
+		r.Body.lean = !covered(r.Status, r.Fields, r.Trailers)
+	}
+}
+
 // carry copies the body files of old to where c writes.
 func (c *compaction) carry(old *Cassette) error {
 	for _, i := range old.Interactions {
@@ -218,7 +236,7 @@ func (c *compaction) carry(old *Cassette) error {
 			if b.file == "" {
 				continue
 			}
-			if err := c.store(&b, strings.TrimPrefix(path.Ext(b.file), "."), nil); err != nil {
+			if err := c.store(&b, strings.SplitN(b.file, ".", 2)[1]); err != nil {
 				return fmt.Errorf("keep body %s: %w", b.file, err)
 			}
 		}
@@ -230,23 +248,28 @@ func (c *compaction) settleBody(b *Body, fields []exchange.Field) error {
 	if b.Size <= base64Most {
 		return nil
 	}
-	keep := []byte(nil) // what a view shows beside the file
+	c1 := coding(fields)
+	var shown []byte
 	if b.Size <= wholeMost {
-		plain, ok := Decoded(b.data, coding(fields), wholeMost)
+		plain, ok := Decoded(b.data, c1, wholeMost)
 		text := utf8.Valid(plain) && !slices.Contains(plain, 0)
 		switch {
-		case ok && text && coding(fields) == "":
+		case ok && text && (c1 == "" || b.lean):
 			return nil
 		case ok && text:
-			keep = b.data
+			shown = plain
 		}
 	}
 	ct, _ := exchange.Get(fields, "content-type")
-	return c.store(b, extension(ct), keep)
+	if err := c.store(b, extension(ct)+codedEnd(c1)); err != nil {
+		return err
+	}
+	b.plain = shown
+	return nil
 }
 
 // store writes b to a file named after its hash and makes b refer to it.
-func (c *compaction) store(b *Body, ext string, keep []byte) error {
+func (c *compaction) store(b *Body, ext string) error {
 	folder := c.name + bodiesEnd
 	if err := c.root.MkdirAll(folder, 0o755); err != nil {
 		return err
@@ -274,6 +297,6 @@ func (c *compaction) store(b *Body, ext string, keep []byte) error {
 		return err
 	}
 	root := c.root
-	*b = Body{Size: b.Size, data: keep, file: name, sum: sum, open: func() (io.ReadCloser, error) { return root.Open(folder + "/" + name) }}
+	*b = Body{Size: b.Size, plain: b.plain, file: name, sum: sum, open: func() (io.ReadCloser, error) { return root.Open(folder + "/" + name) }}
 	return nil
 }

@@ -26,6 +26,12 @@ type RecordOptions struct {
 	// Exact turns quiet re-recording off: every interaction is written as it
 	// came, though only timing and volatile headers differ.
 	Exact bool
+	// Lean keeps of a body with content coding what it decodes to and not the
+	// encoded bytes, which a replay makes anew, except where a digest or a range
+	// is of those.
+	Lean bool
+	// Peers has every interaction say between whom it was: Interaction.Peer.
+	Peers bool
 	// Start is when what is told began, if that is not now: it is a recording
 	// that was made elsewhere. Times of Events then count from it, not from when
 	// their connection was opened. Zero means now.
@@ -68,6 +74,8 @@ func (r *Recorder) Open(o exchange.Origin) (exchange.Watch, error) {
 	w.pen.flag(o.TLS)
 	w.pen.str(o.ALPN)
 	w.pen.strs(o.Names)
+	w.pen.num(uint64(o.Caller.PID))
+	w.pen.str(o.Caller.Command)
 	w.pen.end()
 	return w, nil
 }
@@ -86,6 +94,7 @@ func (e *eye) origin() exchange.Origin {
 	o.Addr, _ = netip.ParseAddrPort(e.str())
 	o.Name, o.SNI, o.TLS = e.str(), e.str(), e.num() == 1
 	o.ALPN, o.Names = e.str(), e.strs()
+	o.Caller.PID, o.Caller.Command = int(e.num()), e.str()
 	return o
 }
 
