@@ -136,7 +136,7 @@ func TestLean(t *testing.T) {
 		if kept := strings.Contains(text, `"of": "sha256:`); kept != tt.kept {
 			t.Errorf("%s, %d: wire kept %v; want %v\n%s", tt.field, tt.status, kept, tt.kept, text)
 		}
-		a := ask(t, load(t, s, "x").Player(PlayOptions{}), get("/a"), "")
+		a := ask(t, playerOf(t, load(t, s, "x"), PlayOptions{}), get("/a"), "")
 		if plain, decodes := Decoded([]byte(a.body), "gzip", wholeMost); !decodes || string(plain) != `{"a":1}` {
 			t.Errorf("%s: replayed as %q", tt.field, a.body)
 		}
@@ -172,7 +172,7 @@ func TestEncodedFile(t *testing.T) {
 	if err := c.write(&again); err != nil || again.String() != text {
 		t.Errorf("rewritten, %v, it differs:\n%.3000s", err, again.String())
 	}
-	if a := ask(t, c.Player(PlayOptions{}), get("/a"), ""); a.body != string(wire) {
+	if a := ask(t, playerOf(t, c, PlayOptions{}), get("/a"), ""); a.body != string(wire) {
 		t.Error("replayed with other bytes")
 	}
 }

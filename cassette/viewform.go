@@ -86,7 +86,11 @@ func formView(b string) *node {
 		for part := range strings.SplitSeq(b, "&") {
 			pair := list()
 			name, value, eq := strings.Cut(part, "=")
-			for _, s := range []string{name, value}[:1+index(eq)] {
+			sides := []string{name}
+			if eq {
+				sides = append(sides, value)
+			}
+			for _, s := range sides {
 				plain := f.decode(s)
 				exact = exact && f.encode(plain) == s && utf8.ValidString(plain)
 				pair.kids = append(pair.kids, strNode(escape(valid(plain))))
@@ -98,14 +102,6 @@ func formView(b string) *node {
 		}
 	}
 	return nil
-}
-
-// index is 1 for true.
-func index(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // printForm gives the bytes that formView shows.

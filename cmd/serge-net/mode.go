@@ -39,10 +39,9 @@ func (e *engine) open() error {
 	if e.mode == "replay" && e.flags.onMiss != "record" {
 		return nil
 	}
-	e.recorder, err = e.store.Record(e.flags.cassette, cassette.RecordOptions{
-		With:   "serge-net " + versionName(),
-		Append: e.mode != "record",
-	})
+	opt := e.flags.recordFlags.options()
+	opt.Append = e.mode != "record"
+	e.recorder, err = e.store.Record(e.flags.cassette, opt)
 	if err != nil && !errors.Is(err, cassette.ErrBusy) {
 		return hintUnlessHinted(err, "a recording needs a --cassette-dir that can be written; a replay does not")
 	}
