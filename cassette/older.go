@@ -74,11 +74,12 @@ func interactionOfOlder(n *node) *node {
 		kind = olderKind(k.mem[0].key)
 		n = n.without("kind").joined(k.mem[0].val)
 	}
-	for _, key := range []string{"kind", "type"} {
-		if k := olderKind(n.text(key)); k != "" {
-			kind = k
-			n = n.without(key)
-		}
+	if k := olderKind(n.text("type")); k != "" {
+		kind = k
+		n = n.without("type")
+	}
+	if k := olderKind(n.text("kind")); k != "" {
+		kind = k
 	}
 	if kind == "" && (n.get("messages") != nil || n.get("websocket") != nil) {
 		kind = "websocket"
