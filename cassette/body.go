@@ -6,6 +6,9 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"strings"
+
+	"github.com/serge-net/serge-net/exchange"
 )
 
 const (
@@ -83,20 +86,30 @@ func sumOf(b []byte) string {
 	return hex.EncodeToString(s[:])
 }
 
-// meaning is a digest of b, which has content coding, that is the same for all
-// encodings of the same bytes where they can be undone in memory.
-func (b Body) meaning(coding string) (string, error) {
-	if b.plain != nil {
-		return sumOf(b.plain), nil
-	}
-	if coding != "" {
+// meaning is a digest of b, the body of a message with fields, that is the same
+// for all encodings of the same bytes where they can be undone in memory, and for
+// all boundaries of the same parts.
+func (b Body) meaning(fields []exchange.Field) (string, error) {
+	c := coding(fields)
+	media, boundary := mediaOf(fields)
+	parts := strings.HasPrefix(media, "multipart/")
+	plain := b.plain
+	if plain == nil && (c != "" || parts) {
 		data, ok, err := b.Whole()
 		if err != nil {
 			return "", err
 		}
-		if plain, decodes := Decoded(data, coding, wholeMost); ok && decodes {
-			return sumOf(plain), nil
+		if ok {
+			plain, _ = Decoded(data, c, wholeMost)
 		}
 	}
-	return b.Sum()
+	if plain == nil {
+		return b.Sum()
+	}
+	if parts {
+		if n := partsView(plain, boundary); n != nil {
+			return sumOf([]byte(n.without("boundary").compact())), nil
+		}
+	}
+	return sumOf(plain), nil
 }

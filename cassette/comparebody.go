@@ -20,7 +20,7 @@ type content struct {
 // bodyDiffs is where a and b differ: by JSON pointer if both are JSON, by line
 // if both are text.
 func (c *comparison) bodyDiffs(a, b content) []exchange.Diff {
-	if sameBody(a.Body, b.Body, "") {
+	if sameBody(a, b) {
 		return nil
 	}
 	x, xok := a.text()
