@@ -25,15 +25,19 @@ func (m *merger) merge(olds, news []*Interaction) []*Interaction {
 	for n, o := range olds {
 		slots[o.key.sum] = append(slots[o.key.sum], n)
 	}
+	for _, n := range news {
+		m.meet(olds, slots[n.key.sum], n)
+	}
 	at := map[*Interaction]place{}
 	out := make([]*Interaction, 0, len(news))
 	last := place{-1, 0}
 	for _, n := range news {
 		if free := slots[n.key.sum]; len(free) > 0 {
-			slots[n.key.sum] = free[1:]
-			last = place{free[0], 0}
-			old := olds[free[0]]
-			if m.equal(old, n) {
+			k, same := m.pick(olds, free, n)
+			last = place{free[k], 0}
+			slots[n.key.sum] = slices.Delete(free, k, k+1)
+			old := olds[last.slot]
+			if same {
 				n = old
 				m.kept++
 			} else {
@@ -54,27 +58,54 @@ func (m *merger) merge(olds, news []*Interaction) []*Interaction {
 	return out
 }
 
-// equal says whether old and n are the same but for what varies by nature. If
-// so, their placeholders stand for the same secrets from then on.
-func (m *merger) equal(old, n *Interaction) bool {
-	t := trial{m: m, toOld: map[string]string{}, toNew: map[string]string{}}
-	if !sameConnection(old.Connection, n.Connection) || !t.requests(old, n) {
-		return false
+// pickMost is how many old interactions a new one is compared with.
+const pickMost = 200
+
+// meet finds out which secrets of the old recording n's are, if that is not
+// known, by an old interaction with the same answer: the requests of two users
+// come in any order.
+func (m *merger) meet(olds []*Interaction, slots []int, n *Interaction) {
+	for _, slot := range slots[:min(len(slots), pickMost)] {
+		t := m.trial()
+		if !t.requests(olds[slot], n) {
+			continue
+		}
+		if len(t.toOld) == 0 {
+			return // it is known
+		}
+		if t.answers(olds[slot], n) {
+			t.keep()
+			return
+		}
 	}
-	if !t.responses(old.Response, n.Response) {
-		t.keep() // another answer, but the same client
-		return false
+}
+
+// pick is which of the free slots n goes to: the first with the same client. It
+// says whether what is there is the same but for what varies by nature.
+func (m *merger) pick(olds []*Interaction, free []int, n *Interaction) (at int, same bool) {
+	for k, slot := range free[:min(len(free), pickMost)] {
+		t := m.trial()
+		if !sameConnection(olds[slot].Connection, n.Connection) || !t.requests(olds[slot], n) {
+			continue
+		}
+		t.keep() // perhaps another answer, but the same client
+		t = m.trial()
+		if same = t.answers(olds[slot], n); same {
+			t.keep()
+		}
+		return k, same
 	}
+	return 0, false
+}
+
+// answers compares what two interactions with the same request came to.
+func (t *trial) answers(old, n *Interaction) bool {
 	if (old.Failure == nil) != (n.Failure == nil) || old.Failure != nil && old.Failure.Kind != n.Failure.Kind {
 		return false
 	}
-	same := slices.EqualFunc(old.Upgraded, n.Upgraded, func(a, b Message) bool {
+	return t.responses(old.Response, n.Response) && slices.EqualFunc(old.Upgraded, n.Upgraded, func(a, b Message) bool {
 		return a.From == b.From && sameBody(content{Body: a.Body}, content{Body: b.Body})
 	})
-	if same {
-		t.keep()
-	}
-	return same
 }
 
 // keep makes what t bound count.
@@ -100,6 +131,11 @@ func sameBody(a, b content) bool {
 type trial struct {
 	m            *merger
 	toOld, toNew map[string]string
+}
+
+// trial begins one.
+func (m *merger) trial() *trial {
+	return &trial{m: m, toOld: map[string]string{}, toNew: map[string]string{}}
 }
 
 // requests compares those of two interactions that are equal in canonical form:
