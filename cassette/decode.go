@@ -57,6 +57,9 @@ func parseTop(b []byte) (*node, error) {
 	if top.kind != '{' {
 		return nil, errors.New("a cassette is a JSON object")
 	}
+	if is := top.get("interactions"); is != nil && is.kind != '[' {
+		return nil, errors.New("/interactions: is not a list")
+	}
 	return migrate(top, migrations())
 }
 

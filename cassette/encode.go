@@ -26,8 +26,9 @@ func (c *Cassette) write(out io.Writer) error {
 		c.layout(w).print(m.val, m.key, 1)
 	}
 	w.WriteString(",\n  \"interactions\": [")
+	p := interactionPlace()
 	for i, it := range c.Interactions {
-		n, err := it.node(profiles)
+		n, err := it.node(profiles, p)
 		if err != nil {
 			return fmt.Errorf("interaction %s: %w", it.ID, err)
 		}
@@ -106,14 +107,13 @@ func (i *Interaction) outcome() string {
 }
 
 // node is i as it stands in the file, with the members of the one that was read,
-// or that i takes the place of, that this version does not know.
-func (i *Interaction) node(profiles map[string]string) (*node, error) {
+// or that i takes the place of, that this version does not know: p is where.
+func (i *Interaction) node(profiles map[string]string, p place) (*node, error) {
 	n, err := i.known(profiles)
 	if err != nil {
 		return nil, err
 	}
-	p, timing := interactionPlace(), i.timing()
-	n.add("timing", timing)
+	n.add("timing", i.timing())
 	p.keep(n, i.src)
 	p.keep(n, i.past)
 	return n.last("timing"), nil

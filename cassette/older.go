@@ -11,14 +11,15 @@ import (
 // messages with "msg_type" and "data", or {"Text": …}, or {"type": "Text"}, sent
 // by "Sent", "client" or "send"; bytes as lists of numbers.
 
-// olderKinds are the words of those programs for a kind, in lower case without
-// "_", and ours.
-func olderKinds() map[string]string {
-	return map[string]string{"http": "http", "httperror": "http", "websocket": "websocket", "ws": "websocket"}
-}
-
+// olderKind is our word for a kind of theirs, "" for what is none.
 func olderKind(word string) string {
-	return olderKinds()[strings.ToLower(strings.ReplaceAll(word, "_", ""))]
+	switch strings.ToLower(strings.ReplaceAll(word, "_", "")) {
+	case "http", "httperror":
+		return "http"
+	case "websocket", "ws":
+		return "websocket"
+	}
+	return ""
 }
 
 // hasOlder says whether an interaction of top has one of those shapes.

@@ -83,6 +83,11 @@ func TestKept(t *testing.T) {
 	if got := r.replay("lean", argv...).stdout; got != want {
 		t.Errorf("encoded anew, it is %q; want %q", got, want)
 	}
+	edited := strings.Replace(full, `"name": "testnet"`, `"name": "by hand"`, 1)
+	write(t, filepath.Join(r.dir, "cassettes", "full.json"), edited)
+	if got := r.replay("full", argv...).stdout; got != strings.Replace(want, "testnet", "by hand", 1) || got == want {
+		t.Errorf("edited, it is %q; want %q changed", got, want)
+	}
 	if o := r.well(append([]string{"record", "lean", "--bodies", "view", "--conn-info", "full", "--"}, argv...)...); !strings.Contains(o.stderr, "nothing changed") {
 		t.Errorf("recording it again says\n%s", o.stderr)
 	}
