@@ -176,3 +176,18 @@ func TestEncodedFile(t *testing.T) {
 		t.Error("replayed with other bytes")
 	}
 }
+
+// TestChunkCount serves a cut body whose file says that there are more chunks
+// than anybody can wait for.
+func TestChunkCount(t *testing.T) {
+	const text = `{"version": "1.0", "name": "x", "interactions": [{"id": "a", "kind": "http", "seq": 1,
+ "request": {"method": "GET", "url": "http://api.example.com/a", "http_version": "1.1", "headers": [], "body": null},
+ "response": {"status": 200, "headers": [["Transfer-Encoding", "chunked"]], "body": {"text": "abc", "chunks": [1, [2, 4000000000000000]]}, "end": "truncated"}}]}`
+	c, err := parse([]byte(text), noFiles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := ask(t, playerOf(t, c, PlayOptions{}), get("/a"), ""); a.body != "abc" || a.end.How != exchange.Truncated {
+		t.Errorf("served %q, %v", a.body, a.end)
+	}
+}
