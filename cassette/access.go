@@ -8,8 +8,10 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/serge-net/serge-net/exchange"
@@ -32,22 +34,24 @@ func (n *node) elements() []*node {
 }
 
 // text is the scalar at key as a string.
-func (n *node) text(key string) string {
-	switch v := n.get(key); {
-	case v.isString():
-		return unquote(v.tok)
-	case v.isNull() || v.kind != 's':
+func (n *node) text(key string) string { return n.get(key).scalar() }
+
+// scalar is n as a string.
+func (n *node) scalar() string {
+	switch {
+	case n.isString():
+		return unquote(n.tok)
+	case n.isNull() || n.kind != 's':
 		return ""
-	default:
-		return v.tok
 	}
+	return n.tok
 }
 
 // texts are the strings of a list.
 func (n *node) texts() []string {
 	var out []string
 	for _, k := range n.elements() {
-		out = append(out, unquote(k.tok))
+		out = append(out, k.scalar())
 	}
 	return out
 }
@@ -61,7 +65,7 @@ func (n *node) bytes() string {
 		b, _ := base64.StdEncoding.DecodeString(n.text("base64"))
 		return string(b)
 	}
-	return unquote(n.tok)
+	return n.scalar()
 }
 
 func (n *node) number(key string) int64 { return numberOf(n.get(key)) }
@@ -74,6 +78,15 @@ func numberOf(n *node) int64 {
 	return v
 }
 
+// times are the milliseconds of a list.
+func (n *node) times() []time.Duration {
+	var out []time.Duration
+	for _, k := range n.elements() {
+		out = append(out, time.Duration(numberOf(k))*time.Millisecond)
+	}
+	return out
+}
+
 // with is a copy of n whose member key is v, in its place or at the end.
 func (n *node) with(key string, v *node) *node {
 	c := &node{kind: n.kind, mem: append([]member(nil), n.mem...)}
@@ -84,6 +97,31 @@ func (n *node) with(key string, v *node) *node {
 		}
 	}
 	return c.add(key, v)
+}
+
+// without is a copy of n that has no member key.
+func (n *node) without(key string) *node {
+	is := func(m member) bool { return m.key == key }
+	return &node{kind: n.kind, mem: slices.DeleteFunc(slices.Clone(n.mem), is)}
+}
+
+// joined is a copy of n with the members of o that it does not have.
+func (n *node) joined(o *node) *node {
+	c := &node{kind: n.kind, mem: slices.Clone(n.mem)}
+	for _, m := range o.members() {
+		if c.get(m.key) == nil {
+			c.mem = append(c.mem, m)
+		}
+	}
+	return c
+}
+
+// last is n with its member key at the end.
+func (n *node) last(key string) *node {
+	at := slices.IndexFunc(n.mem, func(m member) bool { return m.key == key })
+	m := n.mem[at]
+	n.mem = append(slices.Delete(n.mem, at, at+1), m)
+	return n
 }
 
 // compact is n as the shortest JSON.

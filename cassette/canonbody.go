@@ -38,7 +38,7 @@ func (d *reader) body(r *Request) error {
 		return nil
 	}
 	if !d.off.has(lawCoding) {
-		if plain, ok := decoded(data, coding(r.Fields)); ok {
+		if plain, ok := Decoded(data, coding(r.Fields), wholeMost); ok {
 			data = plain
 		}
 	}
@@ -181,13 +181,6 @@ func appendPointer(b []byte, key string) []byte {
 		}
 	}
 	return b
-}
-
-// sortedMembers are n's members by name.
-func sortedMembers(n *node) []member {
-	ms := slices.Clone(n.mem)
-	slices.SortStableFunc(ms, func(a, b member) int { return strings.Compare(a.key, b.key) })
-	return ms
 }
 
 // parts tells the parts of a multipart body. If it is not one, nothing is told

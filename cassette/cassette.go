@@ -40,6 +40,11 @@ type Cassette struct {
 	shapes map[string]string // placeholder → what its secret looked like
 	others []*node           // interactions of kinds that this version does not play
 	extra  []member          // top-level members that this version does not know, and rules
+
+	// As read, for members that this version does not know.
+	profiles []member         // the connections by label
+	asked    map[string]*node // the DNS interactions by question
+	pinned   *node            // dns
 }
 
 // A Connection is the profile of connections to one origin, not a TCP connection.
@@ -63,11 +68,22 @@ type Interaction struct {
 	Upgraded   []Message     // what passed after a 101 or a CONNECT
 	ClosedBy   exchange.Side // of an upgraded stream: who ended it first
 	Failure    *Failure
+	Peer       Peer
 	Timing     Timing
 
-	src *node // as read, for members that this version does not know
-	key form
+	// For members that this version does not know:
+	src  *node // as read; nil if it was recorded now
+	past *node // as read, the one that it takes the place of
+	key  form
 	when
+}
+
+// Peer is who an exchange was between, where RecordOptions.Peers asks for it.
+// Its zero value is unknown. Nothing is compared by it.
+type Peer struct {
+	Addr    netip.AddrPort // that the client connected to
+	PID     int            // of the client
+	Command string         // of the client: its executable's base name
 }
 
 // Request is the client's half of an interaction.

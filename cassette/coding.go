@@ -7,12 +7,34 @@ import (
 	"compress/zlib"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
+
+	"github.com/andybalholm/brotli"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/serge-net/serge-net/exchange"
 )
 
-// decoded undoes content coding on b. It is false if the coding is not one of
-// the standard library's, b is damaged, or the result is over wholeMost bytes.
-func decoded(b []byte, coding string) ([]byte, bool) {
+// codingWindow is the largest window, in bytes, that a content of coding zstd may
+// ask for: RFC 9659, 3.
+const codingWindow = 8 << 20
+
+// Decoded undoes content coding on b: gzip, deflate, br, zstd, or a list of them
+// as Content-Encoding has it; "" and identity are none. It is false if the coding
+// is another, b is damaged, or the result is over most bytes.
+func Decoded(b []byte, coding string, most int64) ([]byte, bool) {
+	for _, c := range slices.Backward(strings.Split(coding, ",")) {
+		var ok bool
+		if b, ok = decodedOnce(b, strings.TrimSpace(c), most); !ok {
+			return nil, false
+		}
+	}
+	return b, true
+}
+
+// decodedOnce undoes one coding.
+func decodedOnce(b []byte, coding string, most int64) ([]byte, bool) {
 	var r io.Reader
 	var err error
 	switch coding {
@@ -25,20 +47,40 @@ func decoded(b []byte, coding string) ([]byte, bool) {
 		if r, err = zlib.NewReader(bytes.NewReader(b)); err != nil {
 			r, err = flate.NewReader(bytes.NewReader(b)), nil
 		}
+	case "br":
+		r = brotli.NewReader(bytes.NewReader(b))
+	case "zstd":
+		var z *zstd.Decoder
+		if z, err = zstd.NewReader(bytes.NewReader(b), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(codingWindow)); err == nil {
+			defer z.Close()
+			r = z
+		}
 	default:
 		return nil, false
 	}
 	if err != nil {
 		return nil, false
 	}
-	out, err := io.ReadAll(io.LimitReader(r, wholeMost+1))
-	return out, err == nil && len(out) <= wholeMost
+	out, err := io.ReadAll(io.LimitReader(r, most+1))
+	return out, err == nil && int64(len(out)) <= most
 }
 
-// encoded applies content coding to b.
+// encoded applies content coding to b. The same bytes give the same result.
 func encoded(b []byte, coding string) ([]byte, error) {
+	for c := range strings.SplitSeq(coding, ",") {
+		var err error
+		if b, err = encodedOnce(b, strings.TrimSpace(c)); err != nil {
+			return nil, err
+		}
+	}
+	return b, nil
+}
+
+// encodedOnce applies one coding.
+func encodedOnce(b []byte, coding string) ([]byte, error) {
 	var out bytes.Buffer
 	var w io.WriteCloser
+	var err error
 	switch coding {
 	case "", "identity":
 		return b, nil
@@ -46,14 +88,59 @@ func encoded(b []byte, coding string) ([]byte, error) {
 		w = gzip.NewWriter(&out)
 	case "deflate":
 		w = zlib.NewWriter(&out)
+	case "br":
+		w = brotli.NewWriter(&out)
+	case "zstd":
+		w, err = zstd.NewWriter(&out, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(codingWindow))
 	default:
-		return nil, fmt.Errorf("body was edited and cannot be encoded again as %q", coding)
+		return nil, fmt.Errorf("was edited and cannot be encoded again as %q", coding)
+	}
+	if err != nil {
+		return nil, err
 	}
 	if _, err := w.Write(b); err != nil {
 		return nil, err
 	}
-	err := w.Close()
+	err = w.Close()
 	return out.Bytes(), err
+}
+
+// covered says whether the bytes of a message are covered as they are, encoded,
+// by a digest or a range: others that decode to the same would not do.
+func covered(status int, fields, trailers []exchange.Field) bool {
+	if status == 206 {
+		return true // RFC 9110, 15.3.7: a range of the encoded bytes
+	}
+	for _, f := range slices.Concat(fields, trailers) {
+		switch name := strings.ToLower(f.Name); name {
+		case "content-md5", "digest", "repr-digest", "content-digest", "content-range", "x-goog-hash", "x-amz-content-sha256":
+			return true
+		case "etag":
+			if sum := strings.Trim(f.Value, `"`); len(sum) >= 32 && strings.Trim(sum[:32], "0123456789abcdefABCDEF") == "" {
+				return true // object stores' is the MD5 of the bytes, and clients check it
+			}
+		default:
+			if strings.HasPrefix(name, "x-amz-checksum-") {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// codedEnd is what coding adds to the name of a file.
+func codedEnd(coding string) string {
+	switch coding {
+	case "gzip", "x-gzip":
+		return ".gz"
+	case "br":
+		return ".br"
+	case "zstd":
+		return ".zst"
+	case "deflate":
+		return ".zz"
+	}
+	return ""
 }
 
 // extension is a file name's end for content of media type t.

@@ -217,6 +217,9 @@ func (c *Cassette) files() map[string]bool {
 	return out
 }
 
+// question is what d answers.
+func (d DNS) question() string { return d.Name + " " + d.Type }
+
 func (d DNS) equal(o DNS) bool {
 	return d.Name == o.Name && d.Type == o.Type && d.Rcode == o.Rcode && slices.Equal(d.Answers, o.Answers) &&
 		slices.Equal(d.Authority, o.Authority) && slices.Equal(d.Additional, o.Additional)

@@ -43,7 +43,7 @@ type compaction struct {
 // compact writes what t tells. incomplete says that something is missing, or
 // that the command failed: then an old complete cassette stays as it is, and
 // the new one goes to .failed.
-func (s *Store) compact(t *tape, name string, exact, incomplete bool) (Summary, error) {
+func (s *Store) compact(t *tape, name string, opt RecordOptions, incomplete bool) (Summary, error) {
 	sum := Summary{Name: name, Skipped: t.skipped, Incomplete: incomplete}
 	root, err := s.made()
 	if err != nil {
@@ -68,6 +68,9 @@ func (s *Store) compact(t *tape, name string, exact, incomplete bool) (Summary, 
 		return sum, err
 	}
 	sum.Recorded = len(news)
+	for _, i := range news {
+		i.trim(opt)
+	}
 	if len(news)+len(t.dns)+len(t.pins) == 0 {
 		if old != nil {
 			sum.Interactions = len(old.Interactions)
@@ -82,7 +85,7 @@ func (s *Store) compact(t *tape, name string, exact, incomplete bool) (Summary, 
 		c.had = old.files()
 	}
 	moved := old != nil && (c.name != name || !c.box.same(old.box))
-	out, same := combine(t, old, order(news, t.shapes), exact, incomplete, &sum)
+	out, same := combine(t, old, order(news, t.shapes), opt.Exact, incomplete, &sum)
 	sum.Interactions = len(out.Interactions)
 	if same && !moved {
 		return sum, nil
@@ -154,6 +157,7 @@ func combine(t *tape, old *Cassette, news []*Interaction, exact, incomplete bool
 	}
 	if old != nil {
 		oldShapes, c.extra, c.others, c.Rules = old.shapes, old.extra, old.others, old.Rules
+		c.profiles, c.asked, c.pinned = old.profiles, old.asked, old.pinned
 		c.Name = old.Name
 	}
 	c.shapes = m.rename(c.Interactions, oldShapes, t.shapes)
@@ -217,6 +221,20 @@ func (c *compaction) settle(is []*Interaction) error {
 	return nil
 }
 
+// trim has i keep no more than opt asks for.
+func (i *Interaction) trim(opt RecordOptions) {
+	if !opt.Peers {
+		i.Peer = Peer{}
+	}
+	if !opt.Lean {
+		return
+	}
+	i.Request.Body.lean = !covered(0, i.Request.Fields, i.Request.Trailers)
+	if r := i.Response; r != nil {
+		r.Body.lean = !covered(r.Status, r.Fields, r.Trailers)
+	}
+}
+
 // carry copies the body files of what out has of a cassette that was in the box
 // from to where c writes, and has out refer to them by the names that they have
 // there.
@@ -228,12 +246,11 @@ func (c *compaction) carry(out *Cassette, from box) error {
 			if _, ok := kept[b.file]; ok || b.file == "" || i.src == nil {
 				continue
 			}
-			ext := strings.TrimPrefix(path.Ext(b.file), ".")
+			_, ext, _ := strings.Cut(b.file, ".")
 			if from.seal != nil {
-				ct, _ := exchange.Get(p.fields, "content-type")
-				ext = extension(ct)
+				ext = fileEnding(p.fields)
 			}
-			if err := c.keep(&b, ext, b.data); err != nil {
+			if err := c.keep(&b, ext); err != nil {
 				return fmt.Errorf("keep body %s: %w", p.Body.file, err)
 			}
 			kept[p.Body.file] = b
@@ -254,23 +271,33 @@ func (c *compaction) settleBody(b *Body, fields []exchange.Field) error {
 	if b.Size <= base64Most {
 		return nil
 	}
-	keep := []byte(nil) // what a view shows beside the file
+	c1 := coding(fields)
+	var shown []byte
 	if b.Size <= wholeMost {
-		plain, ok := decoded(b.data, coding(fields))
+		plain, ok := Decoded(b.data, c1, wholeMost)
 		text := utf8.Valid(plain) && !slices.Contains(plain, 0)
 		switch {
-		case ok && text && coding(fields) == "":
+		case ok && text && (c1 == "" || b.lean):
 			return nil
 		case ok && text:
-			keep = b.data
+			shown = plain
 		}
 	}
+	if err := c.keep(b, fileEnding(fields)); err != nil {
+		return err
+	}
+	b.plain = shown
+	return nil
+}
+
+// fileEnding is how a body of a message with fields ends its file's name.
+func fileEnding(fields []exchange.Field) string {
 	ct, _ := exchange.Get(fields, "content-type")
-	return c.keep(b, extension(ct), keep)
+	return extension(ct) + codedEnd(coding(fields))
 }
 
 // keep writes b to a file named after its hash and makes b refer to it.
-func (c *compaction) keep(b *Body, ext string, keep []byte) error {
+func (c *compaction) keep(b *Body, ext string) error {
 	folder := c.name + bodiesEnd
 	if err := c.root.MkdirAll(folder, 0o755); err != nil {
 		return err
@@ -304,6 +331,6 @@ func (c *compaction) keep(b *Body, ext string, keep []byte) error {
 		return err
 	}
 	s, root, bx := c.store, c.root, c.box
-	*b = Body{Size: b.Size, data: keep, file: name, sum: sum, open: func() (io.ReadCloser, error) { return s.openBody(root, bx, folder+"/"+name) }}
+	*b = Body{Size: b.Size, plain: b.plain, file: name, sum: sum, open: func() (io.ReadCloser, error) { return s.openBody(root, bx, folder+"/"+name) }}
 	return nil
 }

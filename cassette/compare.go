@@ -234,7 +234,7 @@ func messageDiffs(a, b []Message) []exchange.Diff {
 	var out []exchange.Diff
 	for n := range max(len(a), len(b)) {
 		x, y := messageAt(a, n), messageAt(b, n)
-		if x.From != y.From || !sameBody(x.Body, y.Body) {
+		if x.From != y.From || !sameBody(content{Body: x.Body}, content{Body: y.Body}) {
 			out = append(out, exchange.Diff{At: fmt.Sprintf("message %d", n+1), Recorded: x.brief(), Live: y.brief()})
 		}
 	}

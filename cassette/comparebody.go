@@ -20,7 +20,7 @@ type content struct {
 // bodyDiffs is where a and b differ: by JSON pointer if both are JSON, by line
 // if both are text.
 func (c *comparison) bodyDiffs(a, b content) []exchange.Diff {
-	if sameBody(a.Body, b.Body) {
+	if sameBody(a, b) {
 		return nil
 	}
 	x, xok := a.text()
@@ -48,7 +48,7 @@ func (b content) text() ([]byte, bool) {
 	if err != nil || !ok {
 		return nil, false
 	}
-	plain, ok := decoded(data, coding(b.fields))
+	plain, ok := Decoded(data, coding(b.fields), wholeMost)
 	return plain, ok && utf8.Valid(plain) && bytes.IndexByte(plain, 0) < 0
 }
 

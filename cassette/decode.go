@@ -7,17 +7,12 @@ import (
 	"io"
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
 
 	"github.com/serge-net/serge-net/exchange"
 )
-
-// ErrVersion is wrapped when a cassette was written in a format that this
-// program does not know.
-var ErrVersion = errors.New("cassette: written by a newer version")
 
 // opener opens a file of the cassette's bodies folder.
 type opener func(name string) (io.ReadCloser, error)
@@ -46,10 +41,11 @@ func parse(b []byte, files opener) (*Cassette, error) {
 		}
 	}
 	slices.SortStableFunc(c.Interactions, func(a, b *Interaction) int { return a.Seq - b.Seq })
+	number(c.Interactions)
 	return c, nil
 }
 
-// parseTop reads the JSON of a cassette in a version that is known.
+// parseTop reads the JSON of a cassette, and makes it one of this version.
 func parseTop(b []byte) (*node, error) {
 	if at := notUTF8(b); at >= 0 {
 		return nil, &syntaxError{at, "not UTF-8"}
@@ -61,7 +57,10 @@ func parseTop(b []byte) (*node, error) {
 	if top.kind != '{' {
 		return nil, errors.New("a cassette is a JSON object")
 	}
-	return top, checkVersion(top)
+	if is := top.get("interactions"); is != nil && is.kind != '[' {
+		return nil, errors.New("/interactions: is not a list")
+	}
+	return migrate(top, migrations())
 }
 
 // notUTF8 is where b stops to be UTF-8, -1 if it does not.
@@ -76,27 +75,13 @@ func notUTF8(b []byte) int {
 	return -1
 }
 
-// checkVersion refuses a major version that is not ours.
-func checkVersion(top *node) error {
-	v := top.text("version")
-	major, _, _ := strings.Cut(strings.TrimPrefix(v, "v"), ".")
-	n, err := strconv.Atoi(major)
-	switch {
-	case v == "":
-		return nil // older programs write none
-	case err != nil:
-		return fmt.Errorf("/version: %q is not a version", v)
-	case n > 1:
-		return fmt.Errorf("%w: format %s needs a serge-net that reads %d.x; this one reads up to %s", ErrVersion, v, n, Version)
-	}
-	return nil
-}
-
 // readRest reads the smaller members and keeps those that are unknown.
 func (c *Cassette) readRest(top *node) (err error) {
 	for _, m := range top.mem {
 		switch m.key {
-		case "version", "name", "summary", "recorded_at", "recorded_with", "incomplete", "connections", "interactions":
+		case "version", "name", "summary", "recorded_at", "recorded_with", "incomplete", "interactions":
+		case "connections":
+			c.profiles = m.val.members()
 		case "secrets":
 			for _, s := range m.val.members() {
 				c.shapes[secretOpen+s.key+secretClose] = unquote(s.val.tok)
@@ -108,6 +93,7 @@ func (c *Cassette) readRest(top *node) (err error) {
 				pin.V6, _ = netip.ParseAddr(p.text("v6"))
 				c.Pins = append(c.Pins, pin)
 			}
+			c.pinned = m.val
 		case "rules":
 			if c.Rules, err = rulesOf(m.val); err != nil {
 				return err
@@ -140,8 +126,13 @@ func readConnection(n *node) Connection {
 func (c *Cassette) readElement(n *node, profiles map[string]Connection, files opener) error {
 	switch kind := n.text("kind"); {
 	case kind == "dns":
-		d := n.get("dns")
-		c.DNS = append(c.DNS, DNS{d.text("name"), d.text("type"), d.text("rcode"), d.get("answers").texts(), d.get("authority").texts(), d.get("additional").texts()})
+		v := n.get("dns")
+		d := DNS{v.text("name"), v.text("type"), v.text("rcode"), v.get("answers").texts(), v.get("authority").texts(), v.get("additional").texts()}
+		c.DNS = append(c.DNS, d)
+		if c.asked == nil {
+			c.asked = map[string]*node{}
+		}
+		c.asked[d.question()] = n
 		return nil
 	case kind != "" && kind != "http":
 		c.others = append(c.others, n)
@@ -160,14 +151,15 @@ func (c *Cassette) readElement(n *node, profiles map[string]Connection, files op
 	for k, m := range n.get("upgraded").get("messages").elements() {
 		msg, err := readPiece(m, files)
 		if err != nil {
-			return fmt.Errorf("/upgraded/messages/%d: %w", k, err)
+			return fmt.Errorf("/upgraded/messages/%d%w", k, err)
 		}
 		i.Upgraded = append(i.Upgraded, msg)
 	}
 	if n.get("upgraded").text("closed_by") == exchange.Server.String() {
 		i.ClosedBy = exchange.Server
 	}
-	i.Timing = readTiming(n.get("timing"))
+	i.readTiming(n.get("timing"))
+	i.Peer = readPeer(n.get("peer"))
 	if e := n.get("error"); !e.isNull() {
 		i.Failure = &Failure{e.text("kind"), e.text("cause"), []byte(e.get("raw").bytes()), i.Timing.Wait}
 	}
@@ -196,7 +188,7 @@ func (r *Response) read(n *node, files opener) error {
 		return fmt.Errorf("/status: %d is not a status", r.Status)
 	}
 	for _, i := range n.get("informational").elements() {
-		r.Informational = append(r.Informational, Interim{Status: int(i.number("status")), Reason: i.get("reason").bytes(), Fields: readFields(i.get("headers"))})
+		r.Informational = append(r.Informational, Interim{Status: int(i.number("status")), Reason: i.get("reason").bytes(), Fields: readFields(i.get("headers")), At: time.Duration(i.number("at_ms")) * time.Millisecond})
 	}
 	return r.Message.read(n, files, &r.Fields, &r.Trailers, &r.RawHead)
 }
@@ -213,7 +205,10 @@ func (m *Message) read(n *node, files opener, fields, trailers *[]exchange.Field
 	}
 	b := n.get("body")
 	if m.Body, err = readBody(b, files); err != nil {
-		return fmt.Errorf("/body: %w", err)
+		return fmt.Errorf("/body%w", err)
+	}
+	if err := m.eventChunks(b); err != nil {
+		return fmt.Errorf("/body%w", err)
 	}
 	for _, k := range b.get("chunks").elements() {
 		run := Run{numberOf(k), 1}
@@ -254,22 +249,35 @@ func readPiece(n *node, files opener) (Message, error) {
 	}
 	p := n.get("payload")
 	if b := p.get("binary"); b != nil {
-		data, err := base64.StdEncoding.DecodeString(unquote(b.tok))
+		data, err := base64.StdEncoding.DecodeString(b.scalar())
+		if err != nil {
+			return m, fmt.Errorf("/payload/binary: %w", err)
+		}
 		m.Body = bodyOf(data)
-		return m, err
+		return m, nil
 	}
 	var err error
-	m.Body, err = readBody(p, files)
-	return m, err
+	if m.Body, err = readBody(p, files); err != nil {
+		return m, fmt.Errorf("/payload%w", err)
+	}
+	return m, nil
 }
 
-func readTiming(n *node) Timing {
+// readTiming reads when i happened, after its response was read.
+func (i *Interaction) readTiming(n *node) {
 	ms := func(key string) time.Duration { return time.Duration(n.number(key)) * time.Millisecond }
-	t := Timing{ms("start_ms"), ms("send_ms"), ms("wait_ms"), ms("receive_ms"), nil}
-	for _, k := range n.get("chunk_ms").elements() {
-		t.Chunks = append(t.Chunks, time.Duration(numberOf(k))*time.Millisecond)
+	i.Timing = Timing{ms("start_ms"), ms("send_ms"), ms("wait_ms"), ms("receive_ms"), n.get("chunk_ms").times()}
+	if i.Response == nil {
+		return
 	}
-	return t
+	for k, at := range n.get("informational_ms").times() {
+		if k < len(i.Response.Informational) {
+			i.Response.Informational[k].At = at
+		}
+	}
+	if i.Timing.Chunks == nil {
+		i.Timing.Chunks = i.Response.times
+	}
 }
 
 // readFields reads [[name, value]…], and the older {name: value} and {name: [values]}.
@@ -277,7 +285,7 @@ func readFields(n *node) []exchange.Field {
 	var fs []exchange.Field
 	for _, k := range n.elements() {
 		if len(k.kids) == 2 {
-			fs = append(fs, exchange.Field{Name: unquote(k.kids[0].tok), Value: k.kids[1].bytes()})
+			fs = append(fs, exchange.Field{Name: k.kids[0].scalar(), Value: k.kids[1].bytes()})
 		}
 	}
 	for _, m := range n.members() {

@@ -26,14 +26,15 @@ func (c *Cassette) write(out io.Writer) error {
 		c.layout(w).print(m.val, m.key, 1)
 	}
 	w.WriteString(",\n  \"interactions\": [")
+	p := interactionPlace()
 	for i, it := range c.Interactions {
-		n, err := it.node(profiles)
+		n, err := it.node(profiles, p)
 		if err != nil {
 			return fmt.Errorf("interaction %s: %w", it.ID, err)
 		}
 		c.element(w, i, n)
 	}
-	for i, n := range append(c.dnsNodes(), c.others...) {
+	for i, n := range append(c.dnsNodes(), c.otherNodes(profiles)...) {
 		c.element(w, len(c.Interactions)+i, n)
 	}
 	if len(c.Interactions)+len(c.DNS)+len(c.others) > 0 {
@@ -74,23 +75,11 @@ func (c *Cassette) head() (*node, map[string]string) {
 		}
 		n.add("secrets", shapes)
 	}
-	if len(c.Pins) > 0 {
-		pins := list()
-		for _, p := range c.Pins {
-			pins.kids = append(pins.kids, (&node{}).add("name", strNode(p.Name)).addString("v4", addrText(p.V4)).addString("v6", addrText(p.V6)))
-		}
-		n.add("dns", (&node{}).add("pins", pins))
+	if dns := c.pins(); len(dns.mem) > 0 {
+		n.add("dns", dns)
 	}
 	n.mem = append(n.mem, c.extra...)
-	profiles, labels := &node{kind: '{'}, map[string]string{}
-	for _, i := range c.Interactions {
-		v := i.Connection.node()
-		id := v.compact()
-		if _, ok := labels[id]; !ok {
-			labels[id] = "c" + strconv.Itoa(len(labels)+1)
-			profiles.add(labels[id], v)
-		}
-	}
+	profiles, labels := c.connections()
 	if len(profiles.mem) > 0 {
 		n.add("connections", profiles)
 	}
@@ -106,18 +95,6 @@ func (c *Cassette) lines() []string {
 	return out
 }
 
-func (c Connection) node() *node {
-	n := (&node{}).add("scheme", strNode(c.Scheme)).add("host", strNode(c.Host)).add("port", intNode(c.Port)).addString("http_version", c.Version)
-	if c.Scheme == "https" {
-		t := (&node{kind: '{'}).addString("alpn", c.ALPN).addString("sni", c.SNI)
-		if len(c.Names) > 0 {
-			t.add("sans", stringList(c.Names))
-		}
-		n.add("tls", t)
-	}
-	return n
-}
-
 // outcome is the answer in a word.
 func (i *Interaction) outcome() string {
 	switch {
@@ -129,14 +106,25 @@ func (i *Interaction) outcome() string {
 	return "no response"
 }
 
-// node is i as it stands in the file. What was read and not changed keeps the
-// members that this version does not know.
-func (i *Interaction) node(profiles map[string]string) (*node, error) {
-	label := profiles[i.Connection.node().compact()]
-	if i.src != nil {
-		return i.src.with("id", strNode(i.ID)).with("seq", intNode(i.Seq)).with("connection", strNode(label)), nil
+// node is i as it stands in the file, with the members of the one that was read,
+// or that i takes the place of, that this version does not know: p is where.
+func (i *Interaction) node(profiles map[string]string, p place) (*node, error) {
+	n, err := i.known(profiles)
+	if err != nil {
+		return nil, err
 	}
-	n := (&node{}).add("id", strNode(i.ID)).add("kind", strNode("http")).add("seq", intNode(i.Seq)).add("connection", strNode(label))
+	n.add("timing", i.timing())
+	p.keep(n, i.src)
+	p.keep(n, i.past)
+	return n.last("timing"), nil
+}
+
+// known is i as this version writes it, but for its timing.
+func (i *Interaction) known(profiles map[string]string) (*node, error) {
+	n := (&node{}).add("id", strNode(i.ID)).add("kind", strNode("http")).add("seq", intNode(i.Seq))
+	if label := profiles[i.Connection.node().compact()]; label != "" {
+		n.add("connection", strNode(label))
+	}
 	req, err := i.Request.node()
 	if err != nil {
 		return nil, fmt.Errorf("request: %w", err)
@@ -162,9 +150,11 @@ func (i *Interaction) node(profiles map[string]string) (*node, error) {
 			e.add("raw", bytesNode(string(f.Raw)))
 		}
 		n.add("error", e)
-		i.Timing.Wait = f.After
 	}
-	return n.add("timing", i.Timing.node()), nil
+	if !i.Peer.zero() {
+		n.add("peer", i.Peer.node())
+	}
+	return n, nil
 }
 
 func (r *Request) node() (*node, error) {
@@ -202,7 +192,7 @@ func (m *Message) finish(n *node, rawHead []byte, fields, trailers []exchange.Fi
 	if len(rawHead) > 0 {
 		n.add("raw_head", strNode(base64.StdEncoding.EncodeToString(rawHead)))
 	}
-	body, err := bodyNode(m.Body, coding(fields))
+	body, err := bodyNode(m.Body, fields)
 	if err != nil {
 		return nil, err
 	}
@@ -254,7 +244,7 @@ func talkNode(ms []Message) (*node, error) {
 		case err != nil:
 			return nil, err
 		case m.Body.file != "":
-			if v, err = bodyNode(m.Body, ""); err != nil {
+			if v, err = bodyNode(m.Body, nil); err != nil {
 				return nil, err
 			}
 		case ok && utf8.Valid(data):
@@ -271,8 +261,22 @@ func talkNode(ms []Message) (*node, error) {
 	return (&node{}).add("messages", l), nil
 }
 
-func (t Timing) node() *node {
+// timing is when it all happened, on one line.
+func (i *Interaction) timing() *node {
+	t := i.Timing
+	if f := i.Failure; f != nil {
+		t.Wait = f.After
+	}
 	n := (&node{}).add("start_ms", ms(t.Start)).add("send_ms", ms(t.Send)).add("wait_ms", ms(t.Wait)).add("receive_ms", ms(t.Receive))
+	times := list()
+	if i.Response != nil {
+		for _, m := range i.Response.Informational {
+			times.kids = append(times.kids, ms(m.At))
+		}
+	}
+	if len(times.kids) > 0 {
+		n.add("informational_ms", times)
+	}
 	if len(t.Chunks) > 0 {
 		l := list()
 		for _, d := range t.Chunks {
@@ -284,23 +288,6 @@ func (t Timing) node() *node {
 }
 
 func ms(d time.Duration) *node { return intNode(d.Milliseconds()) }
-
-// dnsNodes are the DNS answers as interactions.
-func (c *Cassette) dnsNodes() []*node {
-	var out []*node
-	for i, d := range c.DNS {
-		v := (&node{}).add("name", strNode(valid(d.Name))).add("type", strNode(d.Type)).add("rcode", strNode(d.Rcode)).add("answers", stringList(d.Answers))
-		if len(d.Authority) > 0 {
-			v.add("authority", stringList(d.Authority))
-		}
-		if len(d.Additional) > 0 {
-			v.add("additional", stringList(d.Additional))
-		}
-		n := (&node{}).add("id", strNode("dns-"+sumOf([]byte(d.Name + " " + d.Type))[:4]+"."+strconv.Itoa(i+1))).add("kind", strNode("dns"))
-		out = append(out, n.add("seq", intNode(len(c.Interactions)+i+1)).add("dns", v))
-	}
-	return out
-}
 
 // fieldsNode is one pair a line.
 func fieldsNode(fs []exchange.Field) *node {

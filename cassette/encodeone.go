@@ -12,7 +12,7 @@ func (c *Cassette) Encode(w io.Writer) error { return c.write(w) }
 // EncodeInteraction writes i, which is one of c's, as it stands in c's JSON form.
 func (c *Cassette) EncodeInteraction(w io.Writer, i *Interaction) error {
 	_, profiles := c.head()
-	n, err := i.node(profiles)
+	n, err := i.node(profiles, interactionPlace())
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package cassette
 import (
 	"cmp"
 	"maps"
+	"mime"
 	"slices"
 	"strings"
 
@@ -24,19 +25,26 @@ func (m *merger) merge(olds, news []*Interaction) []*Interaction {
 	for n, o := range olds {
 		slots[o.key.sum] = append(slots[o.key.sum], n)
 	}
+	for _, n := range news {
+		m.meet(olds, slots[n.key.sum], n)
+	}
 	at := map[*Interaction]place{}
 	out := make([]*Interaction, 0, len(news))
 	last := place{-1, 0}
 	for _, n := range news {
 		if free := slots[n.key.sum]; len(free) > 0 {
-			slots[n.key.sum] = free[1:]
-			last = place{free[0], 0}
-			old := olds[free[0]]
-			if m.equal(old, n) {
+			k, same := m.pick(olds, free, n)
+			last = place{free[k], 0}
+			slots[n.key.sum] = slices.Delete(free, k, k+1)
+			old := olds[last.slot]
+			if same {
 				n = old
 				m.kept++
 			} else {
 				n.ID = old.ID
+				if n.past = old.src; n.past == nil {
+					n.past = old.past
+				}
 			}
 		} else {
 			last.after++
@@ -50,25 +58,54 @@ func (m *merger) merge(olds, news []*Interaction) []*Interaction {
 	return out
 }
 
-// equal says whether old and n are the same but for what varies by nature. If
-// so, their placeholders stand for the same secrets from then on.
-func (m *merger) equal(old, n *Interaction) bool {
-	t := trial{m: m, toOld: map[string]string{}, toNew: map[string]string{}}
-	if !sameConnection(old.Connection, n.Connection) || !t.requests(&old.Request, &n.Request) {
-		return false
+// pickMost is how many old interactions a new one is compared with.
+const pickMost = 200
+
+// meet finds out which secrets of the old recording n's are, if that is not
+// known, by an old interaction with the same answer: the requests of two users
+// come in any order.
+func (m *merger) meet(olds []*Interaction, slots []int, n *Interaction) {
+	for _, slot := range slots[:min(len(slots), pickMost)] {
+		t := m.trial()
+		if !t.requests(olds[slot], n) {
+			continue
+		}
+		if len(t.toOld) == 0 {
+			return // it is known
+		}
+		if t.answers(olds[slot], n) {
+			t.keep()
+			return
+		}
 	}
-	if !t.responses(old.Response, n.Response) {
-		t.keep() // another answer, but the same client
-		return false
+}
+
+// pick is which of the free slots n goes to: the first with the same client. It
+// says whether what is there is the same but for what varies by nature.
+func (m *merger) pick(olds []*Interaction, free []int, n *Interaction) (at int, same bool) {
+	for k, slot := range free[:min(len(free), pickMost)] {
+		t := m.trial()
+		if !sameConnection(olds[slot].Connection, n.Connection) || !t.requests(olds[slot], n) {
+			continue
+		}
+		t.keep() // perhaps another answer, but the same client
+		t = m.trial()
+		if same = t.answers(olds[slot], n); same {
+			t.keep()
+		}
+		return k, same
 	}
+	return 0, false
+}
+
+// answers compares what two interactions with the same request came to.
+func (t *trial) answers(old, n *Interaction) bool {
 	if (old.Failure == nil) != (n.Failure == nil) || old.Failure != nil && old.Failure.Kind != n.Failure.Kind {
 		return false
 	}
-	same := slices.EqualFunc(old.Upgraded, n.Upgraded, func(a, b Message) bool { return a.From == b.From && sameBody(a.Body, b.Body) })
-	if same {
-		t.keep()
-	}
-	return same
+	return t.responses(old.Response, n.Response) && slices.EqualFunc(old.Upgraded, n.Upgraded, func(a, b Message) bool {
+		return a.From == b.From && sameBody(content{Body: a.Body}, content{Body: b.Body})
+	})
 }
 
 // keep makes what t bound count.
@@ -83,12 +120,10 @@ func sameConnection(a, b Connection) bool {
 	return names && a.Scheme == b.Scheme && a.Host == b.Host && a.Port == b.Port && a.Version == b.Version && a.ALPN == b.ALPN && a.SNI == b.SNI
 }
 
-func sameBody(a, b Body) bool {
-	if a.Size != b.Size {
-		return false
-	}
-	x, err := a.Sum()
-	y, err2 := b.Sum()
+// sameBody says whether a and b mean the same: see meaning.
+func sameBody(a, b content) bool {
+	x, err := a.meaning(a.fields)
+	y, err2 := b.meaning(b.fields)
 	return err == nil && err2 == nil && x == y
 }
 
@@ -98,10 +133,20 @@ type trial struct {
 	toOld, toNew map[string]string
 }
 
-func (t *trial) requests(a, b *Request) bool {
-	return a.Method == b.Method && a.URL == b.URL && a.Target == b.Target && a.Version == b.Version &&
-		t.fields(a.Fields, b.Fields, ignoredOrVolatile) && t.fields(a.Trailers, b.Trailers, volatile) &&
-		sameBody(a.Body, b.Body) && a.End == b.End && (a.RawHead == nil) == (b.RawHead == nil)
+// trial begins one.
+func (m *merger) trial() *trial {
+	return &trial{m: m, toOld: map[string]string{}, toNew: map[string]string{}}
+}
+
+// requests compares those of two interactions that are equal in canonical form:
+// their URLs and bodies are, but perhaps for signatures and boundaries.
+func (t *trial) requests(old, n *Interaction) bool {
+	a, b := &old.Request, &n.Request
+	skip := func(name string) bool {
+		return ignoredOrVolatile(name) || strings.EqualFold(name, "content-length") && a.Body.Size != b.Body.Size
+	}
+	return a.Target == b.Target && a.Version == b.Version && a.End == b.End && t.fields(a.Fields, b.Fields, skip) &&
+		t.fields(a.Trailers, b.Trailers, volatile) && (a.RawHead == nil) == (b.RawHead == nil)
 }
 
 // ignoredOrVolatile are the request's fields that trace it or date it.
@@ -120,9 +165,13 @@ func (t *trial) responses(a, b *Response) bool {
 	interim := slices.EqualFunc(a.Informational, b.Informational, func(x, y Interim) bool {
 		return x.Status == y.Status && t.fields(x.Fields, y.Fields, volatile)
 	})
+	skip := volatile
+	if a.Body.Size > 0 { // else it is the length of a body that is not there
+		skip = func(name string) bool { return volatile(name) || strings.EqualFold(name, "content-length") }
+	}
 	return interim && a.Status == b.Status && a.Reason == b.Reason && a.Version == b.Version && a.End == b.End &&
-		t.fields(a.Fields, b.Fields, volatile) && t.fields(a.Trailers, b.Trailers, volatile) &&
-		sameBody(a.Body, b.Body) && (a.RawHead == nil) == (b.RawHead == nil)
+		t.fields(a.Fields, b.Fields, skip) && t.fields(a.Trailers, b.Trailers, volatile) &&
+		sameBody(content{a.Body, a.Fields}, content{b.Body, b.Fields}) && (a.RawHead == nil) == (b.RawHead == nil)
 }
 
 // fields compares a, of the old recording, and b without those that skip names.
@@ -131,11 +180,24 @@ func (t *trial) fields(a, b []exchange.Field, skip func(string) bool) bool {
 	a = slices.DeleteFunc(slices.Clone(a), out)
 	b = slices.DeleteFunc(slices.Clone(b), out)
 	return slices.EqualFunc(a, b, func(x, y exchange.Field) bool {
-		if strings.EqualFold(x.Name, "set-cookie") {
+		switch strings.ToLower(x.Name) {
+		case "set-cookie":
 			x.Value, y.Value = withoutExpiry(x.Value), withoutExpiry(y.Value)
+		case "content-type":
+			x.Value, y.Value = withoutBoundary(x.Value), withoutBoundary(y.Value)
 		}
 		return x.Name == y.Name && t.text(x.Value, y.Value)
 	})
+}
+
+// withoutBoundary is a Content-Type value without the boundary of its parts,
+// which programs make up for every message.
+func withoutBoundary(v string) string {
+	if media, params, err := mime.ParseMediaType(v); err == nil && params["boundary"] != "" {
+		delete(params, "boundary")
+		return mime.FormatMediaType(media, params)
+	}
+	return v
 }
 
 // text compares text in the cassette's form, with placeholders bound one to one.

@@ -88,7 +88,7 @@ func (i *Interaction) answer() string {
 			put(h, f.Name)
 			put(h, expand(f.Value, func(string) string { return "*" }))
 		}
-		sum, err := r.Body.Sum()
+		sum, err := r.Body.meaning(r.Fields)
 		put(h, fmt.Sprint(sum, err, r.End))
 	}
 	return string(h.Sum(nil))

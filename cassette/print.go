@@ -74,7 +74,8 @@ type layout struct {
 // that a change to one element is a diff of one line.
 func expanded(key string) bool {
 	switch key {
-	case "interactions", "request", "response", "headers", "trailers", "lines", "summary", "messages", "connections", "informational":
+	case "interactions", "request", "response", "headers", "trailers", "lines", "form", "multipart", "sse", "summary", "messages",
+		"connections", "informational":
 		return true
 	}
 	return false

@@ -243,7 +243,7 @@ func (s *Store) recover(name string, f *os.File) (Summary, bool, error) {
 	if t.meta.name == "" {
 		t.meta.name = name
 	}
-	sum, err := s.compact(t, name, false, t.failed || !t.clean)
+	sum, err := s.compact(t, name, RecordOptions{}, t.failed || !t.clean)
 	if err == nil {
 		s.empty(root, name, f)
 	}
@@ -265,7 +265,7 @@ func (r *Recorder) Close(failed bool) (Summary, error) {
 	t, err := r.store.readJournal(r.file)
 	var sum Summary
 	if err == nil {
-		sum, err = r.store.compact(t, r.name, r.opt.Exact, failed || cause != nil)
+		sum, err = r.store.compact(t, r.name, r.opt, failed || cause != nil)
 	}
 	if err != nil {
 		r.file.Close()

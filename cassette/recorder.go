@@ -29,6 +29,12 @@ type RecordOptions struct {
 	// Encrypt makes the cassette an encrypted one, in place of one that is not.
 	// The Store needs a key then. One that is encrypted stays so without it.
 	Encrypt bool
+	// Lean keeps of a body with content coding what it decodes to and not the
+	// encoded bytes, which a replay makes anew, except where a digest or a range
+	// is of those.
+	Lean bool
+	// Peers has every interaction say between whom it was: Interaction.Peer.
+	Peers bool
 	// Start is when what is told began, if that is not now: it is a recording
 	// that was made elsewhere. Times of Events then count from it, not from when
 	// their connection was opened. Zero means now.
@@ -72,6 +78,8 @@ func (r *Recorder) Open(o exchange.Origin) (exchange.Watch, error) {
 	w.pen.flag(o.TLS)
 	w.pen.str(o.ALPN)
 	w.pen.strs(o.Names)
+	w.pen.num(uint64(o.Caller.PID))
+	w.pen.str(o.Caller.Command)
 	w.pen.end()
 	return w, nil
 }
@@ -90,6 +98,7 @@ func (e *eye) origin() exchange.Origin {
 	o.Addr, _ = netip.ParseAddrPort(e.str())
 	o.Name, o.SNI, o.TLS = e.str(), e.str(), e.num() == 1
 	o.ALPN, o.Names = e.str(), e.strs()
+	o.Caller.PID, o.Caller.Command = int(e.num()), e.str()
 	return o
 }
 

@@ -21,14 +21,13 @@ func (i *Interaction) parts() []part {
 }
 
 // refile has i refer to bodies by the names that they have in kept, by the ones
-// that they had when i was read. Members that this version does not know stay.
+// that they had when i was read.
 func (i *Interaction) refile(kept map[string]Body) {
 	for _, m := range i.parts() {
 		if b, ok := kept[m.Body.file]; ok {
 			m.Body = b
 		}
 	}
-	i.src = i.src.refiled(kept)
 }
 
 // refiled is n with the files that it refers to by the names in kept. What a body

@@ -27,6 +27,7 @@ func (t *tape) interaction(k *take) (*Interaction, error) {
 	o, h := k.reel.origin, k.req
 	i := &Interaction{when: when{k.start, k.end}, Failure: k.failure()}
 	i.Connection = profile(o, h)
+	i.Peer = Peer{o.Addr, o.Caller.PID, o.Caller.Command}
 	i.Request = Request{Method: h.Method, URL: printable(o.URL(h)), Version: h.Version, Fields: h.Fields, RawHead: h.Raw, Trailers: client.trailers}
 	if !strings.HasSuffix(i.Request.URL, h.Target) || !strings.HasPrefix(h.Target, "/") {
 		i.Request.Target = h.Target

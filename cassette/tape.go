@@ -205,13 +205,18 @@ func (k *take) data(s *side, from exchange.Side, chunk int64, raw []byte, seg se
 		}
 		m.Lines[n] = bytes.Clone(raw)
 	}
-	if last := len(m.Chunks) - 1; last >= 0 && m.Chunks[last].Size == chunk {
-		m.Chunks[last].Count++
-	} else {
-		m.Chunks = append(m.Chunks, Run{chunk, 1})
-	}
+	m.chunk(chunk)
 	if n < timesMost && from == exchange.Server {
 		m.times = append(m.times, when-k.headAt)
+	}
+}
+
+// chunk adds a chunk of size bytes.
+func (m *Message) chunk(size int64) {
+	if last := len(m.Chunks) - 1; last >= 0 && m.Chunks[last].Size == size {
+		m.Chunks[last].Count++
+	} else {
+		m.Chunks = append(m.Chunks, Run{size, 1})
 	}
 }
 

@@ -31,7 +31,7 @@ func TestValidate(t *testing.T) {
 			{"/interactions/0", "a", "neither response nor error is there"},
 			{"/interactions/1/request", "b", "is not an object"},
 			{"/interactions/2/response/status", "c", "20 is not a status"},
-			{"/interactions/3/response/body", "d", "illegal base64 data at input byte 0"},
+			{"/interactions/3/response/body/base64", "d", "illegal base64 data at input byte 0"},
 			{"/interactions/4/id", "a", "is that of /interactions/0 too"},
 			{"/interactions/4/connection", "a", `/connections has no "c9"`},
 		}},

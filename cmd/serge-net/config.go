@@ -45,6 +45,9 @@ type configTable struct {
 	Repeat      *string  `toml:"repeat" flag:"repeat"`
 	Match       *string  `toml:"match" flag:"match"`
 	ShiftDates  *string  `toml:"shift_dates" flag:"shift-dates"`
+	Bodies      *string  `toml:"bodies" flag:"bodies"`
+	ConnInfo    *string  `toml:"conn_info" flag:"conn-info"`
+	ExactTiming *bool    `toml:"exact_timing" flag:"exact-timing"`
 	DNS         *string  `toml:"dns" flag:"dns"`
 	Hermetic    *bool    `toml:"hermetic" flag:"hermetic"`
 	HostPort    []string `toml:"host_port" flag:"host-port"`

@@ -39,11 +39,9 @@ func (e *engine) open() error {
 	if e.mode == "replay" && e.flags.onMiss != "record" {
 		return nil
 	}
-	e.recorder, err = e.store.Record(e.flags.cassette, cassette.RecordOptions{
-		With:    "serge-net " + versionName(),
-		Append:  e.mode != "record",
-		Encrypt: e.flags.encrypt,
-	})
+	opt := e.flags.recordFlags.options()
+	opt.Append, opt.Encrypt = e.mode != "record", e.flags.encrypt
+	e.recorder, err = e.store.Record(e.flags.cassette, opt)
 	if err != nil && !errors.Is(err, cassette.ErrBusy) && hintOf(err) == "" {
 		return hintUnlessHinted(err, "a recording needs a --cassette-dir that can be written; a replay does not")
 	}
