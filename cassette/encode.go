@@ -157,11 +157,7 @@ func (i *Interaction) node(profiles map[string]string) (*node, error) {
 		n.add("upgraded", talk.add("closed_by", strNode(i.ClosedBy.String())))
 	}
 	if f := i.Failure; f != nil {
-		e := (&node{}).add("kind", strNode(f.Kind)).addString("cause", valid(f.Cause))
-		if len(f.Raw) > 0 {
-			e.add("raw", bytesNode(string(f.Raw)))
-		}
-		n.add("error", e)
+		n.add("error", f.node())
 		i.Timing.Wait = f.After
 	}
 	return n.add("timing", i.Timing.node()), nil

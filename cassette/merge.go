@@ -61,7 +61,7 @@ func (m *merger) equal(old, n *Interaction) bool {
 		t.keep() // another answer, but the same client
 		return false
 	}
-	if (old.Failure == nil) != (n.Failure == nil) || old.Failure != nil && old.Failure.Kind != n.Failure.Kind {
+	if (old.Failure == nil) != (n.Failure == nil) || old.Failure != nil && (old.Failure.Kind != n.Failure.Kind || old.Failure.Code != n.Failure.Code) {
 		return false
 	}
 	same := slices.EqualFunc(old.Upgraded, n.Upgraded, func(a, b Message) bool { return a.From == b.From && sameBody(a.Body, b.Body) })
