@@ -184,40 +184,42 @@ func hold(c net.Conn, limit time.Duration) {
 
 // waiting calls do, with a context that ends with cause errLeft when c's client
 // leaves meanwhile. One that only ends its half, having said something, may
-// still read: it is waited for. What it says is read ahead.
+// still read: do goes on, and only if that took too long the client has left. What it says is read ahead.
 func (p *peeked) waiting(ctx context.Context, do func(context.Context) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	over, asleep := make(chan struct{}), len(p.ahead) > connectHead
-	go p.await(cancel, over, asleep)
+	over := make(chan bool)
+	go p.await(cancel, over)
 	err := do(ctx)
 	p.SetReadDeadline(time.Unix(1, 0)) // wakes await
-	<-over
+	ended := <-over
 	p.SetReadDeadline(time.Time{})
-	if err != nil && errors.Is(context.Cause(ctx), errLeft) {
+	var slow net.Error
+	tooLong := ctx.Err() != nil || errors.As(err, &slow) && slow.Timeout()
+	if err != nil && ended && tooLong {
 		return errLeft
 	}
 	return err
 }
 
-// await reads ahead until the client leaves, a deadline wakes it, or enough is
-// there. It closes over when it has ended.
-func (p *peeked) await(left context.CancelCauseFunc, over chan<- struct{}, asleep bool) {
-	defer close(over)
-	for !asleep {
+// await reads ahead until the client ends, which it tells over, a deadline wakes
+// it, or enough is there.
+func (p *peeked) await(left context.CancelCauseFunc, over chan<- bool) {
+	for len(p.ahead) <= connectHead {
 		err := p.more()
 		switch {
 		case err == nil:
-			asleep = len(p.ahead) > connectHead
+			continue
 		case errors.Is(err, os.ErrDeadlineExceeded):
+			over <- false
 			return
-		case errors.Is(err, io.EOF) && len(p.ahead) > 0 && p.ahead[0] != 0x16:
-			return
-		default:
+		case !errors.Is(err, io.EOF) || len(p.ahead) == 0 || p.ahead[0] == 0x16:
 			left(errLeft)
-			return
 		}
+		over <- true
+		return
 	}
+	over <- false
 }
 
 // unreachable has a client see that its origin is not to be had, as end says,

@@ -1,0 +1,36 @@
+import java.net.URI;
+import java.net.http.HttpClient;
+import java.net.http.HttpRequest;
+import java.net.http.HttpResponse;
+import java.time.Duration;
+import java.util.Arrays;
+import java.util.concurrent.CompletableFuture;
+
+/** Gets each URL of its arguments, NAME=URL, all at once, and prints what became of each. */
+class Failing {
+    public static void main(String[] args) {
+        HttpClient client = HttpClient.newHttpClient();
+        CompletableFuture.allOf(Arrays.stream(args).map(arg -> {
+            String[] a = arg.split("=", 2);
+            HttpRequest r = HttpRequest.newBuilder(URI.create(a[1])).timeout(Duration.ofSeconds(2)).build();
+            return client.sendAsync(r, HttpResponse.BodyHandlers.ofByteArray()).handle((ok, e) -> {
+                String outcome = e == null ? ok.statusCode() + ", " + ok.body().length + " bytes" : told(e);
+                System.out.println(a[0] + "\t" + outcome);
+                return null;
+            });
+        }).toArray(CompletableFuture[]::new)).join();
+        System.exit(0);
+    }
+
+    static String told(Throwable e) {
+        if (e instanceof java.util.concurrent.CompletionException && e.getCause() != null) {
+            e = e.getCause();
+        }
+        Throwable root = e;
+        while (root.getCause() != null) {
+            root = root.getCause();
+        }
+        String s = e.getClass().getSimpleName() + ": " + e.getMessage();
+        return root == e ? s : s + " (" + root.getClass().getSimpleName() + ")";
+    }
+}
