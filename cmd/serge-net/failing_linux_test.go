@@ -181,7 +181,7 @@ var (
 	varyingAddress = regexp.MustCompile(`\[[0-9a-f:]*:[0-9a-f:]*\]|\b[0-9]+\.[0-9]+\.[0-9]+\.[0-9]+\b|\b2001:db8:[0-9a-f:]*[0-9a-f]|\bfd5e:[0-9a-f:]*[0-9a-f]`)
 	varyingPort    = regexp.MustCompile(`ADDR:[0-9]+`)
 	varyingTime    = regexp.MustCompile(`\b[0-9]+ (ms|milliseconds)\b`)
-	varyingPlace   = regexp.MustCompile(` ?\(?_ssl\.c:[0-9]+\)?|^[0-9A-F]+:error:|0x[0-9a-f]+`)
+	varyingPlace   = regexp.MustCompile(` ?\(?_ssl\.c:[0-9]+\)?|[0-9A-F]{8,}:error:[0-9A-F]+:|:\.\./deps[^:]*:[0-9]+|OpenSSL/[0-9.]+: error:[0-9A-F]+:`)
 )
 
 // outcomes are what a client printed, by the name of what failed.
@@ -236,7 +236,9 @@ func (r *rig) failsAlike(fs []failing, direct map[string]string, argv []string) 
 	r.t.Helper()
 	recorded := outcomes(r.serge(append([]string{"record", "failing", "--"}, argv...)...).stdout)
 	r.net.Gone()
+	r.run("ip", "route", "add", "default", "dev", "lo") // iptables diverts what has a route
 	o := r.serge(append([]string{"replay", "failing", "--"}, argv...)...)
+	r.run("ip", "route", "del", "default", "dev", "lo")
 	r.net.Back()
 	replayed := outcomes(o.stdout)
 	for _, f := range fs {
