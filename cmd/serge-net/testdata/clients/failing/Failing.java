@@ -5,15 +5,16 @@ import java.net.http.HttpResponse;
 import java.time.Duration;
 import java.util.Arrays;
 import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.TimeUnit;
 
-/** Gets each URL of its arguments, NAME=URL, all at once, and prints what became of each. */
+/** HttpRequest's timeout ends with the answer's head: a body that does not come takes orTimeout. Gets each URL of its arguments, NAME=URL, all at once, and prints what became of each. */
 class Failing {
     public static void main(String[] args) {
         HttpClient client = HttpClient.newHttpClient();
         CompletableFuture.allOf(Arrays.stream(args).map(arg -> {
             String[] a = arg.split("=", 2);
-            HttpRequest r = HttpRequest.newBuilder(URI.create(a[1])).timeout(Duration.ofSeconds(2)).build();
-            return client.sendAsync(r, HttpResponse.BodyHandlers.ofByteArray()).handle((ok, e) -> {
+            HttpRequest r = HttpRequest.newBuilder(URI.create(a[1])).timeout(Duration.ofSeconds(5)).build();
+            return client.sendAsync(r, HttpResponse.BodyHandlers.ofByteArray()).orTimeout(7, TimeUnit.SECONDS).handle((ok, e) -> {
                 String outcome = e == null ? ok.statusCode() + ", " + ok.body().length + " bytes" : told(e);
                 System.out.println(a[0] + "\t" + outcome);
                 return null;
@@ -30,7 +31,7 @@ class Failing {
         while (root.getCause() != null) {
             root = root.getCause();
         }
-        String s = e.getClass().getSimpleName() + ": " + e.getMessage();
-        return root == e ? s : s + " (" + root.getClass().getSimpleName() + ")";
+        String message = e.getMessage() == null ? root.getClass().getSimpleName() : e.getMessage();
+        return e.getClass().getSimpleName() + ": " + message;
     }
 }
