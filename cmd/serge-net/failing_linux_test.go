@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"flag"
 	"fmt"
 	"io"
@@ -16,6 +15,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/serge-net/serge-net/redirect/testnet"
 )
 
@@ -23,9 +24,8 @@ var failingTable = flag.String("write-failures", "", "file to write the table of
 
 // Why what a client sees through us is not what it sees without.
 const (
-	whyAccepted  = "The connection to us was made before the origin's was tried: what would fail in connect(2) fails at the first answer."
-	whyHandshake = "We end TLS, and tell of an origin that we could not shake hands with by an alert: its own, or internal_error."
-	whyPinned    = "Every name has an address to us, and so the client gets past looking it up."
+	whyAccepted  = "The connection to us was made before the origin's was tried: what would fail connect(2) is seen at the first read."
+	whyHandshake = "We end TLS, and it is we who do not trust the origin or do not understand it: the client is told by the alert internal_error."
 )
 
 // A failing is an origin that fails, and how.
@@ -197,7 +197,7 @@ func outcomes(stdout string) map[string]string {
 }
 
 // TestFailing has real clients meet origins that fail, without us, recorded and
-// replayed with the network gone, and holds the replay to show them what the
+// replayed, and holds the replay to show them what the
 // recording did; and that to what they see without us, but for what is explained.
 func TestFailing(t *testing.T) {
 	all := os.Getenv("SERGE_TEST_ALL") != "" || *failingTable != ""
@@ -213,7 +213,7 @@ func TestFailing(t *testing.T) {
 		args = append(args, f.name+"="+f.url)
 	}
 	ca := []string{"SSL_CERT_FILE=" + r.net.CAFile, "CURL_CA_BUNDLE=" + r.net.CAFile, "NODE_EXTRA_CA_CERTS=" + r.net.CAFile}
-	var table failingRows
+	table := failingRows{}
 	for _, c := range failingClients(t, all) {
 		argv := slices.Concat(c.argv, args)
 		direct := outcomes(r.runWith(ca, "", argv...).stdout)
@@ -231,15 +231,16 @@ func TestFailing(t *testing.T) {
 }
 
 // failsAlike records and replays argv, and returns what it saw by the name of
-// what failed.
+// what failed. The network stays: what addresses a client's host has changes what
+// getaddrinfo tells it. No question goes to it.
 func (r *rig) failsAlike(fs []failing, direct map[string]string, argv []string) map[string]string {
 	r.t.Helper()
 	recorded := outcomes(r.serge(append([]string{"record", "failing", "--"}, argv...)...).stdout)
-	r.net.Gone()
-	r.run("ip", "route", "add", "default", "dev", "lo") // iptables diverts what has a route
+	asked := r.net.Queries()
 	o := r.serge(append([]string{"replay", "failing", "--"}, argv...)...)
-	r.run("ip", "route", "del", "default", "dev", "lo")
-	r.net.Back()
+	if d := cmp.Diff(asked, r.net.Queries()); d != "" {
+		r.t.Errorf("the replay asked the internet's DNS server (-before +after):\n%s", d)
+	}
 	replayed := outcomes(o.stdout)
 	for _, f := range fs {
 		switch was, is := recorded[f.name], replayed[f.name]; {
@@ -261,33 +262,75 @@ func (r *rig) failsAlike(fs []failing, direct map[string]string, argv []string) 
 type failingRows map[string][]string
 
 // add adds a client's rows.
-func (rows *failingRows) add(client string, fs []failing, direct map[string]string, lanes []string, seen map[string]map[string]string) {
-	if *rows == nil {
-		*rows = failingRows{}
-	}
+func (rows failingRows) add(client string, fs []failing, direct map[string]string, lanes []string, seen map[string]map[string]string) {
 	for _, f := range fs {
-		cells := []string{cmp.Or(f.what, f.name), client, direct[f.name]}
+		cells := []string{f.what, client, direct[f.name]}
 		for _, lane := range lanes {
 			cell := seen[lane][f.name]
-			if cell == direct[f.name] {
+			switch {
+			case cell == direct[f.name]:
 				cell = "the same"
+			case f.why == whyAccepted:
+				cell += " ¹"
+			case f.why == whyHandshake:
+				cell += " ²"
 			}
 			cells = append(cells, cell)
 		}
 		for i, cell := range cells {
 			cells[i] = strings.ReplaceAll(cell, "|", `\|`)
 		}
-		(*rows)[f.name] = append((*rows)[f.name], line(cells))
+		rows[f.name] = append(rows[f.name], line(cells))
 	}
 }
 
 // markdown is the table.
 func (rows failingRows) markdown(lanes []string) string {
 	var b strings.Builder
+	b.WriteString(failingHead)
+	b.WriteString(line(slices.Concat([]string{"what fails", "client", "without us"}, lanes)))
+	b.WriteString(line(slices.Repeat([]string{"---"}, 3+len(lanes))))
 	for _, f := range failings() {
 		for _, row := range rows[f.name] {
 			b.WriteString(row)
 		}
 	}
+	fmt.Fprintf(&b, "\n¹ %s\n\n² %s\n", whyAccepted, whyHandshake)
 	return b.String()
 }
+
+const failingHead = `# Errors
+
+<!-- Written by make errors. Do not edit. -->
+
+What fails while it is recorded fails in the replay, as the client saw it through us: the same errno, the same message, after
+the same number of tries. It is kept in the cassette as an interaction with ` + "`error`" + ` in place of a response:
+
+    {"id": "…", "kind": "http", "request": {"method": "GET", "url": "http://down.example.com/", …},
+     "error": {"kind": "connection_refused", "phase": "connect", "errno": "ECONNREFUSED", "cause": "…"}}
+
+| kind | what it was | what the client sees |
+|---|---|---|
+| ` + "`connection_refused`, `unreachable`, `connect_timeout`, `dns`" + ` | no connection to the origin could be made | RST, once it has said something; through a proxy setting, the proxy's 502 or SOCKS reply |
+| ` + "`tls`" + ` | the handshake failed; ` + "`alert`" + ` has the number | that alert |
+| ` + "`reset`" + ` | the origin sent RST | RST |
+| ` + "`truncated`" + ` | the origin ended before its answer did | what came of it, then FIN |
+| ` + "`protocol`" + ` | the origin said what is no HTTP | the same bytes, then FIN |
+| ` + "`read_timeout`" + ` | nothing came until the client gave up | silence until it gives up again |
+
+- A request in clear is kept with its error. Where there was none yet (TLS, anything but HTTP/1), the connection is kept, as
+  ` + "`CONNECT tcp://HOST:PORT`" + `. It fails again when everything that was recorded with that host and port before it was served;
+  requests take their turn as ever. So a client that retries fails as often as it did, and then succeeds. Where connections to
+  one host were made at the same time, which of them fails is not told apart.
+- An answer that was cut has ` + "`end`" + `: ` + "`truncated`, `reset`, `protocol`, or `read_timeout`" + ` where the client left before it was whole.
+- A timeout is the client's own, and takes as long in the replay as its timer does. A client that waits longer than it did gets
+  RST after twice that time and a second. Where it was we who gave up (after 60 s), the replay sends RST at once.
+- DNS answers other than addresses are kept with their code: NXDOMAIN, SERVFAIL, REFUSED and so on, ` + "`TIMEOUT`" + ` where no
+  resolver answered; no answer is given to that in the replay either.
+- No lane makes connect(2) fail. It would have to know when the program connects whether the origin will answer, and a replay
+  that did more than the recording could would show the program something else than it was recorded with.
+
+The table is what a test saw, in each lane: recorded and replayed, which were equal in every cell.
+Addresses, times and places in OpenSSL's sources are left out.
+
+`
