@@ -9,10 +9,9 @@ import (
 // due is what of a watched connection is not answered yet, and why it will not
 // be. tap.mu guards it.
 type due struct {
-	left      bool   // the client has ended
-	abandoned uint64 // the stream that the client has just ended by RST_STREAM, or 0
-	asked     uint64 // the last stream that the client began
-	answered  uint64 // the last that the server ended; HTTP/1 ends them in order
+	left     bool   // the client has ended
+	asked    uint64 // the last stream that the client began
+	answered uint64 // the last that the server ended; HTTP/1 ends them in order
 }
 
 // see takes e in. The end of an answer for which the client did not wait is its
@@ -21,12 +20,10 @@ func (d *due) see(e exchange.Event) exchange.Event {
 	switch {
 	case e.From == exchange.Client && e.Kind == exchange.KindHead:
 		d.asked = e.Stream
-	case e.From == exchange.Client && e.Kind == exchange.KindEnd && e.End.How == exchange.Reset:
-		d.abandoned = e.Stream
 	case e.From == exchange.Server && e.Kind == exchange.KindEnd:
 		d.answered = e.Stream
 		cut := e.End.How == exchange.Truncated || e.End.How == exchange.Reset
-		if cut && (d.left || d.abandoned == e.Stream) {
+		if cut && d.left {
 			e.End = &exchange.End{How: exchange.Left, Err: "the client did not wait for the end"}
 		}
 	}

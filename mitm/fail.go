@@ -281,8 +281,12 @@ func (f *firstRequest) Feed(from exchange.Side, at time.Duration, b []byte, emit
 		if f.over {
 			return
 		}
-		f.over = e.Kind == exchange.KindEnd || e.Kind == exchange.KindHead && waits(e.Head)
+		bare := e.Kind == exchange.KindHead && waits(e.Head)
+		f.over = e.Kind == exchange.KindEnd || bare
 		emit(e)
+		if bare {
+			emit(exchange.Event{Stream: e.Stream, From: exchange.Client, Kind: exchange.KindEnd, At: e.At, End: &exchange.End{}})
+		}
 	})
 }
 
@@ -290,7 +294,7 @@ func (f *firstRequest) Feed(from exchange.Side, at time.Duration, b []byte, emit
 func (f *firstRequest) Close(from exchange.Side, at time.Duration, end exchange.End, emit func(exchange.Event)) error {
 	told := false
 	return f.Decoder.Close(from, at, end, func(e exchange.Event) {
-		if !told {
+		if !told && e.From == from {
 			told = true
 			emit(e)
 		}
