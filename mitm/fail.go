@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"reflect"
+	"strings"
 	"syscall"
 	"time"
 
@@ -52,9 +53,19 @@ func errnoOf(err error) string {
 	return errnos[errno]
 }
 
+// cause is err in words, without the addresses and ports of a connection, which
+// differ from one recording to the next.
+func cause(err error) string {
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Err == nil {
+		return err.Error()
+	}
+	return strings.Replace(err.Error(), op.Error(), op.Op+": "+op.Err.Error(), 1)
+}
+
 // dialed is how an exchange ends whose origin could not be connected to.
 func dialed(err error, waited time.Duration) exchange.End {
-	end := exchange.End{How: exchange.Refused, Err: err.Error(), Phase: exchange.PhaseConnect, Errno: errnoOf(err), Wait: waited}
+	end := exchange.End{How: exchange.Refused, Err: cause(err), Phase: exchange.PhaseConnect, Errno: errnoOf(err), Wait: waited}
 	var name *net.DNSError
 	var slow net.Error
 	switch {
@@ -72,7 +83,7 @@ func dialed(err error, waited time.Duration) exchange.End {
 
 // shaken is how a connection ends whose origin failed in the TLS handshake.
 func shaken(err error, waited time.Duration) exchange.End {
-	end := exchange.End{How: exchange.TLSAlert, Code: alertInternalError, Err: err.Error(), Phase: exchange.PhaseTLS, Errno: errnoOf(err), Wait: waited}
+	end := exchange.End{How: exchange.TLSAlert, Code: alertInternalError, Err: cause(err), Phase: exchange.PhaseTLS, Errno: errnoOf(err), Wait: waited}
 	var slow net.Error
 	var untrusted *tls.CertificateVerificationError
 	var unknown x509.UnknownAuthorityError
@@ -152,9 +163,8 @@ func (f *failure) Unwrap() error {
 func deny(c net.Conn, end exchange.End) {
 	words := end.Phase == exchange.PhaseConnect || end.Phase == exchange.PhaseDNS
 	switch {
-	case end.How == exchange.Left:
-		hold(c, end.Patience())
-		reset(c)
+	case end.How == exchange.Left && hold(c, end.Patience()):
+		shut(c)
 	case words && inform(c, &failure{end}):
 		shut(c)
 	case end.How == exchange.TLSAlert:
@@ -176,10 +186,11 @@ func fails(p exchange.Player, c net.Conn, o exchange.Origin) bool {
 	return ok
 }
 
-// hold keeps c silent for limit, or until its client leaves.
-func hold(c net.Conn, limit time.Duration) {
+// hold keeps c silent until its client ends, or else for limit: then it is false.
+func hold(c net.Conn, limit time.Duration) bool {
 	c.SetReadDeadline(time.Now().Add(limit))
-	io.Copy(io.Discard, c)
+	_, err := io.Copy(io.Discard, c)
+	return !errors.Is(err, os.ErrDeadlineExceeded)
 }
 
 // waiting calls do, with a context that ends with cause errLeft when c's client

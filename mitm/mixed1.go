@@ -111,6 +111,9 @@ func (x *mixed1) roundTrip(e exchange.Event, answer func(exchange.Event) error) 
 			tap.feed(exchange.Server, buf[:n])
 		}
 		if rerr != nil {
+			if x.ctx.Err() != nil {
+				tap.gone(exchange.Client)
+			}
 			tap.end(exchange.Server, endOf(rerr))
 			x.drop()
 			if !done && err == nil {

@@ -93,6 +93,9 @@ func (x *mixed2) forward(e exchange.Event, w *waiting, answer func(exchange.Even
 	var last *exchange.Event // trailers: the client may leave when it has them, so their End is told first
 	return server.RoundTrip(x.ctx, x.sent(w, stream), func(r exchange.Event) error {
 		r.Stream = stream
+		if r.Kind == exchange.KindEnd && r.End.How != exchange.Complete && x.ctx.Err() != nil {
+			r.End = &exchange.End{How: exchange.Left, Err: "the client did not wait for the end"}
+		}
 		x.tell(r)
 		r.Stream = e.Stream
 		if r.Kind == exchange.KindTrailers {

@@ -156,7 +156,11 @@ func (t *tap) close() {
 // relay copies both ways between client and server until both have ended,
 // showing t every byte before it passes on, and closes both.
 func relay(ctx context.Context, client, server net.Conn, t *tap) {
-	stop := context.AfterFunc(ctx, func() { shut(client); shut(server) })
+	stop := context.AfterFunc(ctx, func() {
+		t.gone(exchange.Client) // the run is over: what the origin has not said yet, nobody waits for
+		shut(client)
+		shut(server)
+	})
 	defer stop()
 	var both sync.WaitGroup
 	both.Go(func() { oneWay(server, client, exchange.Client, t) })
@@ -205,5 +209,5 @@ func endOf(err error) exchange.End {
 	if errors.Is(err, io.EOF) {
 		return exchange.End{}
 	}
-	return exchange.End{How: exchange.Reset, Err: err.Error()}
+	return exchange.End{How: exchange.Reset, Err: cause(err), Errno: errnoOf(err)}
 }
