@@ -252,7 +252,7 @@ func (r *rig) failsAlike(fs []failing, direct map[string]string, argv []string) 
 			r.t.Errorf("%s: direct %q, through us %q", f.name, direct[f.name], was)
 		}
 	}
-	if !strings.Contains(o.stderr, " 0 missed, 0 unused") {
+	if !strings.Contains(o.stderr, " 0 missed, ") { // Java tries again as time allows: not all need be used
 		r.t.Errorf("the replay says\n%s", o.stderr)
 	}
 	return recorded
