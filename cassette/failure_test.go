@@ -82,7 +82,7 @@ func TestFailureBack(t *testing.T) {
 		if len(c.Interactions) != 1 || !c.Interactions[0].Connects() {
 			t.Fatalf("%v: interactions = %v; want a failed connection", end.How, c.lines())
 		}
-		got, ok := c.Player(PlayOptions{}).Fail(down)
+		got, ok := playerOf(t, c, PlayOptions{}).Fail(down)
 		if d := cmp.Diff(end, got); d != "" || !ok {
 			t.Errorf("%v: Fail() = %v (-want +got):\n%s", end.How, ok, d)
 		}
@@ -109,7 +109,7 @@ func TestFailureTurns(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p := turns(t, tt.turns...).Player(PlayOptions{Repeat: tt.repeat})
+			p := playerOf(t, turns(t, tt.turns...), PlayOptions{Repeat: tt.repeat})
 			var got []string
 			for range tt.want {
 				got = append(got, connectTo(t, p))
@@ -150,7 +150,7 @@ func connectTo(t *testing.T, p *Player) string {
 // TestFailElsewhere has only the recorded host and port fail, and in the TLS
 // handshake only one that is there.
 func TestFailElsewhere(t *testing.T) {
-	p := turns(t, turn{&exchange.End{How: exchange.TLSAlert, Code: 40, Phase: exchange.PhaseTLS}}).Player(PlayOptions{})
+	p := playerOf(t, turns(t, turn{&exchange.End{How: exchange.TLSAlert, Code: 40, Phase: exchange.PhaseTLS}}), PlayOptions{})
 	host, port, plain := down, down, down
 	host.SNI = "up.example.com"
 	port.Addr = netip.MustParseAddrPort("192.0.2.7:8443")
