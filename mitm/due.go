@@ -37,8 +37,12 @@ func (d *due) garbled(dec exchange.Decoder, at time.Duration, err error, emit fu
 	if !ok || d.answered >= d.asked {
 		return
 	}
+	rest := with.Rest(exchange.Server)
+	if len(rest) > 0 && rest[0] == '\n' { // a chunk that ends in a bare LF, which an encoder would end in CRLF
+		return
+	}
 	emit(exchange.Event{
 		Stream: d.answered + 1, From: exchange.Server, Kind: exchange.KindEnd, At: at,
-		End: &exchange.End{How: exchange.Malformed, Err: err.Error()}, Raw: with.Rest(exchange.Server),
+		End: &exchange.End{How: exchange.Malformed, Err: err.Error()}, Raw: rest,
 	})
 }
