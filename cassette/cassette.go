@@ -125,22 +125,15 @@ type Message struct {
 	Chunks []Run          // sizes of the chunks in order; empty if it was not chunked
 	Lines  map[int][]byte // chunk-size lines that are not lower-case hex, by chunk
 	RawEnd []byte         // the last chunk through the empty line, where odd; of a cut message, what came of its framing at last
-	// End is how it ended: Complete, Truncated or Reset. Of a request that did not
-	// end, because its origin had answered, Body is the beginning.
+	// End is how it ended: Complete, Truncated, Reset, Malformed or Left. Of a
+	// request that did not end, because its origin had answered, Body is the
+	// beginning.
 	End   exchange.How
 	times []time.Duration
 }
 
 // Run is Count chunks of the same Size in bytes.
 type Run struct{ Size, Count int64 }
-
-// Failure says why a request got no response.
-type Failure struct {
-	Kind  string // "refused", "reset", "timeout", "tls", "truncated"
-	Cause string
-	Raw   []byte        // what came of a head that was cut
-	After time.Duration // since the request began
-}
 
 // Timing is when things happened. Only Start counts from the start of the
 // recording; the others are lengths.

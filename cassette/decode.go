@@ -161,7 +161,7 @@ func (c *Cassette) readElement(n *node, profiles map[string]Connection, files op
 	i.readTiming(n.get("timing"))
 	i.Peer = readPeer(n.get("peer"))
 	if e := n.get("error"); !e.isNull() {
-		i.Failure = &Failure{e.text("kind"), e.text("cause"), []byte(e.get("raw").bytes()), i.Timing.Wait}
+		i.Failure = readFailure(e, i.Timing.Wait)
 	}
 	if i.Response == nil && i.Failure == nil {
 		return errors.New(": neither response nor error is there")
@@ -232,12 +232,7 @@ func (m *Message) read(n *node, files opener, fields, trailers *[]exchange.Field
 	if e := n.get("raw_end").bytes(); e != "" {
 		m.RawEnd = []byte(e)
 	}
-	switch n.text("end") {
-	case "truncated":
-		m.End = exchange.Truncated
-	case "reset":
-		m.End = exchange.Reset
-	}
+	m.End, _ = exchange.HowOf(n.text("end"))
 	return nil
 }
 

@@ -145,11 +145,7 @@ func (i *Interaction) known(profiles map[string]string) (*node, error) {
 		n.add("upgraded", talk.add("closed_by", strNode(i.ClosedBy.String())))
 	}
 	if f := i.Failure; f != nil {
-		e := (&node{}).add("kind", strNode(f.Kind)).addString("cause", valid(f.Cause))
-		if len(f.Raw) > 0 {
-			e.add("raw", bytesNode(string(f.Raw)))
-		}
-		n.add("error", e)
+		n.add("error", f.node())
 	}
 	if !i.Peer.zero() {
 		n.add("peer", i.Peer.node())

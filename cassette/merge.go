@@ -100,7 +100,7 @@ func (m *merger) pick(olds []*Interaction, free []int, n *Interaction) (at int, 
 
 // answers compares what two interactions with the same request came to.
 func (t *trial) answers(old, n *Interaction) bool {
-	if (old.Failure == nil) != (n.Failure == nil) || old.Failure != nil && old.Failure.Kind != n.Failure.Kind {
+	if (old.Failure == nil) != (n.Failure == nil) || old.Failure != nil && (old.Failure.Kind != n.Failure.Kind || old.Failure.Code != n.Failure.Code) {
 		return false
 	}
 	return t.responses(old.Response, n.Response) && slices.EqualFunc(old.Upgraded, n.Upgraded, func(a, b Message) bool {

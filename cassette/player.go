@@ -34,11 +34,12 @@ type PlayOptions struct {
 // A Player answers requests from a cassette. It is safe for concurrent use. It
 // implements exchange.Player.
 type Player struct {
-	c     *Cassette
-	opt   PlayOptions
-	rules *rules
-	index *index
-	hosts map[string][]Connection // by host: what Offer looks at
+	c      *Cassette
+	opt    PlayOptions
+	rules  *rules
+	index  *index
+	hosts  map[string][]Connection // by host: what Offer looks at
+	queues map[string]*queue       // by host and port, of those that failed: what Fail looks at
 
 	mu sync.Mutex
 	scope
@@ -72,6 +73,7 @@ func (c *Cassette) Player(opt PlayOptions) (*Player, error) {
 	if p.index, err = u.index(c.Interactions); err != nil {
 		return nil, fmt.Errorf("play cassette %s: %w", c.Name, err)
 	}
+	p.queues = queues(p.index.slots, p.rules)
 	return p, nil
 }
 

@@ -246,6 +246,9 @@ func (w *watch) Event(e exchange.Event) error {
 		p.num(uint64(e.End.Code))
 		p.str(e.End.Err)
 		p.bytes(redactRaw(e.Raw, w.r.substitute))
+		p.str(string(e.End.Phase))
+		p.str(e.End.Errno)
+		p.dur(e.End.Wait)
 		p.end()
 	}
 	if len(p.b) >= flushAt {

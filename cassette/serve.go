@@ -44,8 +44,7 @@ func (y *play) serve(l *live, k *pick, answer func(exchange.Event) error) error 
 func (p *Player) perform(l *live, i *Interaction, tell func(exchange.Event) error) error {
 	r := i.Response
 	if r == nil {
-		end := &exchange.End{How: howOf(i.Failure.Kind), Err: i.Failure.Cause}
-		return tell(exchange.Event{Kind: exchange.KindEnd, End: end, Raw: p.filled(i.Failure.Raw)})
+		return tell(exchange.Event{Kind: exchange.KindEnd, End: i.Failure.end(), Raw: p.filled(i.Failure.Raw)})
 	}
 	sent := l.interim
 	for _, m := range r.Informational {
@@ -78,7 +77,8 @@ func (p *Player) perform(l *live, i *Interaction, tell func(exchange.Event) erro
 			return err
 		}
 	}
-	end := exchange.Event{Kind: exchange.KindEnd, End: &exchange.End{How: r.End}}
+	waited := i.Timing.Send + i.Timing.Wait + i.Timing.Receive
+	end := exchange.Event{Kind: exchange.KindEnd, End: &exchange.End{How: r.End, Wait: waited}}
 	if r.End != exchange.Complete {
 		end.Raw = p.filled(r.RawEnd)
 	}
@@ -97,21 +97,6 @@ func (p *Player) filled(raw []byte) []byte {
 		return nil
 	}
 	return []byte(expand(string(raw), p.value))
-}
-
-// howOf is the way to end that a cassette calls kind.
-func howOf(kind string) exchange.How {
-	switch kind {
-	case "refused", "connection_refused":
-		return exchange.Refused
-	case "timeout", "connect_timeout", "read_timeout":
-		return exchange.Timeout
-	case "tls":
-		return exchange.TLSAlert
-	case "truncated":
-		return exchange.Truncated
-	}
-	return exchange.Reset
 }
 
 // fill is fields with their placeholders filled in.

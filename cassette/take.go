@@ -82,8 +82,8 @@ func (t *tape) message(s *side) (Message, error) {
 	m := s.msg
 	switch {
 	case s.end == nil || s.end.How == exchange.Complete:
-	case s.end.How == exchange.Reset:
-		m.End = exchange.Reset
+	case s.end.How == exchange.Reset, s.end.How == exchange.Malformed, s.end.How == exchange.Left:
+		m.End = s.end.How
 	default:
 		m.End = exchange.Truncated
 	}

@@ -141,11 +141,12 @@ func (t *tape) event(typ byte, e *eye, size int, at int64) {
 		s.trailers = e.fields()
 		s.msg.RawEnd = bytes.Clone(e.bytes())
 	case recEnd:
-		s.end = &exchange.End{How: exchange.How(min(e.num(), uint64(exchange.TLSAlert))), Code: uint32(e.num()), Err: e.str()}
+		s.end = &exchange.End{How: exchange.How(min(e.num(), uint64(exchange.Left))), Code: uint32(e.num()), Err: e.str()}
 		s.endAt = when
 		if raw := e.bytes(); len(raw) > 0 {
 			s.msg.RawEnd = bytes.Clone(raw)
 		}
+		s.end.Phase, s.end.Errno, s.end.Wait = exchange.Phase(e.str()), e.str(), e.dur()
 	}
 }
 
@@ -255,7 +256,7 @@ func (k *take) failure() *Failure {
 		return nil
 	}
 	s := &k.sides[exchange.Server]
-	return &Failure{end.How.String(), end.Err, s.msg.RawEnd, s.endAt - k.start}
+	return failureOf(end, s.msg.RawEnd, s.endAt-k.start)
 }
 
 // body is what s sent, read from the journal when it is needed.

@@ -169,7 +169,7 @@ func unquote(tok string) string {
 
 // The constructors of nodes.
 func strNode(s string) *node { return &node{kind: 's', tok: quote(s)} }
-func intNode[T int | int64 | uint16](n T) *node {
+func intNode[T int | int64 | uint16 | uint32](n T) *node {
 	return &node{kind: 's', tok: fmt.Sprint(n)}
 }
 func list(kids ...*node) *node { return &node{kind: '[', kids: kids} }

@@ -24,7 +24,7 @@ const ttl = 10
 type Record struct {
 	Name       string   // with the final dot: "db.svc.local."
 	Type       string   // "A", "TXT", "TYPE65400"
-	Rcode      string   // "NOERROR", "NXDOMAIN", "SERVFAIL"
+	Rcode      string   // "NOERROR", "NXDOMAIN", "SERVFAIL"; "TIMEOUT" is no answer at all
 	Answers    []string // what was asked for, with the aliases that led there
 	Authority  []string // of a negative answer: the zone's SOA
 	Additional []string // with Stub.Real: addresses of the names in Answers
@@ -42,8 +42,22 @@ type key struct {
 	qtype uint16
 }
 
+// sibling is the key of the same name's addresses of the other family.
+func (k key) sibling() key {
+	if k.qtype == dns.TypeA {
+		return key{k.name, dns.TypeAAAA}
+	}
+	return key{k.name, dns.TypeA}
+}
+
 // keyOf is the key under which the answer to q is kept.
 func keyOf(q dns.Question) key { return key{dns.CanonicalName(q.Name), q.Qtype} }
+
+// silence is the rcode of no answer, which timeout stands for in a Record.
+const (
+	silence = -1
+	timeout = "TIMEOUT"
+)
 
 // A reply is the part of an answer that does not depend on the query's header.
 // Its records may be shared and are not changed.
@@ -122,10 +136,14 @@ func address(rrtype uint16) bool { return rrtype == dns.TypeA || rrtype == dns.T
 
 // record is r, the answer to k, as a cassette keeps it.
 func (r reply) record(k key) Record {
+	rcode := timeout
+	if r.rcode != silence {
+		rcode = dns.RcodeToString[r.rcode]
+	}
 	return Record{
 		Name:       k.name,
 		Type:       dns.Type(k.qtype).String(),
-		Rcode:      dns.RcodeToString[r.rcode],
+		Rcode:      rcode,
 		Answers:    lines(r.answer),
 		Authority:  lines(r.authority),
 		Additional: lines(r.additional),
@@ -193,6 +211,9 @@ func (r Record) parse() (k key, out reply, err error) {
 	}
 	out.rcode = dns.RcodeServerFailure
 	rcode, ok := dns.StringToRcode[r.Rcode]
+	if r.Rcode == timeout {
+		rcode, ok = silence, true
+	}
 	if !ok || rcode > 0xf {
 		return k, out, fmt.Errorf("dnsstub: record of %s %s: unknown rcode %q", r.Name, r.Type, r.Rcode)
 	}

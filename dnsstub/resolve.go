@@ -2,9 +2,12 @@ package dnsstub
 
 import (
 	"context"
+	"errors"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/miekg/dns"
 )
@@ -117,10 +120,23 @@ func (s *Stub) play(q dns.Question) (r reply, ok bool, err error) {
 		return r, true, err
 	case held && k.qtype == dns.TypeAAAA:
 		return reply{}, true, nil
+	case !held && s.failing(k):
+		return s.kept[k.sibling()], true, nil
 	case s.names[k.name] && !held, s.searched(k.name):
 		return reply{rcode: dns.RcodeNameError}, true, nil // RFC 8020: no type of it is there
 	}
 	return reply{}, false, nil
+}
+
+// failing reports whether the question for k's other kind of address, which
+// clients ask at the same time, is kept as one that failed. So then does k's: the
+// client may not have waited for both.
+func (s *Stub) failing(k key) bool {
+	if !address(k.qtype) {
+		return false
+	}
+	kept, ok := s.kept[k.sibling()]
+	return ok && kept.rank() == 0
 }
 
 // guided is kept with the addresses of its targets beside it, where they are
@@ -195,14 +211,25 @@ func (s *Stub) forwardAddress(ctx context.Context, q dns.Question, r reply) (rep
 	return reply{answer: []dns.RR{addressRR(q.Name, n, q.Qtype)}}, nil
 }
 
-// ask puts q to upstream. That nobody answers is an answer, SERVFAIL, as every
-// resolver gives it; the only error is that ctx is done.
+// unanswered is after how long a question to which the run's end came before an
+// answer counts as one that nobody answers: a resolver on the way to an answer
+// rarely takes that long, and a client that waits less rarely gives up.
+const unanswered = time.Second
+
+// ask puts q to upstream. That nobody answers is silence, which the client waits
+// out as it would without us; that upstream cannot be asked is SERVFAIL, as every
+// resolver gives it. The only error is that ctx is done.
 func (s *Stub) ask(ctx context.Context, q dns.Question) (reply, error) {
-	m := new(dns.Msg).SetQuestion(dns.CanonicalName(q.Name), q.Qtype)
+	m, start := new(dns.Msg).SetQuestion(dns.CanonicalName(q.Name), q.Qtype), time.Now()
 	back, err := s.Upstream.Exchange(ctx, m)
 	switch {
+	case ctx.Err() != nil && time.Since(start) > unanswered:
+		return reply{rcode: silence}, nil
 	case ctx.Err() != nil:
 		return reply{}, ctx.Err()
+	case errors.Is(err, context.DeadlineExceeded) || errors.Is(err, os.ErrDeadlineExceeded):
+		s.report(q.Name, err)
+		return reply{rcode: silence}, nil
 	case err != nil:
 		s.report(q.Name, err)
 		return reply{rcode: dns.RcodeServerFailure}, nil

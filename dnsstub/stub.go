@@ -93,7 +93,8 @@ type Stub struct {
 }
 
 // Answer returns the reply to query, which came over network, "udp" or "tcp".
-// It is nil if none is to be sent: the query is no query, or ctx is done.
+// It is nil if none is to be sent: the query is no query, ctx is done, or nobody
+// answers it, or did when it was recorded.
 func (s *Stub) Answer(ctx context.Context, query []byte, network string) []byte {
 	if len(query) < headerLen || query[2]&0x80 != 0 {
 		return nil // answering an answer could go on for ever
@@ -116,6 +117,9 @@ func (s *Stub) Answer(ctx context.Context, query []byte, network string) []byte 
 			s.report(m.Question[0].Name, err)
 			r = reply{rcode: dns.RcodeServerFailure}
 		}
+	}
+	if r.rcode == silence {
+		return nil
 	}
 	b, err := message(m, r, network).Pack()
 	if err != nil {

@@ -8,6 +8,10 @@
 //	client: Head Data* [Trailers] End
 //	server: Head(1xx)* Head Data* [Trailers] End
 //
+// A connection to an origin that failed before anything could be asked is told
+// as an exchange of its own: a Head of the client with Method CONNECT and Scheme
+// "tcp", without a Target, and the Ends.
+//
 // A stream whose final Head is 101, or 2xx to CONNECT, carries Data of both
 // sides, in order, until each side's End. It so has two Ends of the client: that
 // of the request, before the final Head, and that of what it sent after it.
@@ -116,29 +120,77 @@ type How uint8
 
 // The ways in which a side ends.
 const (
-	Complete  How = iota // as the protocol says
-	Truncated            // the connection ended before the message did
-	Reset                // RST, RST_STREAM or GOAWAY
-	Refused              // no connection could be made
-	Timeout
-	TLSAlert
+	Complete    How = iota // as the protocol says
+	Truncated              // the connection ended before the message did
+	Reset                  // RST, RST_STREAM or GOAWAY
+	Refused                // no connection could be made: nothing listens there
+	Timeout                // none could be made in the time there was
+	TLSAlert               // the TLS handshake failed, and an alert says so: Code
+	Unreachable            // no connection could be made: no route leads there
+	Unresolved             // the name has no address
+	Malformed              // what came is not of the protocol
+	Left                   // nothing more came until the client left, as it does after its own timeout
 )
 
 // String returns the word for h that cassettes use, and a number for what is
 // none of the above.
 func (h How) String() string {
-	words := [...]string{"complete", "truncated", "reset", "refused", "timeout", "tls"}
+	words := [...]string{"complete", "truncated", "reset", "connection_refused", "connect_timeout", "tls", "unreachable", "dns", "protocol", "read_timeout"}
 	if int(h) >= len(words) {
 		return fmt.Sprintf("How(%d)", uint8(h))
 	}
 	return words[h]
 }
 
+// HowOf is the inverse of How.String. It knows the shorter words of older
+// cassettes too; another word is false.
+func HowOf(word string) (How, bool) {
+	switch word {
+	case "refused":
+		return Refused, true
+	case "timeout":
+		return Timeout, true
+	}
+	for h := Complete; h <= Left; h++ {
+		if h.String() == word {
+			return h, true
+		}
+	}
+	return Complete, false
+}
+
+// Phase is how far a connection to the origin had come when it failed.
+type Phase string
+
+// The phases. The zero Phase is that of an answer.
+const (
+	PhaseDNS     Phase = "dns"
+	PhaseConnect Phase = "connect"
+	PhaseTLS     Phase = "tls"
+)
+
 // End is how and why one side of a stream ended.
 type End struct {
-	How  How
-	Code uint32 // HTTP/2: the error code of RST_STREAM or GOAWAY
-	Err  string // the cause in words; "" if complete
+	How   How
+	Code  uint32 // HTTP/2: the error code of RST_STREAM or GOAWAY; TLSAlert: the alert's number
+	Err   string // the cause in words; "" if complete
+	Phase Phase
+	Errno string        // the name of the system's error: "ECONNREFUSED"; "" if it was none
+	Wait  time.Duration // how long the client had waited for what did not come, if that is known
+}
+
+// unknownWait is how long a client is kept waiting of which it is not known how
+// long it did: more than the usual short timeouts of tests.
+const unknownWait = 10 * time.Second
+
+// Patience is how long a client is kept waiting, at most, for what it is not to
+// get until it leaves: for twice as long as it waited when it was recorded, and a
+// second, as its own timeout has not changed.
+func (e End) Patience() time.Duration {
+	if e.Wait <= 0 {
+		return unknownWait
+	}
+	return 2*e.Wait + time.Second
 }
 
 // An Event is one thing that one side did on one stream of a connection.
@@ -209,6 +261,12 @@ type Offer struct {
 type Player interface {
 	// Offer is asked before the TLS handshake is answered.
 	Offer(o Origin) Offer
+	// Fail is asked when a client has connected to o, before anything of the
+	// origin is shown to it. True: when it was recorded, a connection failed in
+	// this place, and so is this one to fail, with End; in the TLS handshake only
+	// if o.TLS. Connections of a client
+	// that speaks HTTP/1 in clear fail with their request instead: see Play.
+	Fail(o Origin) (End, bool)
 	Open(o Origin) (Play, error)
 }
 

@@ -23,11 +23,15 @@ func TestGet(t *testing.T) {
 // TestWords holds the words that cassettes are written in.
 func TestWords(t *testing.T) {
 	for how, want := range map[How]string{
-		Complete: "complete", Truncated: "truncated", Reset: "reset", Refused: "refused", Timeout: "timeout", TLSAlert: "tls",
-		TLSAlert + 1: "How(6)", 255: "How(255)",
+		Complete: "complete", Truncated: "truncated", Reset: "reset", Refused: "connection_refused", Timeout: "connect_timeout",
+		TLSAlert: "tls", Unreachable: "unreachable", Unresolved: "dns", Malformed: "protocol", Left: "read_timeout",
+		Left + 1: "How(10)", 255: "How(255)",
 	} {
 		if got := how.String(); got != want {
 			t.Errorf("How(%d).String() = %q; want %q", how, got, want)
+		}
+		if back, ok := HowOf(want); ok != (how <= Left) || ok && back != how {
+			t.Errorf("HowOf(%q) = %v, %v; want %v, %v", want, back, ok, how, how <= Left)
 		}
 	}
 	for side, want := range map[Side]string{Client: "client", Server: "server"} {

@@ -14,17 +14,6 @@ func admit(c net.Conn) {
 	inform(c, nil)
 }
 
-// turnAway tells a client that its origin cannot be had, because of err, and
-// closes it. One that cannot be told in words gets RST, the nearest to the
-// refusal of a connect that has succeeded already.
-func turnAway(c net.Conn, err error) {
-	if inform(c, err) {
-		shut(c)
-		return
-	}
-	reset(c)
-}
-
 // inform tells a client that asked in words what came of it, if it still can be told.
 func inform(c net.Conn, err error) bool {
 	p, ok := c.(*peeked)
@@ -34,6 +23,7 @@ func inform(c net.Conn, err error) bool {
 // answers has p's client told once, in words, whether its origin is there.
 func (p *peeked) answers(words func(error) []byte) {
 	told := false
+	p.waits = true
 	p.say = func(err error) bool {
 		if told {
 			return false

@@ -4,8 +4,6 @@ import (
 	"crypto/tls"
 	"errors"
 	"io"
-	"net"
-	"reflect"
 	"syscall"
 	"time"
 
@@ -66,25 +64,16 @@ func (t Tell) inside(c *tls.Conn, o exchange.Origin) *peeked {
 }
 
 // rejected tells whether a server's handshake failed because the client would
-// not have the certificate. crypto/tls does not export the type of an alert
-// that it received itself, so its number is read through reflection.
+// not have the certificate.
 func rejected(err error) bool {
 	if errors.Is(err, ErrLeft) {
 		return true
 	}
-	var plain tls.AlertError
-	if errors.As(err, &plain) {
-		return aboutCertificate(uint64(plain))
-	}
-	var op *net.OpError
-	if !errors.As(err, &op) || op.Op != "remote error" {
-		return false
-	}
-	v := reflect.ValueOf(op.Err)
-	return v.Kind() == reflect.Uint8 && aboutCertificate(v.Uint())
+	alert, ok := alertIn(err)
+	return ok && aboutCertificate(alert)
 }
 
 // aboutCertificate tells whether an alert says that a certificate is not accepted.
-func aboutCertificate(alert uint64) bool {
+func aboutCertificate(alert uint8) bool {
 	return alert == alertBadCertificate || alert == alertCertificateUnknown || alert == alertUnknownCA
 }

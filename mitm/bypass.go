@@ -24,7 +24,7 @@ func (b *Bypass) Handle(ctx context.Context, client net.Conn, o exchange.Origin)
 	}
 	server, err := b.Upstream.Dial(ctx, o)
 	if err != nil {
-		turnAway(client, err)
+		deny(client, dialed(err, 0))
 		b.Tell.trouble(Unreachable, o, err)
 		return
 	}

@@ -29,8 +29,13 @@ type Mixed struct {
 // Handle implements Way.
 func (m *Mixed) Handle(ctx context.Context, client net.Conn, o exchange.Origin) {
 	stop := context.AfterFunc(ctx, func() { client.Close() })
-	admit(client)
-	m.stream(ctx, peek(client), o, stop)
+	c := peek(client)
+	if c.waits && fails(m.Player, c, o) {
+		stop()
+		return
+	}
+	admit(c)
+	m.stream(ctx, c, o, stop)
 }
 
 // stream goes on with what the client shows that it speaks. heard is called
@@ -41,6 +46,7 @@ func (m *Mixed) stream(ctx context.Context, c *peeked, o exchange.Origin, heard 
 	switch {
 	case err != nil:
 		shut(c)
+	case (p != ProtoHTTP1 || connecting(c.ahead)) && p != ProtoTLS && fails(m.Player, c, o):
 	case p == ProtoHTTP1 && connecting(c.ahead):
 		inner, err := tunnelled(c, o)
 		if err != nil {
@@ -76,11 +82,21 @@ func (m *Mixed) secure(ctx context.Context, c *peeked, o exchange.Origin) {
 	var upstream error
 	t, err := m.Server.accept(ctx, c, func(hello *tls.ClientHelloInfo) (shown, error) {
 		show := offered(m.Player, &o, hello)
+		if fails(m.Player, c, o) {
+			return shown{}, errFails
+		}
 		if m.Player.Offer(o).Recorded {
 			return show, nil
 		}
-		server, upstream = m.dialTLS(ctx, &o, hello)
+		start := time.Now()
+		upstream = c.waiting(ctx, func(ctx context.Context) (err error) {
+			server, err = m.dialTLS(ctx, &o, hello)
+			return err
+		})
 		if upstream != nil {
+			end := failed(upstream, time.Since(start))
+			m.note(o, end)
+			deny(c, end)
 			return shown{}, upstream
 		}
 		return shown{name: o.Host(), names: o.Names, alpn: []string{o.ALPN}}, nil
@@ -143,7 +159,7 @@ func (m *Mixed) dialTLS(ctx context.Context, o *exchange.Origin, hello *tls.Clie
 	if err != nil {
 		c.Close()
 		m.Tell.trouble(Untrusted, *o, err)
-		return nil, err
+		return nil, &handshakeError{err}
 	}
 	return t, nil
 }

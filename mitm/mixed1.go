@@ -85,9 +85,9 @@ func (x *mixed1) roundTrip(e exchange.Event, answer func(exchange.Event) error) 
 	if x.tap != nil && gone(x.server) {
 		x.drop()
 	}
+	start := time.Now()
 	if err := x.connect(); err != nil {
-		inform(x.client, err) // else the session resets it
-		return &abort{exchange.End{How: exchange.Refused, Err: err.Error()}}
+		return x.unreachable(failed(err, time.Since(start)))
 	}
 	tap := x.tap // drop forgets it
 	var done, upgraded bool
@@ -111,6 +111,9 @@ func (x *mixed1) roundTrip(e exchange.Event, answer func(exchange.Event) error) 
 			tap.feed(exchange.Server, buf[:n])
 		}
 		if rerr != nil {
+			if x.ctx.Err() != nil {
+				tap.gone(exchange.Client)
+			}
 			tap.end(exchange.Server, endOf(rerr))
 			x.drop()
 			if !done && err == nil {
@@ -126,6 +129,23 @@ func (x *mixed1) roundTrip(e exchange.Event, answer func(exchange.Event) error) 
 		x.tunnel.start(x.client)
 	}
 	return err
+}
+
+// unreachable records the held request with end for an answer, by which the
+// session ends.
+func (x *mixed1) unreachable(end exchange.End) error {
+	t := newTap(x.m.Watcher, http1.NewDecoder(schemeOf(x.origin)), x.origin, x.m.Tell)
+	defer t.close()
+	r, buf := x.held.reader(), make([]byte, bulkBuffer)
+	for {
+		n, err := r.Read(buf)
+		t.feed(exchange.Client, buf[:n])
+		if err != nil {
+			break // of a spool that cannot be read enough is told
+		}
+	}
+	t.end(exchange.Server, end)
+	return &abort{end}
 }
 
 // idleLook is how long an idle connection is looked at before it is used again.

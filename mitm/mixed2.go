@@ -85,13 +85,17 @@ func (x *mixed2) hold(e exchange.Event) (*waiting, error) {
 
 // forward sends w to the origin and the answer to the client, watched.
 func (x *mixed2) forward(e exchange.Event, w *waiting, answer func(exchange.Event) error) error {
+	start := time.Now()
 	server, stream, err := x.connect()
 	if err != nil {
-		return answer(exchange.Event{Stream: e.Stream, From: exchange.Server, Kind: exchange.KindEnd, End: &exchange.End{How: exchange.Refused, Err: err.Error()}})
+		return x.unreachable(e, w, failed(err, time.Since(start)), answer)
 	}
 	var last *exchange.Event // trailers: the client may leave when it has them, so their End is told first
 	return server.RoundTrip(x.ctx, x.sent(w, stream), func(r exchange.Event) error {
 		r.Stream = stream
+		if r.Kind == exchange.KindEnd && r.End.How != exchange.Complete && x.ctx.Err() != nil {
+			r.End = &exchange.End{How: exchange.Left, Err: "the client did not wait for the end"}
+		}
 		x.tell(r)
 		r.Stream = e.Stream
 		if r.Kind == exchange.KindTrailers {
@@ -106,6 +110,23 @@ func (x *mixed2) forward(e exchange.Event, w *waiting, answer func(exchange.Even
 		}
 		return answer(r)
 	})
+}
+
+// unreachable records w with end for an answer, on a watch of its own, and tells
+// the client.
+func (x *mixed2) unreachable(e exchange.Event, w *waiting, end exchange.End, answer func(exchange.Event) error) error {
+	alone := &mixed2{m: x.m, origin: x.origin, start: x.start}
+	alone.mu.Lock()
+	alone.observe()
+	alone.mu.Unlock()
+	for range alone.sent(w, 1) {
+		continue
+	}
+	r := exchange.Event{Stream: 1, From: exchange.Server, Kind: exchange.KindEnd, End: &end}
+	alone.tell(r)
+	alone.close()
+	r.Stream = e.Stream
+	return answer(r)
 }
 
 // sent is w's events, each told to the watch as the origin takes it.
@@ -195,14 +216,20 @@ func (x *mixed2) dial() error {
 	}
 	x.drop()
 	x.server, x.origin = server, o
-	if x.m.Watcher == nil {
-		return nil
-	}
-	if x.watch, err = x.m.Watcher.Open(o); err != nil {
-		x.watch = nil
-		x.m.Tell.trouble(Unrecorded, o, err)
-	}
+	x.observe()
 	return nil
+}
+
+// observe opens a watch. x.mu is held.
+func (x *mixed2) observe() {
+	if x.m.Watcher == nil {
+		return
+	}
+	var err error
+	if x.watch, err = x.m.Watcher.Open(x.origin); err != nil {
+		x.watch = nil
+		x.m.Tell.trouble(Unrecorded, x.origin, err)
+	}
 }
 
 // drop closes the connection to the origin. x.mu is held.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"net"
+	"time"
 
 	"github.com/serge-net/serge-net/exchange"
 	"github.com/serge-net/serge-net/mitm/http1"
@@ -21,14 +22,19 @@ type Record struct {
 
 // Handle implements Way. One client connection has one origin connection.
 func (r *Record) Handle(ctx context.Context, client net.Conn, o exchange.Origin) {
-	server, err := r.Upstream.Dial(ctx, o)
+	c, start := peek(client), time.Now()
+	var server net.Conn
+	err := c.waiting(ctx, func(ctx context.Context) (err error) {
+		server, err = r.Upstream.Dial(ctx, o)
+		return err
+	})
 	if err != nil {
-		turnAway(client, err)
 		r.Tell.trouble(Unreachable, o, err)
+		r.unreachable(ctx, c, o, dialed(err, time.Since(start)))
 		return
 	}
 	admit(client)
-	r.stream(ctx, peek(client), peek(server), o)
+	r.stream(ctx, c, peek(server), o)
 }
 
 // stream goes on with what the connection shows that it carries.
@@ -83,8 +89,16 @@ func (r *Record) handshakes(ctx context.Context, client, server *peeked, o *exch
 	var upstream error
 	c, err = r.Server.accept(ctx, client, func(hello *tls.ClientHelloInfo) (shown, error) {
 		o.SNI = hello.ServerName
-		s, upstream = r.Upstream.Secure(ctx, server, o, hello)
+		start := time.Now()
+		upstream = client.waiting(ctx, func(ctx context.Context) (err error) {
+			s, err = r.Upstream.Secure(ctx, server, o, hello)
+			return err
+		})
 		if upstream != nil {
+			o.TLS = true
+			end := shaken(upstream, time.Since(start))
+			r.note(*o, end)
+			deny(client, end)
 			return shown{}, upstream
 		}
 		show := shown{name: o.Host(), names: o.Names}

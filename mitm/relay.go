@@ -32,6 +32,7 @@ type tap struct {
 	mu  sync.Mutex
 	dec exchange.Decoder // nil: what passes is not understood, or not watched
 	w   exchange.Watch   // nil: nobody watches any more
+	due due
 }
 
 // newTap opens a watch on o. If that fails the bytes pass unwatched, which is
@@ -53,6 +54,7 @@ func newTap(watcher exchange.Watcher, dec exchange.Decoder, o exchange.Origin, t
 
 // event passes e on to the watch. It is called with mu held, by the decoder.
 func (t *tap) event(e exchange.Event) {
+	e = t.due.see(e)
 	if t.w != nil {
 		if err := t.w.Event(e); err != nil {
 			t.fail(err)
@@ -80,10 +82,21 @@ func (t *tap) feed(from exchange.Side, b []byte) {
 	if t.dec == nil {
 		return
 	}
-	t.understood(t.dec.Feed(from, time.Since(t.start), b, t.emit))
+	err := t.dec.Feed(from, time.Since(t.start), b, t.emit)
+	if err != nil && from == exchange.Server {
+		t.due.garbled(t.dec, time.Since(t.start), err, t.emit)
+	}
+	t.understood(err)
 	if from == exchange.Server || t.dec == nil {
 		t.flush()
 	}
+}
+
+// gone shows that a write to side failed: it ended, and does not read either.
+func (t *tap) gone(side exchange.Side) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.due.left = t.due.left || side == exchange.Client
 }
 
 // end shows that from sends no more.
@@ -93,6 +106,7 @@ func (t *tap) end(from exchange.Side, end exchange.End) {
 	if t.dec == nil {
 		return
 	}
+	t.due.left = t.due.left || from == exchange.Client
 	t.understood(t.dec.Close(from, time.Since(t.start), end, t.emit))
 	t.flush()
 }
@@ -142,7 +156,11 @@ func (t *tap) close() {
 // relay copies both ways between client and server until both have ended,
 // showing t every byte before it passes on, and closes both.
 func relay(ctx context.Context, client, server net.Conn, t *tap) {
-	stop := context.AfterFunc(ctx, func() { shut(client); shut(server) })
+	stop := context.AfterFunc(ctx, func() {
+		t.gone(exchange.Client) // the run is over: what the origin has not said yet, nobody waits for
+		shut(client)
+		shut(server)
+	})
 	defer stop()
 	var both sync.WaitGroup
 	both.Go(func() { oneWay(server, client, exchange.Client, t) })
@@ -163,6 +181,7 @@ func oneWay(dst, src net.Conn, from exchange.Side, t *tap) {
 			t.feed(from, buf[:n])
 			if _, err := dst.Write(buf[:n]); err != nil {
 				// dst is gone: src is told, and its reader on the other way wakes.
+				t.gone(1 - from)
 				t.end(from, exchange.End{How: exchange.Reset, Err: "the other side is gone"})
 				reset(src)
 				return
@@ -190,5 +209,5 @@ func endOf(err error) exchange.End {
 	if errors.Is(err, io.EOF) {
 		return exchange.End{}
 	}
-	return exchange.End{How: exchange.Reset, Err: err.Error()}
+	return exchange.End{How: exchange.Reset, Err: cause(err), Errno: errnoOf(err)}
 }

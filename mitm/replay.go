@@ -18,6 +18,9 @@ import (
 // connections that they opened ahead of need before that.
 const silence = 10 * time.Second
 
+// errFails ends a handshake that failed when it was recorded.
+var errFails = errors.New("mitm: it failed when it was recorded")
+
 // Replay answers from the player. It never dials: there is no Upstream in it.
 // Its fields are not changed once it is in use.
 type Replay struct {
@@ -30,17 +33,22 @@ type Replay struct {
 func (r *Replay) Handle(ctx context.Context, client net.Conn, o exchange.Origin) {
 	stop := context.AfterFunc(ctx, func() { client.Close() })
 	defer stop()
-	admit(client)
-	r.stream(ctx, peek(client), o)
+	c := peek(client)
+	if c.waits && fails(r.Player, c, o) {
+		return
+	}
+	admit(c)
+	r.stream(ctx, c, o)
 }
 
 // stream goes on with what the client shows that it speaks.
 func (r *Replay) stream(ctx context.Context, c *peeked, o exchange.Origin) {
-	p, ok := r.hears(c, o)
+	p, ok := r.hears(c, o, func() bool { return fails(r.Player, c, o) })
 	switch {
 	case !ok:
 	case p == ProtoTLS:
 		r.secure(ctx, c, o)
+	case (p != ProtoHTTP1 || connecting(c.ahead)) && p != ProtoTLS && fails(r.Player, c, o):
 	case p == ProtoHTTP1 && connecting(c.ahead):
 		inner, err := tunnelled(c, o)
 		if err != nil {
@@ -69,16 +77,24 @@ func (r *Replay) secure(ctx context.Context, c *peeked, o exchange.Origin) {
 		r.play(ctx, inner, o, ProtoHTTP2)
 		return
 	}
-	if p, ok := r.hears(inner, o); ok {
+	if p, ok := r.hears(inner, o, func() bool { return false }); ok {
 		r.play(ctx, inner, o, p)
 	}
 }
 
 // hears waits for the client to show what it speaks. If it does not, c is
-// closed.
-func (r *Replay) hears(c *peeked, o exchange.Origin) (Protocol, bool) {
-	c.SetReadDeadline(time.Now().Add(silence))
+// closed. fails is asked of a client that seems to wait to be spoken to, and is
+// true if it closed c.
+func (r *Replay) hears(c *peeked, o exchange.Origin, fails func() bool) (Protocol, bool) {
+	c.SetReadDeadline(time.Now().Add(undecided))
 	p, err := sniff(c, nil)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		if fails() {
+			return Undecided, false
+		}
+		c.SetReadDeadline(time.Now().Add(silence - undecided))
+		p, err = sniff(c, nil)
+	}
 	c.SetReadDeadline(time.Time{})
 	switch {
 	case err == nil:
@@ -95,7 +111,11 @@ func (r *Replay) hears(c *peeked, o exchange.Origin) (Protocol, bool) {
 // accept ends TLS as the origin did when it was recorded.
 func (r *Replay) accept(ctx context.Context, c *peeked, o *exchange.Origin) (*tls.Conn, error) {
 	t, err := r.Server.accept(ctx, c, func(hello *tls.ClientHelloInfo) (shown, error) {
-		return offered(r.Player, o, hello), nil
+		show := offered(r.Player, o, hello)
+		if fails(r.Player, c, *o) {
+			return shown{}, errFails
+		}
+		return show, nil
 	})
 	o.TLS = true
 	if err != nil {

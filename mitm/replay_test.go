@@ -26,6 +26,8 @@ type player struct {
 
 func (p *player) Offer(exchange.Origin) exchange.Offer { return p.offer }
 
+func (p *player) Fail(exchange.Origin) (exchange.End, bool) { return exchange.End{}, false }
+
 func (p *player) Open(o exchange.Origin) (exchange.Play, error) {
 	return &play{p: p, o: o, heads: map[uint64]exchange.Head{}}, nil
 }

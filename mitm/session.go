@@ -54,12 +54,14 @@ func (s *session) serve(tell Tell) {
 		}
 	}
 	var cut *abort
-	switch {
-	case errors.As(s.err, &cut) && cut.How != exchange.Truncated:
-		reset(s.c)
-	default:
-		shut(s.c)
+	if errors.As(s.err, &cut) {
+		if cut.How == exchange.TLSAlert { // there is no handshake to end any more
+			cut.How = exchange.Reset
+		}
+		deny(s.c, cut.End)
+		return
 	}
+	shut(s.c)
 }
 
 // feed answers what b asks.

@@ -66,7 +66,8 @@ type peeked struct {
 	tail  [alertLen]byte // the last bytes that Read gave
 	// say tells a client that asked for its origin in words whether it is there;
 	// false: it cannot be told any more. Nil: the client was diverted.
-	say func(err error) bool
+	say   func(err error) bool
+	waits bool // it says no more before it is told
 	// unheard is told why the first read failed, if it does before it gives
 	// anything and before we have ended. Nil: nobody asks.
 	unheard func(err error)
@@ -143,7 +144,7 @@ func (p *peeked) more() error {
 // are not spoken to first; and what may pass before it is decided is not waited
 // for. An error is that of reading client.
 func sniff(client, server *peeked) (Protocol, error) {
-	if p := Sniff(client.ahead); p != Undecided {
+	if p := Sniff(client.ahead); p != Undecided || server != nil && !held(client.ahead) {
 		return p, nil
 	}
 	if server == nil {

@@ -103,6 +103,9 @@ func (h harEntry) answer(e *Exchange, r *value) {
 
 // howOf is how an exchange ended of which a tool says why in words.
 func howOf(why string) exchange.How {
+	if how, ok := exchange.HowOf(why); ok && how != exchange.Complete {
+		return how
+	}
 	switch w := strings.ToLower(why); {
 	case strings.Contains(w, "refused") || strings.Contains(w, "connect call failed"):
 		return exchange.Refused

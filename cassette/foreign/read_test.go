@@ -24,7 +24,7 @@ var origin = map[string]string{
 	"GET /text":             "200 grüezi\nwohl: \"yes\"\n",
 	"HEAD /text":            "200 ",
 	"GET /nope":             `404 {"error": "none"}`,
-	"GET /refused":          "refused",
+	"GET /refused":          "connection_refused",
 }
 
 // bin is all bytes.
@@ -134,9 +134,9 @@ func TestHand(t *testing.T) {
 			[]string{"wiremock/mappings/count.json line 8: a mapping by pattern is a rule, not a recording: left out"}},
 		{"wiremock/mappings/count.json", "wiremock", []string{"GET http://api.example.com:8123/count?q=1 -> 200 call 1", "GET http://api.example.com:8123/count?q=1 -> 200 call 2"},
 			[]string{"line 8: a mapping by pattern is a rule, not a recording: left out"}},
-		{"magneto.json", "serge", []string{"GET http://api.example.com:8123/count?q=1 -> 200 call 1", "GET http://down.example.com/ -> refused"},
+		{"magneto.json", "serge", []string{"GET http://api.example.com:8123/count?q=1 -> 200 call 1", "GET http://down.example.com/ -> connection_refused"},
 			[]string{"line 3: WebSocket and other interactions that are not HTTP are not carried"}},
-		{"browser.har", "har", []string{"GET https://down.example.com/ -> refused", "POST https://api.example.com/form -> 200 hello"},
+		{"browser.har", "har", []string{"GET https://down.example.com/ -> connection_refused", "POST https://api.example.com/form -> 200 hello"},
 			[]string{"line 4: body is only told as parameters: written as a form",
 				"line 2: body was kept decoded: Content-Encoding is left out, Content-Length set",
 				"line 1: log.pages is not carried",

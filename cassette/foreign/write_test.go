@@ -76,8 +76,8 @@ func TestTold(t *testing.T) {
 	if v, _ := exchange.Get(c.Interactions[0].Request.Fields, "authorization"); v != "Bearer {{secret:auth#1}}" {
 		t.Errorf("Authorization = %q; want a placeholder", v)
 	}
-	if f := c.Interactions[7].Failure; f == nil || f.Kind != "refused" {
-		t.Errorf("failure = %+v; want refused", f)
+	if f := c.Interactions[7].Failure; f == nil || f.Kind != "connection_refused" {
+		t.Errorf("failure = %+v; want connection_refused", f)
 	}
 }
 

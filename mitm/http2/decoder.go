@@ -148,7 +148,8 @@ func (d *Decoder) end(id uint32, from exchange.Side, end exchange.End, o out) {
 // reset tells the end of stream id, which by abandoned with code: of its own
 // side and then of the other, as far as they had not ended. After a whole answer
 // a server's NO_ERROR says that it needs no more of the request (RFC 9113, section
-// 8.1): what the client has sent meanwhile is still the request's.
+// 8.1): what the client has sent meanwhile is still the request's. By a client's
+// reset an answer ends as one that it did not wait for.
 func (d *Decoder) reset(id uint32, by exchange.Side, code uint32, text string, o out) {
 	end := exchange.End{How: exchange.Reset, Code: code, Err: text}
 	if s := d.streams[id]; s != nil && by == exchange.Server && s.ended[by] && code == uint32(http2.ErrCodeNo) {
@@ -160,6 +161,9 @@ func (d *Decoder) reset(id uint32, by exchange.Side, code uint32, text string, o
 		return
 	}
 	d.end(id, by, end, o)
+	if by == exchange.Client {
+		end.How = exchange.Left
+	}
 	d.end(id, 1-by, end, o)
 }
 

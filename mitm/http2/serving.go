@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -218,6 +219,13 @@ func (t *serving) end(e *exchange.End) error {
 		return nil
 	case e.How != exchange.Complete:
 		t.release(false)
+		if e.How == exchange.Left {
+			t.hold(e.Patience())
+			if t.lost() != nil { // as it was recorded
+				t.done = true
+				return nil
+			}
+		}
 		code := http2.ErrCode(e.Code)
 		if code == http2.ErrCodeNo {
 			code = http2.ErrCodeInternal
@@ -236,6 +244,21 @@ func (t *serving) end(e *exchange.End) error {
 	}
 	t.done = true
 	return nil
+}
+
+// hold is silent for limit, or until the client leaves the stream.
+func (t *serving) hold(limit time.Duration) {
+	over := false
+	timer := time.AfterFunc(limit, func() {
+		t.s.mu.Lock()
+		defer t.s.mu.Unlock()
+		over = true
+		t.s.moved.Broadcast()
+	})
+	defer timer.Stop()
+	for t.lost() == nil && !over {
+		t.s.moved.Wait()
+	}
 }
 
 // drain waits until what was sent is on its way. A client that reads a reset

@@ -72,7 +72,7 @@ var talks = []struct {
 		s.WriteData(1, true, []byte("late"))
 		c.headers(3, true, ":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/")
 		s.headers(3, true, ":status", "200", "x-in", "table")
-	}, []string{"c1 GET https://a /", "c1 complete", "s1 reset 8", "c3 GET https://a /", "c3 complete", "s3 200 [x-in=table]", "s3 complete"}},
+	}, []string{"c1 GET https://a /", "c1 complete", "s1 read_timeout 8", "c3 GET https://a /", "c3 complete", "s3 200 [x-in=table]", "s3 complete"}},
 	{"server resets", func(c, s *wire) {
 		c.headers(1, false, ":method", "PUT", ":scheme", "https", ":authority", "a", ":path", "/")
 		s.WriteRSTStream(1, http2.ErrCodeRefusedStream)
