@@ -17,12 +17,14 @@ type merger struct {
 
 // merge returns news in the order of olds. Where only what varies by nature
 // differs, the old interaction stays, to the byte. Equal requests keep the
-// order of the new recording among themselves.
-func (m *merger) merge(olds, news []*Interaction) []*Interaction {
+// order of the new recording among themselves. rest says that the old ones stay
+// which equal none of the new.
+func (m *merger) merge(olds, news []*Interaction, rest bool) []*Interaction {
 	type place struct{ slot, after int }
-	slots := map[[32]byte][]int{}
+	slots, counts := map[[32]byte][]int{}, map[[32]byte]int{}
 	for n, o := range olds {
 		slots[o.key.sum] = append(slots[o.key.sum], n)
+		counts[o.key.sum]++
 	}
 	at := map[*Interaction]place{}
 	out := make([]*Interaction, 0, len(news))
@@ -43,6 +45,12 @@ func (m *merger) merge(olds, news []*Interaction) []*Interaction {
 		}
 		at[n] = last
 		out = append(out, n)
+	}
+	for n, o := range olds {
+		if rest && len(slots[o.key.sum]) == counts[o.key.sum] {
+			at[o] = place{n, 0}
+			out = append(out, o)
+		}
 	}
 	slices.SortStableFunc(out, func(a, b *Interaction) int {
 		return cmp.Or(at[a].slot-at[b].slot, at[a].after-at[b].after)

@@ -14,17 +14,29 @@ type Repeat string
 
 // The ways to repeat.
 const (
-	RepeatAuto  Repeat = ""      // the last answer again if the method is safe or all answers are equal, else a miss
+	RepeatAuto  Repeat = ""      // the last answer again if the method is safe or all answers are equal, else or in an order a miss
 	RepeatNever Repeat = "never" // a miss
 	RepeatLast  Repeat = "last"
 	RepeatFirst Repeat = "first"
 	RepeatCycle Repeat = "cycle"
 )
 
+// Order says whether requests are answered only in the order of the recording.
+type Order string
+
+// The orders. Requests that were under way at the same time when they were
+// recorded have none among themselves.
+const (
+	OrderNone Order = ""     // any
+	OrderHost Order = "host" // each host's
+	OrderAll  Order = "all"
+)
+
 // PlayOptions says how a cassette is played.
 type PlayOptions struct {
 	Repeat    Repeat
 	Match     Match
+	Order     Order
 	Rules     []Rule // beside those of the cassette
 	KeepDates bool   // serve dates as they were recorded
 
@@ -43,6 +55,8 @@ type Player struct {
 	mu sync.Mutex
 	scope
 	served map[*slot]int
+	picked map[*slot]int    // served, or about to be
+	lines  map[string]*line // what is served in order, by Order.lineOf
 	tally  Tally
 }
 
@@ -68,10 +82,11 @@ func (c *Cassette) Player(opt PlayOptions) (*Player, error) {
 		return nil, fmt.Errorf("play cassette %s: %w", c.Name, err)
 	}
 	u.off = opt.off
-	p := &Player{c: c, opt: opt, rules: &u, hosts: shown(c.Interactions, &u), served: map[*slot]int{}, scope: newScope()}
+	p := &Player{c: c, opt: opt, rules: &u, hosts: shown(c.Interactions, &u), served: map[*slot]int{}, picked: map[*slot]int{}, scope: newScope()}
 	if p.index, err = u.index(c.Interactions); err != nil {
 		return nil, fmt.Errorf("play cassette %s: %w", c.Name, err)
 	}
+	p.lines = newLines(opt.Order, p.index.slots)
 	return p, nil
 }
 

@@ -165,7 +165,7 @@ func (s *Store) recover(name string, f *os.File) (Summary, bool, error) {
 	if t.meta.name == "" {
 		t.meta.name = name
 	}
-	sum, err := s.compact(t, name, false, t.failed || !t.clean)
+	sum, err := s.compact(t, name, RecordOptions{}, t.failed || !t.clean)
 	return sum, true, err
 }
 
@@ -175,8 +175,12 @@ func (s *Store) recover(name string, f *os.File) (Summary, bool, error) {
 // and the new one goes to the directory .failed beside it; a first one is kept
 // and marked incomplete. In the former case the error wraps ErrIncomplete. An
 // empty recording is not written. If it cannot be written, the journal stays
-// for Recover. A second Close returns ErrClosed.
+// for Recover. A second Close returns ErrClosed. Of a Recorder that Observe
+// made, Close lets go of what was recorded.
 func (r *Recorder) Close(failed bool) (Summary, error) {
+	if r.store == nil {
+		return Summary{}, r.discard()
+	}
 	cause, err := r.finish(failed)
 	if err != nil {
 		return Summary{}, err
@@ -189,7 +193,7 @@ func (r *Recorder) Close(failed bool) (Summary, error) {
 	t, err := readTape(r.file, info.Size())
 	var sum Summary
 	if err == nil {
-		sum, err = r.store.compact(t, r.name, r.opt.Exact, failed || cause != nil)
+		sum, err = r.store.compact(t, r.name, r.opt, failed || cause != nil)
 	}
 	if err != nil {
 		r.file.Close()

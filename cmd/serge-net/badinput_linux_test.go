@@ -74,7 +74,7 @@ func bads() []bad {
 		{name: "wrong choice", args: []string{"--repeat", "cyle"},
 			want: "error: --repeat: \"cyle\" is not one of auto, never, last, first, cycle\nhint: did you mean cycle?"},
 		{name: "environment", env: []string{"SERGE_MODE=recrod"}, args: []string{"run", "--", "true"},
-			want: "error: SERGE_MODE: \"recrod\" is not one of auto, record, replay, new, passthrough\nhint: did you mean record?"},
+			want: "error: SERGE_MODE: \"recrod\" is not one of auto, record, replay, new, append, refresh, verify, passthrough\nhint: did you mean record?"},
 		{name: "unknown key", files: map[string]string{"serge-net.toml": "[serge-net]\nmode = \"auto\"\ncasette_dir = \"x\"\n"},
 			want: "error: DIR/serge-net.toml:3: unknown key \"serge-net.casette_dir\"\nhint: did you mean \"cassette_dir\"?"},
 		{name: "TOML", files: map[string]string{"matgto.toml": "[matgto\n"}, want: "error: DIR/matgto.toml:1:"},

@@ -42,6 +42,8 @@ type configTable struct {
 	OnMiss      *string  `toml:"on_miss" flag:"on-miss"`
 	Repeat      *string  `toml:"repeat" flag:"repeat"`
 	Match       *string  `toml:"match" flag:"match"`
+	Order       *string  `toml:"order" flag:"order"`
+	Unused      *string  `toml:"unused" flag:"unused"`
 	ShiftDates  *string  `toml:"shift_dates" flag:"shift-dates"`
 	DNS         *string  `toml:"dns" flag:"dns"`
 	Hermetic    *bool    `toml:"hermetic" flag:"hermetic"`

@@ -19,8 +19,11 @@ type engine struct {
 	client string                   // who makes the exchanges, for messages: "command"
 	reach  string                   // what it has to reach for that, for messages
 	again  func(mode string) string // how a person would do the same in another mode
-	report *report
-	start  time.Time
+	// command is the program that makes the exchanges, without its directory; ""
+	// if it is not known.
+	command string
+	report  *report
+	start   time.Time
 
 	reached func(step) // called at each step of a run; nil: nobody asks
 
@@ -30,7 +33,8 @@ type engine struct {
 
 	store    *cassette.Store
 	before   footprint
-	mode     string // record, replay, new or passthrough: auto is decided
+	mode     string // not auto: that is decided
+	expired  bool   // the cassette is older than it may be
 	cassette *cassette.Cassette
 	recorder *cassette.Recorder // nil: nothing is recorded
 	player   *cassette.Player   // nil: nothing is replayed
@@ -72,7 +76,7 @@ func (e *engine) way(upstream *mitm.Upstream) mitm.Way {
 
 // wayOf is that of the mode.
 func (e *engine) wayOf(record mitm.Record) mitm.Way {
-	if e.mode == "record" || e.mode == "passthrough" {
+	if e.live() {
 		return &record
 	}
 	if e.replays() {

@@ -17,6 +17,8 @@ type engineFlags struct {
 	onMiss      string
 	repeat      string
 	match       string
+	order       string
+	unused      string
 	matchFlags
 	shiftDates string
 	upstreamCA []string
@@ -30,10 +32,15 @@ type engineFlags struct {
 func (f *engineFlags) registerMode(c *cobra.Command) {
 	s := c.Flags()
 	s.SortFlags = false
-	s.StringVar(&f.mode, "mode", "auto", "auto replays what is recorded, else records, and never records where CI=true")
-	s.StringVar(&f.cassette, "cassette", "default", "the cassette's `NAME`")
-	choices(c, "mode", "auto", "record", "replay", "new", "passthrough")
+	s.StringVar(&f.mode, "mode", "auto", "auto replays what is recorded, else records, and never records where CI=true; docs/cassettes.md has them all")
+	s.StringVar(&f.cassette, "cassette", defaultCassette, "the cassette's `NAME`")
+	choices(c, "mode", modes()...)
 	c.RegisterFlagCompletionFunc("cassette", completeCassettes)
+}
+
+// modes are the words that --mode takes.
+func modes() []string {
+	return []string{"auto", "record", "replay", "new", "append", "refresh", "verify", "passthrough"}
 }
 
 // register declares the other flags on c.
@@ -45,6 +52,8 @@ func (f *engineFlags) register(c *cobra.Command) {
 	s.StringVar(&f.match, "match", "smart", "how far a request may be from a recorded one: smart lets random values and times differ on evidence, exact nothing, loose takes the nearest")
 	f.matchFlags.register(c)
 	s.StringVar(&f.repeat, "repeat", "auto", "what a request gets that was served as often as it was recorded; auto is last for safe methods, else never")
+	s.StringVar(&f.order, "order", "none", "what a request gets that is not the next one recorded, of its host or of all: a miss; none asks for no order")
+	s.StringVar(&f.unused, "unused", "ignore", "what is said of recordings that were not asked for: their number, a line for each, or that and exit code 98")
 	s.StringVar(&f.shiftDates, "shift-dates", "on", "move the dates in served headers to today")
 	s.StringSliceVar(&f.bypass, "bypass", nil, "let `HOST|CIDR|PORT` pass untouched and unrecorded")
 	s.StringSliceVar(&f.upstreamCA, "upstream-ca", nil, "trust the CAs in `FILE` too, beside the system's")
@@ -55,6 +64,8 @@ func (f *engineFlags) register(c *cobra.Command) {
 	choices(c, "on-miss", "fail", "passthrough", "record")
 	choices(c, "match", "smart", "exact", "loose")
 	choices(c, "repeat", "auto", "never", "last", "first", "cycle")
+	choices(c, "order", "none", "host", "all")
+	choices(c, "unused", "ignore", "report", "fail")
 	choices(c, "shift-dates", "on", "off")
 	c.MarkFlagDirname("cassette-dir")
 	c.MarkFlagFilename("upstream-ca", "pem", "crt")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/serge-net/serge-net/cassette"
 	"github.com/serge-net/serge-net/redirect"
@@ -30,23 +31,64 @@ func (e *engine) open() error {
 	if err := e.load(); err != nil {
 		return err
 	}
+	e.shared()
 	if err := e.ruled(); err != nil {
 		return err
 	}
 	if err := e.plays(); err != nil {
 		return err
 	}
-	if e.mode == "replay" && e.flags.onMiss != "record" {
-		return nil
+	return e.record()
+}
+
+// record opens what the mode records to, if it does.
+func (e *engine) record() (err error) {
+	opt := cassette.RecordOptions{With: "serge-net " + versionName()}
+	if e.flags.cassette == defaultCassette {
+		opt.Command = e.command
 	}
-	e.recorder, err = e.store.Record(e.flags.cassette, cassette.RecordOptions{
-		With:   "serge-net " + versionName(),
-		Append: e.mode != "record",
-	})
+	switch e.mode {
+	case "replay":
+		if e.flags.onMiss != "record" {
+			return nil
+		}
+		opt.Append = true
+	case "new", "append":
+		opt.Append = true
+	case "refresh":
+		opt.Merge, opt.Renew = true, e.expired
+	case "verify":
+		e.recorder, err = cassette.Observe(opt)
+		return err
+	}
+	e.recorder, err = e.store.Record(e.flags.cassette, opt)
 	if err != nil && !errors.Is(err, cassette.ErrBusy) {
 		return hintUnlessHinted(err, "a recording needs a --cassette-dir that can be written; a replay does not")
 	}
 	return err
+}
+
+// defaultCassette is the one that a run has which names none.
+const defaultCassette = "default"
+
+// live tells whether all of this run goes to the origins.
+func (e *engine) live() bool {
+	return slices.Contains([]string{"record", "append", "refresh", "verify", "passthrough"}, e.mode)
+}
+
+// shared warns of a cassette that is the default of another command too: what
+// one records, the other would replace or be answered from.
+func (e *engine) shared() {
+	c := e.cassette
+	if e.mode == "record" { // then it is not loaded
+		if old, err := e.store.Load(e.flags.cassette); err == nil {
+			c = old
+		}
+	}
+	first := c.Command()
+	if e.flags.cassette == defaultCassette && e.command != "" && first != "" && first != e.command {
+		e.report.warnf("warning: cassette %s was recorded by %s, and this is %s; --cassette NAME gives each its own", defaultCassette, first, e.command)
+	}
 }
 
 // recover makes a cassette of what a recorder that was killed left behind. One
@@ -91,7 +133,7 @@ func (e *engine) load() error {
 	case auto && inCI():
 		return hint(fmt.Errorf("no cassette %s, and CI=true never records", e.cassettePath()),
 			"record it where the network is and commit it: %s", e.again("record"))
-	case e.mode == "replay":
+	case e.mode == "replay", e.mode == "verify", e.mode == "refresh":
 		return noCassette(e.store, name, "record it first: "+e.again("record"))
 	case auto:
 		e.mode = "record"

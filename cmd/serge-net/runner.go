@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -48,7 +49,7 @@ func newRunner(f *runFlags, argv []string, say *report) *runner {
 	again := func(mode string) string {
 		return fmt.Sprintf("serge-net %s %s -- %s", mode, f.cassette, shellWords(argv))
 	}
-	e := &engine{flags: &f.engineFlags, client: "command", reach: "the network", again: again, report: say, start: time.Now()}
+	e := &engine{flags: &f.engineFlags, client: "command", reach: "the network", again: again, command: filepath.Base(argv[0]), report: say, start: time.Now()}
 	r := &runner{engine: e, flags: f, argv: argv}
 	if f.verbose {
 		r.follow()
