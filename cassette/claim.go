@@ -11,6 +11,7 @@ type pick struct {
 	slot      *slot
 	of        *variant
 	first     bool // not a repetition
+	nth       int  // how often the slot was claimed before
 	evidence  []string
 	ambiguous string
 	ids       []string // of the JSON-RPC calls that are answered
@@ -64,6 +65,7 @@ func (p *Player) settle(fit []*offer, f form) *pick {
 		p.name(u, v)
 	}
 	k.evidence, k.ids = slices.Compact(slices.Sorted(slices.Values(of.evidence))), f.ids
+	k.nth = p.picked[k.slot]
 	p.picked[k.slot]++
 	if k.first {
 		k.of.left = k.of.left[1:]

@@ -37,8 +37,9 @@ type PlayOptions struct {
 	Repeat    Repeat
 	Match     Match
 	Order     Order
-	Rules     []Rule // beside those of the cassette
-	KeepDates bool   // serve dates as they were recorded
+	Latency   Latency // how long answers take; zero: no time
+	Rules     []Rule  // beside those of the cassette
+	KeepDates bool    // serve dates as they were recorded
 
 	off law // for tests: what is not in force
 }

@@ -93,7 +93,7 @@ func (e *engine) doubtful(sum cassette.Summary) {
 // unused tells of what was not asked for, as --unused says, and whether that is
 // a finding.
 func (e *engine) unused(rest []*cassette.Interaction) bool {
-	if e.flags.unused == "ignore" {
+	if e.flags.unused != "report" && e.flags.unused != "fail" {
 		return false
 	}
 	var lines []string

@@ -44,6 +44,7 @@ type configTable struct {
 	Match       *string  `toml:"match" flag:"match"`
 	Order       *string  `toml:"order" flag:"order"`
 	Unused      *string  `toml:"unused" flag:"unused"`
+	Latency     *string  `toml:"latency" flag:"latency"`
 	ShiftDates  *string  `toml:"shift_dates" flag:"shift-dates"`
 	DNS         *string  `toml:"dns" flag:"dns"`
 	Hermetic    *bool    `toml:"hermetic" flag:"hermetic"`

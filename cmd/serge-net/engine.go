@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/serge-net/serge-net/cassette"
@@ -80,7 +82,7 @@ func (e *engine) wayOf(record mitm.Record) mitm.Way {
 		return &record
 	}
 	if e.replays() {
-		return &mitm.Replay{Server: record.Server, Player: e.player, Tell: record.Tell}
+		return &mitm.Replay{Server: record.Server, Player: e.player, Refusal: refusalOf(e.flags.onMiss), Tell: record.Tell}
 	}
 	return &mitm.Mixed{Record: record, Player: e.player, Missed: e.went}
 }
@@ -101,4 +103,16 @@ func (e *engine) upstream(roots *x509.CertPool, proxies *proxySettings) *mitm.Up
 }
 
 // replays tells whether nothing of this run goes to an origin.
-func (e *engine) replays() bool { return e.mode == "replay" && e.flags.onMiss == "fail" }
+func (e *engine) replays() bool {
+	return e.mode == "replay" && e.flags.onMiss != "passthrough" && e.flags.onMiss != "record"
+}
+
+// refusalOf is how --on-miss has a miss answered where nothing goes on.
+func refusalOf(onMiss string) mitm.Refusal {
+	if text, ok := strings.CutPrefix(onMiss, "status:"); ok {
+		if n, err := strconv.Atoi(text); err == nil && n >= 400 && n <= 599 {
+			return mitm.Refusal{Status: n}
+		}
+	}
+	return mitm.Refusal{Reset: onMiss == "reset"}
+}

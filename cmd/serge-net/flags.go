@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"github.com/serge-net/serge-net/cassette"
 )
 
 // An engineFlags is what run and proxy can both be asked to do.
@@ -20,6 +22,7 @@ type engineFlags struct {
 	order       string
 	unused      string
 	matchFlags
+	latency    string
 	shiftDates string
 	upstreamCA []string
 	insecure   bool
@@ -48,12 +51,13 @@ func (f *engineFlags) register(c *cobra.Command) {
 	s := c.Flags()
 	s.SortFlags = false
 	s.StringVar(&f.cassetteDir, "cassette-dir", "./cassettes", "the `DIR` that cassettes are in")
-	s.StringVar(&f.onMiss, "on-miss", "fail", "what a request gets that is not recorded: 501, the real answer, or that and be recorded")
+	s.StringVar(&f.onMiss, "on-miss", "fail", "what a request gets that is not recorded: 501 or another status, a reset, the real answer, or that and be recorded")
 	s.StringVar(&f.match, "match", "smart", "how far a request may be from a recorded one: smart lets random values and times differ on evidence, exact nothing, loose takes the nearest")
 	f.matchFlags.register(c)
 	s.StringVar(&f.repeat, "repeat", "auto", "what a request gets that was served as often as it was recorded; auto is last for safe methods, else never")
 	s.StringVar(&f.order, "order", "none", "what a request gets that is not the next one recorded, of its host or of all: a miss; none asks for no order")
 	s.StringVar(&f.unused, "unused", "ignore", "what is said of recordings that were not asked for: their number, a line for each, or that and exit code 98")
+	s.StringVar(&f.latency, "latency", "none", "how long a served answer takes: no time, as long as recorded or a part of it, or a time")
 	s.StringVar(&f.shiftDates, "shift-dates", "on", "move the dates in served headers to today")
 	s.StringSliceVar(&f.bypass, "bypass", nil, "let `HOST|CIDR|PORT` pass untouched and unrecorded")
 	s.StringSliceVar(&f.upstreamCA, "upstream-ca", nil, "trust the CAs in `FILE` too, beside the system's")
@@ -61,8 +65,12 @@ func (f *engineFlags) register(c *cobra.Command) {
 	s.StringVar(&f.log, "log", "", "write to `FILE` instead of the terminal")
 	s.BoolVarP(&f.verbose, "verbose", "v", false, "say more: the steps of a run, each connection and whose it is")
 	s.BoolVarP(&f.quiet, "quiet", "q", false, "say nothing but what needs attention")
-	choices(c, "on-miss", "fail", "passthrough", "record")
 	choices(c, "match", "smart", "exact", "loose")
+	choices(c, "on-miss", "fail", "passthrough", "record", "reset").or(func(s string) bool { return refusalOf(s).Status != 0 }, "status:400…599")
+	choices(c, "latency", "none", "recorded").or(func(s string) bool {
+		_, err := cassette.ParseLatency(s)
+		return err == nil
+	}, "xF", "DUR", "DUR±DUR", "lognormal:DUR,SIGMA")
 	choices(c, "repeat", "auto", "never", "last", "first", "cycle")
 	choices(c, "order", "none", "host", "all")
 	choices(c, "unused", "ignore", "report", "fail")
@@ -73,10 +81,12 @@ func (f *engineFlags) register(c *cobra.Command) {
 
 // choices holds the values of c's flag name to words, and has the shell complete
 // them.
-func choices(c *cobra.Command, name string, words ...string) {
+func choices(c *cobra.Command, name string, words ...string) *choice {
 	c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
 	f := c.Flags().Lookup(name)
-	f.Value = &choice{f.Value, words}
+	chosen := &choice{Value: f.Value, words: words}
+	f.Value = chosen
+	return chosen
 }
 
 // output is where serge-net itself writes.

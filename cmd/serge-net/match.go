@@ -27,6 +27,7 @@ func (e *engine) playOptions() cassette.PlayOptions {
 	if e.flags.match != "smart" {
 		opt.Match = cassette.Match(e.flags.match)
 	}
+	opt.Latency, _ = cassette.ParseLatency(e.flags.latency) // the flag took it
 	if e.flags.order != "none" {
 		opt.Order = cassette.Order(e.flags.order)
 	}

@@ -186,6 +186,9 @@ func (e *engine) abandon() {
 // started writes the start line: what is done, and by what.
 func (e *engine) started(by string) {
 	name := e.flags.cassette
+	if e.mode == "replay" && !e.replays() {
+		by += "; misses go to the network, by --on-miss " + e.flags.onMiss
+	}
 	switch e.mode {
 	case "passthrough":
 		e.report.sayf("passthrough by %s", by)
