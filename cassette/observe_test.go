@@ -60,7 +60,6 @@ func TestRecordMerge(t *testing.T) {
 		return asked{req: get(path), res: ok(), answer: says, at: time.Duration(n) * time.Minute}
 	}
 	recordAll(t, s, "m", RecordOptions{}, at(0, "/a", "a1"), at(1, "/b", "b1"), at(2, "/b", "b2"), at(3, "/c", "c1"))
-	before := read(t, dir, "m.json")
 	sum := recordAll(t, s, "m", RecordOptions{Merge: true}, at(0, "/c", "c1"), at(1, "/b", "b3"), at(2, "/d", "d1"))
 	var got []string
 	for _, i := range load(t, s, "m").Interactions {
@@ -75,7 +74,7 @@ func TestRecordMerge(t *testing.T) {
 		t.Errorf("merged %v, kept %d; want %v, 1", got, sum.Kept, want)
 	}
 	recordAll(t, s, "n", RecordOptions{}, at(0, "/a", "a1"), at(1, "/b", "b1"))
-	before = read(t, dir, "n.json")
+	before := read(t, dir, "n.json")
 	if sum := recordAll(t, s, "n", RecordOptions{Merge: true}, at(0, "/b", "b1")); sum.Changed || read(t, dir, "n.json") != before {
 		t.Errorf("the same again changed the file: %+v", sum)
 	}

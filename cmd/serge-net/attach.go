@@ -162,7 +162,7 @@ func (a *attachment) run(ctx context.Context) error {
 	if err := a.openCA(); err != nil {
 		return err
 	}
-	if err := a.open(); err != nil {
+	if err := a.open(ctx); err != nil {
 		a.abandon()
 		return err
 	}

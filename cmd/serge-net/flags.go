@@ -19,6 +19,8 @@ type engineFlags struct {
 	onMiss      string
 	repeat      string
 	match       string
+	maxAge      string
+	expiry      string
 	order       string
 	unused      string
 	matchFlags
@@ -55,6 +57,8 @@ func (f *engineFlags) register(c *cobra.Command) {
 	s.StringVar(&f.match, "match", "smart", "how far a request may be from a recorded one: smart lets random values and times differ on evidence, exact nothing, loose takes the nearest")
 	f.matchFlags.register(c)
 	s.StringVar(&f.repeat, "repeat", "auto", "what a request gets that was served as often as it was recorded; auto is last for safe methods, else never")
+	s.StringVar(&f.maxAge, "max-age", "", "how old the cassette may be, 720h or 30d; 0: as old as it likes; default: as it says itself")
+	s.StringVar(&f.expiry, "expired", "warn", "what is done with an older one; refresh: by mode auto, if the network is there")
 	s.StringVar(&f.order, "order", "none", "what a request gets that is not the next one recorded, of its host or of all: a miss; none asks for no order")
 	s.StringVar(&f.unused, "unused", "ignore", "what is said of recordings that were not asked for: their number, a line for each, or that and exit code 98")
 	s.StringVar(&f.latency, "latency", "none", "how long a served answer takes: no time, as long as recorded or a part of it, or a time")
@@ -72,6 +76,11 @@ func (f *engineFlags) register(c *cobra.Command) {
 		return err == nil
 	}, "xF", "DUR", "DUR±DUR", "lognormal:DUR,SIGMA")
 	choices(c, "repeat", "auto", "never", "last", "first", "cycle")
+	choices(c, "max-age", "0").or(func(s string) bool {
+		_, err := cassette.ParseAge(s)
+		return err == nil
+	}, "DUR")
+	choices(c, "expired", "warn", "fail", "refresh")
 	choices(c, "order", "none", "host", "all")
 	choices(c, "unused", "ignore", "report", "fail")
 	choices(c, "shift-dates", "on", "off")

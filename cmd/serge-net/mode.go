@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -13,7 +14,7 @@ import (
 
 // open opens the cassette directory, saves what a killed recorder left in it,
 // decides the mode, and opens what that reads and writes.
-func (e *engine) open() error {
+func (e *engine) open(ctx context.Context) error {
 	e.mode = e.flags.mode
 	e.cassette = &cassette.Cassette{Name: e.flags.cassette}
 	store, err := cassette.Open(e.flags.cassetteDir)
@@ -29,6 +30,9 @@ func (e *engine) open() error {
 		return err
 	}
 	if err := e.load(); err != nil {
+		return err
+	}
+	if err := e.aged(ctx); err != nil {
 		return err
 	}
 	e.shared()

@@ -86,7 +86,7 @@ func (p *proxy) run(ctx context.Context) error {
 	if err := p.openCA(); err != nil {
 		return err
 	}
-	if err := p.open(); err != nil {
+	if err := p.open(ctx); err != nil {
 		p.abandon()
 		return err
 	}

@@ -47,6 +47,9 @@ type runner struct {
 // newRunner runs argv as f says, and tells report of it.
 func newRunner(f *runFlags, argv []string, say *report) *runner {
 	again := func(mode string) string {
+		if mode != "record" && mode != "replay" { // which are commands
+			mode = "run --mode " + mode + " --cassette"
+		}
 		return fmt.Sprintf("serge-net %s %s -- %s", mode, f.cassette, shellWords(argv))
 	}
 	e := &engine{flags: &f.engineFlags, client: "command", reach: "the network", again: again, command: filepath.Base(argv[0]), report: say, start: time.Now()}
@@ -64,7 +67,7 @@ func (r *runner) run(ctx context.Context) error {
 	if err := r.check(); err != nil {
 		return err
 	}
-	if err := r.open(); err != nil {
+	if err := r.open(ctx); err != nil {
 		r.abandon()
 		return err
 	}
