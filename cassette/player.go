@@ -56,8 +56,9 @@ type Player struct {
 	mu sync.Mutex
 	scope
 	served map[*slot]int
-	picked map[*slot]int    // served, or about to be
-	lines  map[string]*line // what is served in order, by Order.lineOf
+	noted  map[*Interaction]bool // looked at for what has expired
+	picked map[*slot]int         // served, or about to be
+	lines  map[string]*line      // what is served in order, by Order.lineOf
 	tally  Tally
 }
 
@@ -70,6 +71,7 @@ type Tally struct {
 	Assumptions []Assumption // one for each thing taken on evidence
 	Ambiguous   []Assumption // choices that the recording did not settle
 	Unused      []*Interaction
+	Expired     []Expiry // of the answers served, at most one each
 }
 
 // An Assumption is a difference that was taken for none, and why.
@@ -83,7 +85,7 @@ func (c *Cassette) Player(opt PlayOptions) (*Player, error) {
 		return nil, fmt.Errorf("play cassette %s: %w", c.Name, err)
 	}
 	u.off = opt.off
-	p := &Player{c: c, opt: opt, rules: &u, hosts: shown(c.Interactions, &u), served: map[*slot]int{}, picked: map[*slot]int{}, scope: newScope()}
+	p := &Player{c: c, opt: opt, rules: &u, hosts: shown(c.Interactions, &u), served: map[*slot]int{}, picked: map[*slot]int{}, noted: map[*Interaction]bool{}, scope: newScope()}
 	if p.index, err = u.index(c.Interactions); err != nil {
 		return nil, fmt.Errorf("play cassette %s: %w", c.Name, err)
 	}
@@ -145,6 +147,7 @@ func (p *Player) Tally() Tally {
 	defer p.mu.Unlock()
 	t := p.tally
 	t.Assumptions, t.Ambiguous = slices.Clone(t.Assumptions), slices.Clone(t.Ambiguous)
+	t.Expired = slices.Clone(t.Expired)
 	for _, s := range p.index.slots {
 		if p.served[s] == 0 {
 			t.Unused = append(t.Unused, s.it)

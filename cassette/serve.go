@@ -31,6 +31,7 @@ func (y *play) serve(l *live, k *pick, answer func(exchange.Event) error) error 
 	}
 	if taken && !errors.Is(err, exchange.ErrUndelivered) {
 		y.p.commit(k)
+		y.p.note(k.slot.it)
 	} else {
 		y.p.giveBack(k)
 	}

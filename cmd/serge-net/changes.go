@@ -116,6 +116,19 @@ func (e *engine) listed(lines []string) {
 	}
 }
 
+// overdue warns once of what was served after its time.
+func (e *engine) overdue(all []cassette.Expiry) {
+	if len(all) == 0 {
+		return
+	}
+	x, more := all[0], ""
+	if n := len(all) - 1; n > 0 {
+		more = fmt.Sprintf(", and %d more like it", n)
+	}
+	e.report.warnf("warning: served a %s that expired %s: %s %s (%s)%s\n  what is signed cannot be moved to today; if the %s refuses it, give it a fake clock: faketime %s …",
+		x.What, x.At.Format(time.RFC3339), x.Method, exchange.Visible(x.URL), x.ID, more, e.client, shellWords([]string{x.At.Add(-time.Minute).Format(time.DateTime)}))
+}
+
 // nothing warns that the client used nothing of a cassette that is not empty.
 func (e *engine) nothing(done string) {
 	e.report.warnf("nothing was %s, though %s holds %s: did the %s reach %s at all?",

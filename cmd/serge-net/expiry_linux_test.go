@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/serge-net/serge-net/redirect/testnet"
 )
 
 // backdated makes the cassette m so many days old, and more of what is in it.
@@ -86,5 +88,21 @@ func TestExpiryOffline(t *testing.T) {
 	o := r.serge("run", "--cassette", "m", "--max-age", "30d", "--expired", "refresh", "--", "curl", "-sS", hello)
 	if !strings.Contains(o.stderr, "not refreshed: none of its origins can be reached") || !strings.Contains(o.stderr, "replay m") {
 		t.Errorf("without the network: exit code %d, it says\n%s", o.code, o.stderr)
+	}
+}
+
+// TestOverdue warns once of a signed link that was good when it was recorded.
+func TestOverdue(t *testing.T) {
+	r := newRig(t)
+	signed := time.Now().UTC().AddDate(0, 0, -30).Truncate(time.Second)
+	link := "https://b.example/k?X-Amz-Date=" + signed.Format("20060102T150405Z") + "&X-Amz-Expires=60&X-Amz-SignedHeaders=host"
+	echo := "http://" + testnet.WWW + "/echo"
+	ask := []string{"-d", link, echo, echo}
+	r.mode(t, "record", 0, "recorded 2 interactions to cassettes/m.json; T s\n", ask...)
+	r.backdated(t, 40, "")
+	o := r.serge(append([]string{"replay", "m"}, curls(ask...)...)...)
+	want := "warning: served a signed link that expired " + signed.Add(time.Minute).Format(time.RFC3339) + ": POST " + echo + " (post-echo-"
+	if o.stdout != link+link || o.code != 0 || strings.Count(o.stderr, want) != 1 || !strings.Contains(o.stderr, ", and 1 more like it\n  what is signed cannot be moved to today; if the command refuses it, give it a fake clock: faketime '"+signed.Format(time.DateTime)+"' …\n") {
+		t.Errorf("exit code %d, stdout %q; it says\n%s\nwant\n%s", o.code, o.stdout, o.stderr, want)
 	}
 }

@@ -128,6 +128,7 @@ func (e *engine) replayed(o *outside) (missed int, findings, unserved bool) {
 		s.assumptions = append(s.assumptions, fmt.Sprintf("%s %s  ambiguous: %s", a.Method, a.URL, a.Evidence))
 	}
 	e.report.end(s, time.Since(e.start))
+	e.overdue(t.Expired)
 	unserved = e.mode == "replay" && t.Exact+t.Assumed+t.Missed == 0 && len(e.cassette.Interactions) > 0
 	if unserved {
 		e.nothing("served")
