@@ -138,7 +138,8 @@ func (p *Player) Offer(o exchange.Origin) exchange.Offer {
 
 // Open starts to answer one connection.
 func (p *Player) Open(o exchange.Origin) (exchange.Play, error) {
-	return &play{p: p, o: o, streams: map[uint64]*live{}}, nil
+	alone := func(exchange.Origin, *exchange.Head) (*Player, *Player, string) { return p, nil, "" }
+	return &play{of: alone, o: o, streams: map[uint64]*live{}}, nil
 }
 
 // Tally is what was served so far.

@@ -25,15 +25,15 @@ func (y *play) serve(l *live, k *pick, answer func(exchange.Event) error) error 
 		return err
 	}
 	l.answered = true
-	i, err := y.p.answered(l, k.slot.it, k.ids)
+	i, err := l.p.answered(l, k.slot.it, k.ids)
 	if err == nil {
-		err = y.p.perform(l, i, y.p.opt.Latency.schedule(i, k.nth, y.p.c.Name), tell)
+		err = l.p.perform(l, i, l.p.opt.Latency.schedule(i, k.nth, l.p.c.Name), tell)
 	}
 	if taken && !errors.Is(err, exchange.ErrUndelivered) {
-		y.p.commit(k)
-		y.p.note(k.slot.it)
+		l.p.commit(k)
+		l.p.note(k.slot.it)
 	} else {
-		y.p.giveBack(k)
+		l.p.giveBack(k)
 	}
 	return err
 }
