@@ -2,6 +2,7 @@ package cassette
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"maps"
 	"slices"
 	"strings"
@@ -18,7 +19,8 @@ type merger struct {
 // merge returns news in the order of olds. Where only what varies by nature
 // differs, the old interaction stays, to the byte. Equal requests keep the
 // order of the new recording among themselves. rest says that the old ones stay
-// which equal none of the new.
+// which equal none of the new, but for one that a new one is in the place of: the
+// same request with another random value or time.
 func (m *merger) merge(olds, news []*Interaction, rest bool) []*Interaction {
 	type place struct{ slot, after int }
 	slots, counts := map[[32]byte][]int{}, map[[32]byte]int{}
@@ -26,6 +28,7 @@ func (m *merger) merge(olds, news []*Interaction, rest bool) []*Interaction {
 		slots[o.key.sum] = append(slots[o.key.sum], n)
 		counts[o.key.sum]++
 	}
+	instead := map[kin]int{}
 	at := map[*Interaction]place{}
 	out := make([]*Interaction, 0, len(news))
 	last := place{-1, 0}
@@ -42,12 +45,20 @@ func (m *merger) merge(olds, news []*Interaction, rest bool) []*Interaction {
 			}
 		} else {
 			last.after++
+			if counts[n.key.sum] == 0 {
+				instead[n.key.kin()]++
+			}
 		}
 		at[n] = last
 		out = append(out, n)
 	}
 	for n, o := range olds {
-		if rest && len(slots[o.key.sum]) == counts[o.key.sum] {
+		if !rest || len(slots[o.key.sum]) < counts[o.key.sum] {
+			continue
+		}
+		if k := o.key.kin(); instead[k] > 0 {
+			instead[k]--
+		} else {
 			at[o] = place{n, 0}
 			out = append(out, o)
 		}
@@ -57,6 +68,15 @@ func (m *merger) merge(olds, news []*Interaction, rest bool) []*Interaction {
 	})
 	return out
 }
+
+// A kin is what requests have in common that are the same but for random values
+// and times outside of their path.
+type kin struct {
+	loose [sha256.Size]byte
+	route string
+}
+
+func (f form) kin() kin { return kin{f.loose, f.route} }
 
 // equal says whether old and n are the same but for what varies by nature. If
 // so, their placeholders stand for the same secrets from then on.

@@ -73,6 +73,12 @@ func TestRecordMerge(t *testing.T) {
 	if want := []string{"a1", "b3", "d1", "c1"}; !cmp.Equal(want, got) || sum.Kept != 1 {
 		t.Errorf("merged %v, kept %d; want %v, 1", got, sum.Kept, want)
 	}
+	for _, nonce := range []string{"6f1c0a52-98a1-4c3e-9a52-0c2b1f6e0001", "0b0e2d1c-1111-4c3e-8a52-0c2b1f6e0002"} {
+		recordAll(t, s, "o", RecordOptions{Merge: true}, asked{req: post("/o", "Content-Type: application/json"), body: `{"nonce":"` + nonce + `"}`, res: ok()})
+	}
+	if n := len(load(t, s, "o").Interactions); n != 1 {
+		t.Errorf("with another nonce there are %d interactions; want the new one in place of the old", n)
+	}
 	recordAll(t, s, "n", RecordOptions{}, at(0, "/a", "a1"), at(1, "/b", "b1"))
 	before := read(t, dir, "n.json")
 	if sum := recordAll(t, s, "n", RecordOptions{Merge: true}, at(0, "/b", "b1")); sum.Changed || read(t, dir, "n.json") != before {
