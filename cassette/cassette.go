@@ -185,6 +185,17 @@ func (c *Cassette) Hosts() []string {
 	return slices.Sorted(maps.Keys(seen))
 }
 
+// Command is the program whose run was recorded first, without its directory; ""
+// if the cassette does not say.
+func (c *Cassette) Command() string { return (&node{mem: c.extra}).text("command") }
+
+// Doubtful says that i's answer tells of an origin that was not well when it was
+// recorded, rather than of what it does: 429, 5xx, a cut answer, or none.
+func (i *Interaction) Doubtful() bool {
+	r := i.Response
+	return r == nil || r.Status == 429 || r.Status >= 500 || r.End != exchange.Complete
+}
+
 // Interaction returns the interaction called id, or nil.
 func (c *Cassette) Interaction(id string) *Interaction {
 	for _, i := range c.Interactions {

@@ -11,6 +11,7 @@ type pick struct {
 	slot      *slot
 	of        *variant
 	first     bool // not a repetition
+	nth       int  // how often the slot was claimed before
 	evidence  []string
 	ambiguous string
 	ids       []string // of the JSON-RPC calls that are answered
@@ -47,6 +48,9 @@ func (p *Player) claim(l *live, f form) (*pick, error) {
 
 // settle chooses among fit, and has what it takes be so from then on.
 func (p *Player) settle(fit []*offer, f form) *pick {
+	if p.opt.Order != OrderNone {
+		fit = slices.DeleteFunc(fit, func(o *offer) bool { return len(o.left) > 0 && p.ahead(o.left[0]) != nil })
+	}
 	k, of := p.choose(fit, f)
 	if k == nil {
 		return nil
@@ -61,8 +65,11 @@ func (p *Player) settle(fit []*offer, f form) *pick {
 		p.name(u, v)
 	}
 	k.evidence, k.ids = slices.Compact(slices.Sorted(slices.Values(of.evidence))), f.ids
+	k.nth = p.picked[k.slot]
+	p.picked[k.slot]++
 	if k.first {
 		k.of.left = k.of.left[1:]
+		p.take(k.slot, true)
 	}
 	return k
 }
@@ -208,7 +215,7 @@ func firstLeft(vs []*variant) *pick {
 
 // again is which slot of vs, all of which were served, is served once more.
 func (p *Player) again(vs []*variant) *pick {
-	if len(vs) == 0 || p.opt.Repeat == RepeatNever {
+	if len(vs) == 0 || p.opt.Repeat == RepeatNever || p.opt.Repeat == RepeatAuto && p.opt.Order != OrderNone {
 		return nil
 	}
 	first, last := pick{slot: vs[0].slots[0], of: vs[0]}, pick{}
@@ -227,7 +234,7 @@ func (p *Player) again(vs []*variant) *pick {
 	case RepeatCycle:
 		for _, v := range vs {
 			for _, s := range v.slots {
-				if p.served[s] < p.served[first.slot] {
+				if p.picked[s] < p.picked[first.slot] {
 					first = pick{slot: s, of: v}
 				}
 			}
@@ -325,7 +332,9 @@ func (p *Player) unsettled(o *offer, fit []*offer) string {
 func (p *Player) giveBack(k *pick) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.picked[k.slot]--
 	if k.first {
+		p.take(k.slot, false)
 		at, _ := slices.BinarySearchFunc(k.of.left, k.slot, func(a, b *slot) int { return a.nth - b.nth })
 		k.of.left = slices.Insert(slices.Clone(k.of.left), at, k.slot)
 	}

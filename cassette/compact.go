@@ -27,6 +27,7 @@ type Summary struct {
 	Skipped      int    // exchanges of which too little is known to replay them
 	Changed      bool   // a file was written; otherwise the old one says the same
 	Incomplete   bool
+	Doubtful     []*Interaction // of those in this recording: see Interaction.Doubtful
 }
 
 // A compaction makes a journal a cassette.
@@ -71,6 +72,7 @@ func (s *Store) compact(t *tape, name string, opt RecordOptions, incomplete bool
 	for _, i := range news {
 		i.trim(opt)
 	}
+	sum.Doubtful = slices.DeleteFunc(slices.Clone(news), func(i *Interaction) bool { return !i.Doubtful() })
 	if len(news)+len(t.dns)+len(t.pins) == 0 {
 		if old != nil {
 			sum.Interactions = len(old.Interactions)
@@ -85,7 +87,7 @@ func (s *Store) compact(t *tape, name string, opt RecordOptions, incomplete bool
 		c.had = old.files()
 	}
 	moved := old != nil && (c.name != name || !c.box.same(old.box))
-	out, same := combine(t, old, order(news, t.shapes), opt.Exact, incomplete, &sum)
+	out, same := combine(t, old, order(news, t.shapes), opt, incomplete, &sum)
 	sum.Interactions = len(out.Interactions)
 	if same && !moved {
 		return sum, nil
@@ -138,7 +140,7 @@ func (s *Store) target(root *os.Root, name string, seal *sealing) (box, error) {
 
 // combine makes the new cassette out of the old one, which may be nil, and
 // news. It says whether the two are the same.
-func combine(t *tape, old *Cassette, news []*Interaction, exact, incomplete bool, sum *Summary) (*Cassette, bool) {
+func combine(t *tape, old *Cassette, news []*Interaction, opt RecordOptions, incomplete bool, sum *Summary) (*Cassette, bool) {
 	m := &merger{toOld: map[string]string{}, toNew: map[string]string{}}
 	c := &Cassette{Name: path.Base(t.meta.name), RecordedAt: t.meta.start, RecordedWith: t.meta.with, Incomplete: incomplete}
 	c.Name = t.meta.name
@@ -150,10 +152,13 @@ func combine(t *tape, old *Cassette, news []*Interaction, exact, incomplete bool
 	case t.meta.append:
 		c.Interactions = append(slices.Clone(old.Interactions), news...)
 		c.DNS, c.Pins = tidyDNS(append(slices.Clone(old.DNS), t.dns...)), tidyPins(append(slices.Clone(old.Pins), t.pins...))
-	case exact:
+	case opt.Merge:
+		c.Interactions = m.merge(old.Interactions, news, true)
+		c.DNS, c.Pins = tidyDNS(append(slices.Clone(old.DNS), t.dns...)), tidyPins(append(slices.Clone(old.Pins), t.pins...))
+	case opt.Exact:
 		c.Interactions = news
 	default:
-		c.Interactions = m.merge(old.Interactions, news)
+		c.Interactions = m.merge(old.Interactions, news, false)
 	}
 	if old != nil {
 		oldShapes, c.extra, c.others, c.Rules = old.shapes, old.extra, old.others, old.Rules
@@ -162,7 +167,10 @@ func combine(t *tape, old *Cassette, news []*Interaction, exact, incomplete bool
 	}
 	c.shapes = m.rename(c.Interactions, oldShapes, t.shapes)
 	sum.Kept = m.kept
-	same := old != nil && old.Incomplete == incomplete && slices.Equal(old.Interactions, c.Interactions) &&
+	if opt.Command != "" && c.Command() == "" {
+		c.extra = (&node{mem: c.extra}).with("command", strNode(opt.Command)).mem
+	}
+	same := old != nil && !opt.Renew && old.Incomplete == incomplete && slices.Equal(old.Interactions, c.Interactions) &&
 		slices.EqualFunc(old.DNS, c.DNS, DNS.equal) && slices.Equal(old.Pins, c.Pins)
 	number(c.Interactions)
 	return c, same

@@ -38,15 +38,43 @@ func (c Change) String() string {
 }
 
 // Compare lists what changed from old to new, in the order of old and then of
-// new. Requests are the same if they are equal in canonical form, and several
-// equal ones are taken in their order; of what is left, one of the same method
+// new. Requests are the same if they are equal in canonical form, or but for
+// random values and times, as a replay takes them on evidence; several equal ones
+// are taken in their order. Of what is left, one of the same method
 // and URL without its query is taken for the same request changed. What varies
 // by nature is no change: dates, ids of the answer, expiry of cookies, the
 // numbers of secrets, white space between header fields' names and values.
 func Compare(old, new *Cassette) []Change {
-	c := comparison{m: merger{toOld: map[string]string{}, toNew: map[string]string{}}, pair: map[*Interaction]*Interaction{}, taken: map[*Interaction]bool{}}
-	c.match(old.Interactions, new.Interactions, func(i *Interaction) string { return string(i.key.sum[:]) })
-	c.match(old.Interactions, new.Interactions, func(i *Interaction) string { return i.key.route })
+	own := func(i *Interaction) (form, error) { return i.key, nil }
+	all, _ := compare(old, new, own) // which does not fail
+	return all
+}
+
+// Compare is the function Compare for requests that are told apart by the rules
+// of o and of old. An error says which rule is none, or which body cannot be read.
+func (o PlayOptions) Compare(old, new *Cassette) ([]Change, error) {
+	u, err := compile(slices.Concat(o.Rules, old.Rules.Match))
+	if err != nil {
+		return nil, fmt.Errorf("compare with cassette %s: %w", old.Name, err)
+	}
+	return compare(old, new, func(i *Interaction) (form, error) { return u.formOf(&i.Request) })
+}
+
+// compare is Compare for requests whose forms are formOf's.
+func compare(old, new *Cassette, formOf func(*Interaction) (form, error)) ([]Change, error) {
+	c := comparison{
+		m:    merger{toOld: map[string]string{}, toNew: map[string]string{}},
+		form: map[*Interaction]form{}, pair: map[*Interaction]*Interaction{}, taken: map[*Interaction]bool{},
+	}
+	for _, i := range slices.Concat(old.Interactions, new.Interactions) {
+		var err error
+		if c.form[i], err = formOf(i); err != nil {
+			return nil, fmt.Errorf("interaction %s: %w", i.ID, err)
+		}
+	}
+	c.match(old.Interactions, new.Interactions, func(i *Interaction) string { sum := c.form[i].sum; return string(sum[:]) })
+	c.match(old.Interactions, new.Interactions, func(i *Interaction) string { k := c.form[i].kin(); return string(k.loose[:]) + k.route })
+	c.match(old.Interactions, new.Interactions, func(i *Interaction) string { return c.form[i].route })
 	var out []Change
 	for _, o := range old.Interactions {
 		n := c.pair[o]
@@ -63,12 +91,13 @@ func Compare(old, new *Cassette) []Change {
 			out = append(out, Change{New: n})
 		}
 	}
-	return out
+	return out, nil
 }
 
 // A comparison is what Compare knows so far.
 type comparison struct {
 	m     merger // which secret of the one is which of the other
+	form  map[*Interaction]form
 	pair  map[*Interaction]*Interaction
 	taken map[*Interaction]bool // of the new ones, those that are some pair's
 }
@@ -96,7 +125,7 @@ func (c *comparison) match(olds, news []*Interaction, key func(*Interaction) str
 // same, and if so takes them for it.
 func (c *comparison) sameSecrets(o, n *Interaction) bool {
 	t := trial{m: &c.m, toOld: map[string]string{}, toNew: map[string]string{}}
-	same := slices.EqualFunc(o.key.secrets, n.key.secrets, func(a, b pair) bool {
+	same := slices.EqualFunc(c.form[o].secrets, c.form[n].secrets, func(a, b pair) bool {
 		return a.name == b.name && t.text(a.value, b.value)
 	})
 	if same {
@@ -113,7 +142,7 @@ func (c *comparison) diffs(o, n *Interaction) []exchange.Diff {
 		out = append(out, d)
 	}
 	if !c.sameSecrets(o, n) {
-		out = append(out, exchange.Diff{At: "request secrets", Recorded: secretNames(o), Live: secretNames(n)})
+		out = append(out, exchange.Diff{At: "request secrets", Recorded: secretNames(c.form[o]), Live: secretNames(c.form[n])})
 	}
 	out = appendDiff(out, "status", o.result(), n.result())
 	if o.Response != nil && n.Response != nil {
@@ -130,10 +159,10 @@ func (i *Interaction) result() string {
 	return i.outcome()
 }
 
-// secretNames says which secrets i's request has, and where.
-func secretNames(i *Interaction) string {
+// secretNames says which secrets a request has, and where.
+func secretNames(f form) string {
 	var out []string
-	for _, s := range i.key.secrets {
+	for _, s := range f.secrets {
 		out = append(out, strings.TrimSpace(s.name)+" "+strings.Trim(s.value, "{}"))
 	}
 	return strings.Join(out, ", ")
@@ -158,11 +187,12 @@ func connectionDiffs(a, b Connection) []exchange.Diff {
 // requestDiffs is where the requests of o and n, which have the same route,
 // differ in canonical form.
 func (c *comparison) requestDiffs(o, n *Interaction) []exchange.Diff {
-	if o.key.sum == n.key.sum {
+	a, b := c.form[o], c.form[n]
+	if a.sum == b.sum || a.kin() == b.kin() {
 		return nil
 	}
-	out := differPairs("query ", o.key.query, n.key.query)
-	out = append(out, differPairs("header ", o.key.hard, n.key.hard)...)
+	out := differPairs("query ", a.query, b.query)
+	out = append(out, differPairs("header ", a.hard, b.hard)...)
 	if !sayTheSame(&o.Request, &n.Request) {
 		out = append(out, c.bodyDiffs(content{o.Request.Body, o.Request.Fields}, content{n.Request.Body, n.Request.Fields})...)
 	}

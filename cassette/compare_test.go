@@ -57,6 +57,8 @@ func TestCompare(t *testing.T) {
 		{"another query", []asked{answered(get("/a?p=1"), "1")}, []asked{answered(get("/a?p=2"), "1")}, []string{"~ GET " + url + "/a?p=1", "    request query p: 1 -> 2"}},
 		{"another request body", []asked{{req: post("/a", js), body: `{"n":{"x":1}}`, res: ok()}}, []asked{{req: post("/a", js), body: `{"n":{"x":2}}`, res: ok()}},
 			[]string{"~ POST " + url + "/a", "    request body /n/x: 1 -> 2"}},
+		{"another nonce", []asked{{req: post("/a", js), body: `{"nonce":"6f1c0a52-98a1-4c3e-9a52-0c2b1f6e0001"}`, res: ok()}},
+			[]asked{{req: post("/a", js), body: `{"nonce":"0b0e2d1c-1111-4c3e-8a52-0c2b1f6e0002"}`, res: ok()}}, nil},
 		{"repeats", []asked{answered(get("/a"), "1"), answered(get("/a"), "2")}, []asked{answered(get("/a"), "1"), answered(get("/a"), "3"), answered(get("/a"), "4")},
 			[]string{"~ GET " + url + "/a", "    body line 1: 2 -> 3", "+ GET " + url + "/a -> 200"}},
 		{"other secrets", []asked{answered(get("/a", "Authorization: Bearer alice"), "{}", "Set-Cookie: s=one"), answered(get("/b", "Authorization: Bearer bob"), "{}")},

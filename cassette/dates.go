@@ -41,9 +41,29 @@ func replaceValue(h *exchange.Head, i int, v string) {
 		return
 	}
 	h.Fields[i].Value = v
-	if h.Raw != nil {
-		h.Raw = bytes.Replace(h.Raw, []byte(was), []byte(v), 1)
+	nth := 0
+	for _, f := range h.Fields[:i] {
+		if strings.EqualFold(f.Name, h.Fields[i].Name) {
+			nth++
+		}
 	}
+	h.Raw = replaceLine(h.Raw, h.Fields[i].Name, nth, was, v)
+}
+
+// replaceLine is raw, the lines of a head, with was replaced by v in the nth line
+// of name, from 0: other fields may have the same value.
+func replaceLine(raw []byte, name string, nth int, was, v string) []byte {
+	var out []byte
+	for line := range bytes.Lines(raw) {
+		if n, _, ok := bytes.Cut(line, []byte(":")); ok && strings.EqualFold(strings.TrimSpace(string(n)), name) {
+			if nth == 0 {
+				line = bytes.Replace(line, []byte(was), []byte(v), 1)
+			}
+			nth--
+		}
+		out = append(out, line...)
+	}
+	return out
 }
 
 // shifted is the date v moved, in the form it has. What is no date, or was

@@ -2,6 +2,7 @@ package cassette
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"maps"
 	"mime"
 	"slices"
@@ -18,16 +19,20 @@ type merger struct {
 
 // merge returns news in the order of olds. Where only what varies by nature
 // differs, the old interaction stays, to the byte. Equal requests keep the
-// order of the new recording among themselves.
-func (m *merger) merge(olds, news []*Interaction) []*Interaction {
+// order of the new recording among themselves. rest says that the old ones stay
+// which equal none of the new, but for one that a new one is in the place of: the
+// same request with another random value or time.
+func (m *merger) merge(olds, news []*Interaction, rest bool) []*Interaction {
 	type place struct{ slot, after int }
-	slots := map[[32]byte][]int{}
+	slots, counts := map[[32]byte][]int{}, map[[32]byte]int{}
 	for n, o := range olds {
 		slots[o.key.sum] = append(slots[o.key.sum], n)
+		counts[o.key.sum]++
 	}
 	for _, n := range news {
 		m.meet(olds, slots[n.key.sum], n)
 	}
+	instead := map[kin]int{}
 	at := map[*Interaction]place{}
 	out := make([]*Interaction, 0, len(news))
 	last := place{-1, 0}
@@ -48,15 +53,38 @@ func (m *merger) merge(olds, news []*Interaction) []*Interaction {
 			}
 		} else {
 			last.after++
+			if counts[n.key.sum] == 0 {
+				instead[n.key.kin()]++
+			}
 		}
 		at[n] = last
 		out = append(out, n)
+	}
+	for n, o := range olds {
+		if !rest || len(slots[o.key.sum]) < counts[o.key.sum] {
+			continue
+		}
+		if k := o.key.kin(); instead[k] > 0 {
+			instead[k]--
+		} else {
+			at[o] = place{n, 0}
+			out = append(out, o)
+		}
 	}
 	slices.SortStableFunc(out, func(a, b *Interaction) int {
 		return cmp.Or(at[a].slot-at[b].slot, at[a].after-at[b].after)
 	})
 	return out
 }
+
+// A kin is what requests have in common that are the same but for random values
+// and times outside of their path.
+type kin struct {
+	loose [sha256.Size]byte
+	route string
+}
+
+func (f form) kin() kin { return kin{f.loose, f.route} }
 
 // pickMost is how many old interactions a new one is compared with.
 const pickMost = 200

@@ -122,6 +122,8 @@ func (p *Player) explain(m *exchange.Miss, g *group, l *live, f form) {
 			m.Reason = "its body does not fit the recorded one"
 		case len(v.left) == 0:
 			m.Reason = fmt.Sprintf("already served %d/%d", n.Served, n.Recorded)
+		case len(v.left) > 0 && p.ahead(v.left[0]) != nil:
+			m.Reason = "out of order: the next one recorded is " + p.ahead(v.left[0]).it.Line()
 		case p.equal(f) == nil:
 			m.Reason = "a value in it stands for another of the recording"
 		default:

@@ -130,14 +130,17 @@ func withoutExpiry(v string) string {
 
 // expiry is where in a Set-Cookie value the date of its Expires attribute is.
 func expiry(v string) (from, to int) {
-	const attribute = "expires="
-	i := strings.Index(strings.ToLower(v), attribute)
-	if i < 0 {
-		return 0, 0
+	for at := strings.IndexByte(v, ';'); at >= 0; {
+		from = at + 1
+		to = len(v)
+		if at = strings.IndexByte(v[from:], ';'); at >= 0 {
+			at += from
+			to = at
+		}
+		name, date, ok := strings.Cut(v[from:to], "=")
+		if ok && strings.EqualFold(strings.TrimSpace(name), "expires") {
+			return to - len(strings.TrimLeft(date, " \t")), to
+		}
 	}
-	from = i + len(attribute)
-	if n := strings.IndexByte(v[from:], ';'); n >= 0 {
-		return from, from + n
-	}
-	return from, len(v)
+	return 0, 0
 }

@@ -15,8 +15,10 @@ import (
 
 // play answers one connection.
 type play struct {
-	p *Player
-	o exchange.Origin
+	// of are the players of an exchange, the second for what the first has no
+	// answer to, or why it has none.
+	of func(o exchange.Origin, h *exchange.Head) (first, then *Player, why string)
+	o  exchange.Origin
 
 	mu      sync.Mutex
 	streams map[uint64]*live
@@ -24,6 +26,7 @@ type play struct {
 
 // live is one exchange that is going on.
 type live struct {
+	p, then  *Player // by which it is answered, and by which if that has no answer; nil: none
 	stream   uint64
 	version  string
 	req      Request
@@ -52,7 +55,10 @@ func (y *play) Event(e exchange.Event, answer func(exchange.Event) error) error 
 		return nil
 	}
 	if e.Kind == exchange.KindHead {
-		l := y.begin(e)
+		l, err := y.begin(e)
+		if err != nil {
+			return err
+		}
 		return y.early(l, answer)
 	}
 	y.mu.Lock()
@@ -73,8 +79,8 @@ func (y *play) Event(e exchange.Event, answer func(exchange.Event) error) error 
 	return nil
 }
 
-// begin starts an exchange.
-func (y *play) begin(e exchange.Event) *live {
+// begin starts an exchange. The error is a miss, if nobody is there to answer it.
+func (y *play) begin(e exchange.Event) (*live, error) {
 	h := e.Head
 	l := &live{stream: e.Stream, version: h.Version}
 	l.req = Request{Method: h.Method, URL: printable(y.o.URL(h)), Version: h.Version}
@@ -85,10 +91,14 @@ func (y *play) begin(e exchange.Event) *live {
 	for i, f := range h.Fields {
 		l.req.Fields[i] = exchange.Field{Name: f.Name, Value: escape(f.Value)}
 	}
+	var why string
+	if l.p, l.then, why = y.of(y.o, h); why != "" {
+		return nil, &exchange.Miss{Method: l.req.Method, URL: l.req.URL, Caller: y.o.Caller, Reason: why}
+	}
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	y.streams[e.Stream] = l
-	return l
+	return l, nil
 }
 
 // add takes a piece of the request's body in.
@@ -124,13 +134,43 @@ func (l *live) begins(s *slot) bool {
 	return err == nil && bytes.Equal(read, head)
 }
 
-// form is the canonical form of the request, all of which is there.
-func (y *play) form(l *live) (form, error) {
+// form is the canonical form of the request, all of which is there, by p.
+func (l *live) form(p *Player) (form, error) {
 	l.req.Body = Body{Size: l.size, data: l.body}
 	if l.sum != nil {
 		l.req.Body = Body{Size: l.size, sum: hex.EncodeToString(l.sum.Sum(nil))}
 	}
-	return y.p.rules.formOf(&l.req)
+	return p.rules.formOf(&l.req)
+}
+
+// claim is what answers l, all of which is there; nil if nothing does. f is its
+// form by the player that was asked first.
+func (l *live) claim() (k *pick, f form, err error) {
+	if f, err = l.form(l.p); err != nil {
+		return nil, f, err
+	}
+	if k, err = l.p.claim(l, f); k != nil || err != nil || l.then == nil {
+		return k, f, err
+	}
+	g, err := l.form(l.then)
+	if err != nil {
+		return nil, f, err
+	}
+	if k, err = l.then.claim(l, g); k != nil {
+		l.p = l.then
+	}
+	return k, f, err
+}
+
+// sameRoute are the recordings of l's route, and its form without its body. The
+// player that is to be asked then is asked now if the first has none.
+func (l *live) sameRoute() (form, []*slot, error) {
+	f, err := l.p.rules.formOf(&l.req)
+	if err != nil || len(l.p.index.routes[f.bucket]) > 0 || l.then == nil {
+		return f, l.p.index.routes[f.bucket], err
+	}
+	l.p, l.then = l.then, nil
+	return l.sameRoute()
 }
 
 // early answers what cannot wait for the request's end: a client that waits
@@ -140,27 +180,26 @@ func (y *play) early(l *live, answer func(exchange.Event) error) error {
 	if !expects(&l.req) && !upgrade && l.req.Method != "CONNECT" {
 		return nil
 	}
-	f, err := y.p.rules.formOf(&l.req)
+	f, same, err := l.sameRoute()
 	if err != nil {
 		return err
 	}
-	same := y.p.index.routes[f.bucket]
 	switch {
 	case expects(&l.req):
-		if leave, ok := y.p.leave(same); ok {
+		if leave, ok := l.p.leave(same); ok {
 			l.interim = true
-			leave.Fields = y.p.fill(leave.Fields)
+			leave.Fields = l.p.fill(leave.Fields)
 			return answer(leave.event(l))
 		}
 		if len(same) == 0 { // it waits: better a miss now
 			y.drop(l)
-			return y.p.miss(y.o, l, f)
+			return l.p.miss(y.o, l, f)
 		}
 		// Its origin refused before the body came: so do we, if none was recorded.
 		bare := slices.ContainsFunc(same, func(s *slot) bool { return s.it.Request.Body.Size == 0 })
 		return y.tryNow(l, bare, answer)
 	case y.stranger(l, same):
-		m := y.p.newMiss(y.o, l)
+		m := l.p.newMiss(y.o, l)
 		m.Cassette, m.Reason = "", "a WebSocket, which is not replayed yet"
 		y.drop(l)
 		return m
@@ -192,11 +231,7 @@ func (y *play) tryNow(l *live, worth bool, answer func(exchange.Event) error) er
 	if !worth {
 		return nil
 	}
-	f, err := y.form(l)
-	if err != nil {
-		return err
-	}
-	k, err := y.p.claim(l, f)
+	k, _, err := l.claim()
 	if err != nil {
 		return err
 	}
@@ -246,17 +281,13 @@ func (y *play) end(l *live, e *exchange.End, answer func(exchange.Event) error) 
 		}
 		return nil
 	}
-	f, err := y.form(l)
-	if err != nil {
-		return err
-	}
-	k, err := y.p.claim(l, f)
+	k, f, err := l.claim()
 	if err != nil {
 		return err
 	}
 	if k == nil {
 		y.drop(l)
-		return y.p.miss(y.o, l, f)
+		return l.p.miss(y.o, l, f)
 	}
 	err = y.serve(l, k, answer)
 	if err != nil || l.talk == nil {
@@ -281,7 +312,7 @@ func (y *play) hear(l *live, b []byte, answer func(exchange.Event) error) error 
 		return err
 	}
 	if !same {
-		m := y.p.newMiss(y.o, l)
+		m := l.p.newMiss(y.o, l)
 		m.Reason = l.talk.difference(b)
 		y.drop(l)
 		if err := answer(l.event(exchange.End{How: exchange.Reset, Err: m.Reason})); err != nil {

@@ -14,19 +14,32 @@ type Repeat string
 
 // The ways to repeat.
 const (
-	RepeatAuto  Repeat = ""      // the last answer again if the method is safe or all answers are equal, else a miss
+	RepeatAuto  Repeat = ""      // the last answer again if the method is safe or all answers are equal, else or in an order a miss
 	RepeatNever Repeat = "never" // a miss
 	RepeatLast  Repeat = "last"
 	RepeatFirst Repeat = "first"
 	RepeatCycle Repeat = "cycle"
 )
 
+// Order says whether requests are answered only in the order of the recording.
+type Order string
+
+// The orders. Requests that were under way at the same time when they were
+// recorded have none among themselves.
+const (
+	OrderNone Order = ""     // any
+	OrderHost Order = "host" // each host's
+	OrderAll  Order = "all"
+)
+
 // PlayOptions says how a cassette is played.
 type PlayOptions struct {
 	Repeat    Repeat
 	Match     Match
-	Rules     []Rule // beside those of the cassette
-	KeepDates bool   // serve dates as they were recorded
+	Order     Order
+	Latency   Latency // how long answers take; zero: no time
+	Rules     []Rule  // beside those of the cassette
+	KeepDates bool    // serve dates as they were recorded
 
 	off law // for tests: what is not in force
 }
@@ -44,6 +57,9 @@ type Player struct {
 	mu sync.Mutex
 	scope
 	served map[*slot]int
+	noted  map[*Interaction]bool // looked at for what has expired
+	picked map[*slot]int         // served, or about to be
+	lines  map[string]*line      // what is served in order, by Order.lineOf
 	tally  Tally
 }
 
@@ -56,6 +72,7 @@ type Tally struct {
 	Assumptions []Assumption // one for each thing taken on evidence
 	Ambiguous   []Assumption // choices that the recording did not settle
 	Unused      []*Interaction
+	Expired     []Expiry // of the answers served, at most one each
 }
 
 // An Assumption is a difference that was taken for none, and why.
@@ -69,11 +86,12 @@ func (c *Cassette) Player(opt PlayOptions) (*Player, error) {
 		return nil, fmt.Errorf("play cassette %s: %w", c.Name, err)
 	}
 	u.off = opt.off
-	p := &Player{c: c, opt: opt, rules: &u, hosts: shown(c.Interactions, &u), served: map[*slot]int{}, scope: newScope()}
+	p := &Player{c: c, opt: opt, rules: &u, hosts: shown(c.Interactions, &u), served: map[*slot]int{}, picked: map[*slot]int{}, noted: map[*Interaction]bool{}, scope: newScope()}
 	if p.index, err = u.index(c.Interactions); err != nil {
 		return nil, fmt.Errorf("play cassette %s: %w", c.Name, err)
 	}
 	p.queues = queues(p.index.slots, p.rules)
+	p.lines = newLines(opt.Order, p.index.slots)
 	return p, nil
 }
 
@@ -122,7 +140,8 @@ func (p *Player) Offer(o exchange.Origin) exchange.Offer {
 
 // Open starts to answer one connection.
 func (p *Player) Open(o exchange.Origin) (exchange.Play, error) {
-	return &play{p: p, o: o, streams: map[uint64]*live{}}, nil
+	alone := func(exchange.Origin, *exchange.Head) (*Player, *Player, string) { return p, nil, "" }
+	return &play{of: alone, o: o, streams: map[uint64]*live{}}, nil
 }
 
 // Tally is what was served so far.
@@ -131,6 +150,7 @@ func (p *Player) Tally() Tally {
 	defer p.mu.Unlock()
 	t := p.tally
 	t.Assumptions, t.Ambiguous = slices.Clone(t.Assumptions), slices.Clone(t.Ambiguous)
+	t.Expired = slices.Clone(t.Expired)
 	for _, s := range p.index.slots {
 		if p.served[s] == 0 {
 			t.Unused = append(t.Unused, s.it)

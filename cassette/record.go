@@ -256,8 +256,12 @@ func (s *Store) recover(name string, f *os.File) (Summary, bool, error) {
 // and the new one goes to the directory .failed beside it; a first one is kept
 // and marked incomplete. In the former case the error wraps ErrIncomplete. An
 // empty recording is not written. If it cannot be written, the journal stays
-// for Recover. A second Close returns ErrClosed.
+// for Recover. A second Close returns ErrClosed. Of a Recorder that Observe
+// made, Close lets go of what was recorded.
 func (r *Recorder) Close(failed bool) (Summary, error) {
+	if r.store == nil {
+		return Summary{}, r.discard()
+	}
 	cause, err := r.finish(failed)
 	if err != nil {
 		return Summary{}, err

@@ -39,6 +39,14 @@ type RecordOptions struct {
 	// that was made elsewhere. Times of Events then count from it, not from when
 	// their connection was opened. Zero means now.
 	Start time.Time
+	// Merge keeps the old interactions that equal nothing of this recording, in
+	// their places: what was not asked for this time may still be.
+	Merge bool
+	// Renew dates the cassette anew though nothing in it changed.
+	Renew bool
+	// Command is the program that is recorded: see Cassette.Command. A cassette
+	// that has one keeps it. "" says nothing.
+	Command string
 }
 
 // A Recorder writes what it is told to a journal, and makes it a cassette on

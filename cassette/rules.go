@@ -90,9 +90,9 @@ func (r Rules) with(o Rules) (all Rules, more bool) {
 func (c *Cassette) accept(r Rules) {
 	added := r.Match[len(c.Rules.Match):]
 	c.Rules = r
-	old, at := &node{kind: '{'}, slices.IndexFunc(c.extra, func(m member) bool { return m.key == "rules" })
-	if at >= 0 && c.extra[at].val.kind == '{' {
-		old = c.extra[at].val
+	old := (&node{mem: c.extra}).get("rules")
+	if old == nil || old.kind != '{' {
+		old = &node{kind: '{'}
 	}
 	now := old
 	if len(added) > 0 {
@@ -105,11 +105,7 @@ func (c *Cassette) accept(r Rules) {
 	if len(r.Bypass) > 0 {
 		now = now.with("bypass", stringList(r.Bypass))
 	}
-	if at >= 0 {
-		c.extra[at].val = now
-		return
-	}
-	c.extra = append(c.extra, (&node{}).add("rules", now).mem...)
+	c.extra = (&node{mem: c.extra}).with("rules", now).mem
 }
 
 // Rules are those of the cassette called name, none if there is no cassette.

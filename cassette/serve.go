@@ -14,37 +14,35 @@ import (
 	"github.com/serge-net/serge-net/exchange"
 )
 
-// serve gives l the answer that k claimed. The claim counts once the client
-// has the first of it.
+// serve gives l the answer that k claimed. The claim counts if the client got a
+// byte of it.
 func (y *play) serve(l *live, k *pick, answer func(exchange.Event) error) error {
-	delivered := false
+	taken := false
 	tell := func(e exchange.Event) error {
 		e.Stream, e.From = l.stream, exchange.Server
-		if err := answer(e); err != nil {
-			return err
-		}
-		if !delivered {
-			delivered = true
-			y.p.commit(k)
-		}
-		return nil
+		err := answer(e)
+		taken = taken || err == nil
+		return err
 	}
 	l.answered = true
-	i, err := y.p.answered(l, k.slot.it, k.ids)
+	i, err := l.p.answered(l, k.slot.it, k.ids)
 	if err == nil {
-		err = y.p.perform(l, i, tell)
+		err = l.p.perform(l, i, l.p.opt.Latency.schedule(i, k.nth, l.p.c.Name), tell)
 	}
-	if !delivered {
-		y.p.giveBack(k)
+	if taken && !errors.Is(err, exchange.ErrUndelivered) {
+		l.p.commit(k)
+		l.p.note(k.slot.it)
+	} else {
+		l.p.giveBack(k)
 	}
 	return err
 }
 
-// perform tells l the answer of i.
-func (p *Player) perform(l *live, i *Interaction, tell func(exchange.Event) error) error {
+// perform tells l the answer of i, as s has it.
+func (p *Player) perform(l *live, i *Interaction, s *schedule, tell func(exchange.Event) error) error {
 	r := i.Response
 	if r == nil {
-		return tell(exchange.Event{Kind: exchange.KindEnd, End: i.Failure.end(), Raw: p.filled(i.Failure.Raw)})
+		return tell(exchange.Event{Kind: exchange.KindEnd, End: i.Failure.end(), Raw: p.filled(i.Failure.Raw), Pause: s.until(i.Failure.After)})
 	}
 	sent := l.interim
 	for _, m := range r.Informational {
@@ -53,19 +51,21 @@ func (p *Player) perform(l *live, i *Interaction, tell func(exchange.Event) erro
 			continue
 		}
 		m.Fields = p.fill(m.Fields)
-		if err := tell(m.event(l)); err != nil {
+		e := m.event(l)
+		e.Pause = s.until(m.At - i.Timing.Send)
+		if err := tell(e); err != nil {
 			return err
 		}
 	}
 	head, chunked := p.head(l, i)
-	if err := tell(exchange.Event{Kind: exchange.KindHead, Head: head}); err != nil {
+	if err := tell(exchange.Event{Kind: exchange.KindHead, Head: head, Pause: s.until(i.Timing.Wait)}); err != nil {
 		return err
 	}
 	if upgrades(&exchange.Head{Method: i.Request.Method}, r.Status) {
 		l.talk = newTalk(i)
 		return l.talk.speak(l, tell)
 	}
-	if err := sendBody(r, chunked, tell); err != nil {
+	if err := sendBody(r, chunked, s, tell); err != nil {
 		return fmt.Errorf("serve body of %s: %w", i.ID, err)
 	}
 	if r.End == exchange.Complete && (chunked || len(r.Trailers) > 0 && !strings.HasPrefix(l.version, "1")) {
@@ -191,8 +191,8 @@ func without(fields []exchange.Field, names ...string) []exchange.Field {
 const pieceSize = 32 << 10
 
 // sendBody tells r's body, in the chunks that it was recorded in.
-func sendBody(r *Response, chunked bool, tell func(exchange.Event) error) error {
-	s := sender{held: r.Body.data, left: r.Body.Size, tell: tell}
+func sendBody(r *Response, chunked bool, when *schedule, tell func(exchange.Event) error) error {
+	s := sender{held: r.Body.data, left: r.Body.Size, when: when, tell: tell}
 	if r.Body.open != nil {
 		body, err := r.Body.Open()
 		if err != nil {
@@ -201,6 +201,8 @@ func sendBody(r *Response, chunked bool, tell func(exchange.Event) error) error 
 		defer body.Close()
 		s.from, s.buf = io.LimitReader(body, r.Body.Size), make([]byte, min(pieceSize, max(r.Body.Size, 1)))
 	}
+	ct, _ := exchange.Get(r.Fields, "content-type")
+	s.events = when != nil && strings.HasPrefix(ct, "text/event-stream")
 	if !chunked {
 		return s.send(s.left, 0, nil)
 	}
@@ -211,6 +213,7 @@ func sendBody(r *Response, chunked bool, tell func(exchange.Event) error) error 
 				if s.left == 0 {
 					return nil // of a truncated body; a file may say any count
 				}
+				s.pause = when.chunk(n)
 				if err := s.send(run.Size, run.Size, r.Lines[n]); err != nil {
 					return err
 				}
@@ -243,7 +246,13 @@ type sender struct {
 	from io.Reader // of any other
 	buf  []byte
 	left int64
-	tell func(exchange.Event) error
+	when *schedule
+	// pause is before the next piece, where the recording says when that came.
+	pause time.Duration
+	// events has a piece of what is held end with a server-sent event, so that
+	// each comes in its time.
+	events bool
+	tell   func(exchange.Event) error
 }
 
 // next is the next piece, of up to n bytes.
@@ -256,6 +265,9 @@ func (s *sender) next(n int64) ([]byte, error) {
 		return nil, io.EOF
 	}
 	b := s.held[:min(n, pieceSize, int64(len(s.held)))]
+	if end := bytes.Index(b, []byte("\n\n")); s.events && end >= 0 {
+		b = b[:end+2]
+	}
 	s.held = s.held[len(b):]
 	return b, nil
 }
@@ -265,10 +277,11 @@ func (s *sender) send(n, chunk int64, line []byte) error {
 	for n = min(n, s.left); n > 0; {
 		b, err := s.next(n)
 		if k := int64(len(b)); k > 0 {
-			if err := s.tell(exchange.Event{Kind: exchange.KindData, Data: b, Chunk: chunk, Raw: bytes.Clone(line)}); err != nil {
+			e := exchange.Event{Kind: exchange.KindData, Data: b, Chunk: chunk, Raw: bytes.Clone(line), Pause: s.pause + s.when.piece(s.left)}
+			if err := s.tell(e); err != nil {
 				return err
 			}
-			n, s.left, chunk, line = n-k, s.left-k, 0, nil
+			n, s.left, chunk, line, s.pause = n-k, s.left-k, 0, nil, 0
 		}
 		switch {
 		case errors.Is(err, io.EOF) && n > 0:

@@ -18,6 +18,7 @@
 package exchange
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -207,6 +208,10 @@ type Event struct {
 	Chunk  int64
 	Fields []Field // trailers; may be empty: then it marks the end of a chunked body
 	End    *End
+	// Pause is, in an answer of a Player, how long to wait before this is sent,
+	// counted from what was sent before it. A client that leaves meanwhile ends
+	// it. That it sends no more counts as leaving, as in net/http.
+	Pause time.Duration
 	// Raw is the framing as read, where printing would not give it back. On the
 	// first Data of a chunk: the chunk-size line with its line end, set if it is
 	// not lower-case hex, CRLF. On Trailers: the last chunk's line through the
@@ -270,6 +275,10 @@ type Player interface {
 	Open(o Origin) (Play, error)
 }
 
+// ErrUndelivered is wrapped by an error of an answer of which the client has not
+// got a byte.
+var ErrUndelivered = errors.New("exchange: no byte of the answer was delivered")
+
 // A Play answers the exchanges of one connection. Events of one stream come in
 // order, one at a time; those of different streams may come concurrently.
 type Play interface {
@@ -277,8 +286,8 @@ type Play interface {
 	// whole answer goes to answer, in order and blocking while the client reads
 	// slowly, before Event returns. An interim answer (100) may go earlier.
 	// Nothing that matches: a *Miss, and answer was not called for a final head.
-	// An error of answer is returned as it is; the recording was then not used up
-	// unless a byte was delivered.
+	// An error of answer is returned as it is. The recording was not used up if it
+	// is the first of the answer's, or wraps ErrUndelivered.
 	Event(e Event, answer func(Event) error) error
 	Close()
 }

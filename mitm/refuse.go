@@ -1,6 +1,8 @@
 package mitm
 
 import (
+	"cmp"
+	"net/http"
 	"strconv"
 
 	"github.com/serge-net/serge-net/exchange"
@@ -8,14 +10,24 @@ import (
 
 // missStatus answers a request that misses: 501, which no SDK retries, as many
 // do 429 and 502 to 504.
-const missStatus = 501
+const missStatus = http.StatusNotImplemented
 
-// refuse answers the request that ended with e by m.
-func refuse(m *exchange.Miss, e exchange.Event, answer func(exchange.Event) error) error {
+// A Refusal is how a request is answered that misses. The zero value is a 501.
+type Refusal struct {
+	Status int  // another status, 400 to 599; 0: 501
+	Reset  bool // no answer: the connection, or the stream, is reset
+}
+
+// answer answers the request that ended with e by m.
+func (r Refusal) answer(m *exchange.Miss, e exchange.Event, answer func(exchange.Event) error) error {
+	if r.Reset {
+		return answer(exchange.Event{Stream: e.Stream, From: exchange.Server, Kind: exchange.KindEnd, At: e.At, End: &exchange.End{How: exchange.Reset, Err: "it missed"}})
+	}
+	status := cmp.Or(r.Status, missStatus)
 	body := []byte("serge-net: " + m.Error() + "\n")
 	head := &exchange.Head{
-		Status:  missStatus,
-		Reason:  "Not Implemented",
+		Status:  status,
+		Reason:  http.StatusText(status),
 		Version: "1.1",
 		Fields: []exchange.Field{
 			{Name: "Content-Type", Value: "text/plain; charset=utf-8"},
@@ -30,7 +42,7 @@ func refuse(m *exchange.Miss, e exchange.Event, answer func(exchange.Event) erro
 		{Kind: exchange.KindData, Data: body},
 		{Kind: exchange.KindEnd, End: &exchange.End{}},
 	}
-	if m.Method == "HEAD" {
+	if m.Method == http.MethodHead {
 		events = append(events[:1], events[2])
 	}
 	for _, r := range events {

@@ -24,9 +24,10 @@ var errFails = errors.New("mitm: it failed when it was recorded")
 // Replay answers from the player. It never dials: there is no Upstream in it.
 // Its fields are not changed once it is in use.
 type Replay struct {
-	Server *Server
-	Player exchange.Player
-	Tell   Tell
+	Server  *Server
+	Player  exchange.Player
+	Refusal Refusal
+	Tell    Tell
 }
 
 // Handle implements Way.
@@ -155,12 +156,12 @@ func (r *Replay) play(ctx context.Context, c net.Conn, o exchange.Origin, p Prot
 		return
 	}
 	defer play.Close()
-	answerer := &answerer{play: play, tell: r.Tell}
+	answerer := &answerer{play: play, refusal: r.Refusal, tell: r.Tell}
 	if p == ProtoHTTP2 {
 		http2.Serve(ctx, c, schemeOf(o), answerer.event)
 		return
 	}
-	newSession(c, o, answerer.event).serve(r.Tell)
+	newSession(ctx, c, o, answerer.event).serve(r.Tell)
 }
 
 // schemeOf is the URL scheme of what o carries.
@@ -173,8 +174,9 @@ func schemeOf(o exchange.Origin) string {
 
 // An answerer answers what misses with the miss itself.
 type answerer struct {
-	play exchange.Play
-	tell Tell
+	play    exchange.Play
+	refusal Refusal
+	tell    Tell
 }
 
 // event implements exchange.Play's, without misses.
@@ -188,5 +190,5 @@ func (a *answerer) event(e exchange.Event, answer func(exchange.Event) error) er
 		return err
 	}
 	a.tell.miss(m)
-	return refuse(m, e, answer)
+	return a.refusal.answer(m, e, answer)
 }

@@ -1,6 +1,7 @@
 package mitm
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -21,6 +22,7 @@ var errDone = errors.New("mitm: the connection is at its end")
 // other, in the order in which they came.
 type session struct {
 	c     net.Conn
+	over  <-chan struct{} // closed when all is to end
 	start time.Time
 	dec   *http1.Decoder
 	enc   *http1.Encoder
@@ -28,12 +30,16 @@ type session struct {
 	emit  func(exchange.Event)       // take, as a value that is made once
 	reply func(exchange.Event) error // answer, likewise
 	out   []byte                     // answer bytes not written yet
+	ahead []byte                     // what the client sent during a pause
+	sent  bool                       // a byte of the answer under way was written
+	lost  error                      // why a write failed
 	err   error                      // why the session ends
 }
 
-// newSession is the session of o's client on c, answered by event.
-func newSession(c net.Conn, o exchange.Origin, event func(exchange.Event, func(exchange.Event) error) error) *session {
-	s := &session{c: c, start: time.Now(), dec: http1.NewDecoder(schemeOf(o)), event: event}
+// newSession is the session of o's client on c, answered by event. It does not
+// outlast ctx by long: the caller closes c then.
+func newSession(ctx context.Context, c net.Conn, o exchange.Origin, event func(exchange.Event, func(exchange.Event) error) error) *session {
+	s := &session{c: c, over: ctx.Done(), start: time.Now(), dec: http1.NewDecoder(schemeOf(o)), event: event}
 	s.emit, s.reply = s.take, s.answer
 	return s
 }
@@ -42,6 +48,11 @@ func newSession(c net.Conn, o exchange.Origin, event func(exchange.Event, func(e
 func (s *session) serve(tell Tell) {
 	buf := make([]byte, startBuffer)
 	for s.err == nil {
+		if ahead := s.ahead; len(ahead) > 0 {
+			s.ahead = nil
+			s.feed(ahead)
+			continue
+		}
 		n, err := s.c.Read(buf)
 		if n > 0 {
 			s.feed(buf[:n])
@@ -97,8 +108,11 @@ func (s *session) take(e exchange.Event) {
 
 // answer sends the next event of an answer to the client.
 func (s *session) answer(e exchange.Event) error {
+	if e.Pause > 0 && s.err == nil {
+		s.err = s.pause(e.Pause)
+	}
 	if s.err != nil {
-		return s.err
+		return s.undelivered()
 	}
 	out, err := s.enc.Encode(s.out, e)
 	if err != nil {
@@ -112,12 +126,26 @@ func (s *session) answer(e exchange.Event) error {
 		return err
 	}
 	if e.Kind == exchange.KindEnd {
-		return nil // that the session ends with it is no failure of the answer
+		err := s.undelivered()
+		s.sent = false
+		if s.lost == nil {
+			return nil // that the session ends with it is no failure of the answer
+		}
+		return err
 	}
 	if e.Kind == exchange.KindHead && e.Head.Status < 200 || len(s.out) >= flushAt {
 		s.flush()
 	}
-	return s.err
+	return s.undelivered()
+}
+
+// undelivered is why the session ends, if it does, and says so where nothing of
+// the answer under way was written.
+func (s *session) undelivered() error {
+	if s.err == nil || s.sent {
+		return s.err
+	}
+	return fmt.Errorf("%w: %w", exchange.ErrUndelivered, s.err)
 }
 
 // end is the end of an answer. What was cut when it was recorded is cut again;
@@ -132,6 +160,8 @@ func (s *session) end(e exchange.Event) {
 		if s.err == nil {
 			s.err = errDone
 		}
+	default:
+		s.flush() // who asked is told whether the client has it
 	}
 }
 
@@ -145,7 +175,12 @@ func (s *session) flush() {
 	if cap(s.out) > 2*flushAt {
 		s.out = nil
 	}
-	if err != nil && s.err == nil {
+	if err == nil {
+		s.sent = true
+		return
+	}
+	s.lost = err
+	if s.err == nil {
 		s.err = err
 	}
 }

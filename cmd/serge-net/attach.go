@@ -36,8 +36,8 @@ container, by the ebpf lane, until Ctrl-C or its end. Then everything is as it w
 before. It says which connections it cannot see: those that were open; of --pid
 all whose sockets were made before. What runs trusts the CA that serge-net keeps
 (serge-net ca); a container is shown it. It exits as run does, but for a command's
-code: with 96 if the recording is incomplete, 97 if requests missed, 99 if
-nothing was served.`,
+code: with 96 if the recording is incomplete, 97 if requests missed, 98 if
+verify or --unused fail found something, 99 if nothing was served.`,
 		Example: `  sudo serge-net attach --unit myapp --cassette myapp
   sudo serge-net attach --container 3f2a9c1d7b60 --mode passthrough --verbose
   sudo serge-net attach --pid 4711 --mode record`,
@@ -162,7 +162,7 @@ func (a *attachment) run(ctx context.Context) error {
 	if err := a.openCA(); err != nil {
 		return err
 	}
-	if err := a.open(); err != nil {
+	if err := a.open(ctx); err != nil {
 		a.abandon()
 		return err
 	}

@@ -115,7 +115,7 @@ func TestMessages(t *testing.T) {
 		{name: "passthrough", args: args([]string{"run", "--mode", "passthrough"}, curl(hello)...), stdout: "hello from " + testnet.WWW + "\n",
 			stderr: lines("passthrough by ebpf", "passed through, nothing recorded; T s")},
 		{name: "on-miss passthrough", args: args([]string{"replay", "login", "--on-miss", "passthrough"}, curl(hello)...), stdout: "hello from " + testnet.WWW + "\n",
-			stderr: lines("replay login (1 interaction) by ebpf",
+			stderr: lines("replay login (1 interaction) by ebpf; misses go to the network, by --on-miss passthrough",
 				"not recorded, passed on: GET "+hello,
 				"0 served (0 exact, 0 assumed), 0 missed, 1 unused, 0 escaped; isolated: no; T s")},
 		{name: "new", args: args([]string{"run", "--mode", "new", "--cassette", "login"}, curl(hello)...), stdout: "hello from " + testnet.WWW + "\n",

@@ -44,6 +44,11 @@ type configTable struct {
 	OnMiss      *string  `toml:"on_miss" flag:"on-miss"`
 	Repeat      *string  `toml:"repeat" flag:"repeat"`
 	Match       *string  `toml:"match" flag:"match"`
+	MaxAge      *string  `toml:"max_age" flag:"max-age"`
+	Expired     *string  `toml:"expired" flag:"expired"`
+	Order       *string  `toml:"order" flag:"order"`
+	Unused      *string  `toml:"unused" flag:"unused"`
+	Latency     *string  `toml:"latency" flag:"latency"`
 	ShiftDates  *string  `toml:"shift_dates" flag:"shift-dates"`
 	Bodies      *string  `toml:"bodies" flag:"bodies"`
 	ConnInfo    *string  `toml:"conn_info" flag:"conn-info"`

@@ -48,6 +48,11 @@ mode = "new"
 strict = false
 repeat = "never"
 hermetic = true
+order = "host"
+unused = "fail"
+latency = "200ms±50ms"
+max_age = "30d"
+expired = "refresh"
 upstream_ca = ["a.pem", "/b.pem"]
 
 [ignore]
@@ -63,9 +68,9 @@ host = "db.example.com"
 	if err != nil {
 		t.Fatal(err)
 	}
-	got := []any{f.dir, f.cassette, f.mode, f.onMiss, f.repeat, f.hermetic, filepath.Base(f.upstreamCA[0]), f.upstreamCA[1],
+	got := []any{f.dir, f.cassette, f.mode, f.onMiss, f.repeat, f.order, f.unused, f.latency, f.maxAge, f.expiry, f.hermetic, filepath.Base(f.upstreamCA[0]), f.upstreamCA[1],
 		f.ignoreHeader, f.ignoreQuery, f.bypass, f.dns}
-	want := []any{"DIR/tapes", "api", "new", "passthrough", "never", true, "a.pem", "/b.pem",
+	want := []any{"DIR/tapes", "api", "new", "passthrough", "never", "host", "fail", "200ms±50ms", "30d", "refresh", true, "a.pem", "/b.pem",
 		[]string{"X-One", "X-Two"}, []string{"t"}, []string{"*.internal.example.com", "db.example.com"}, "pin"}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Errorf("the file (-want +got):\n%s", d)

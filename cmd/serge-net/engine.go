@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/serge-net/serge-net/cassette"
@@ -19,8 +21,11 @@ type engine struct {
 	client string                   // who makes the exchanges, for messages: "command"
 	reach  string                   // what it has to reach for that, for messages
 	again  func(mode string) string // how a person would do the same in another mode
-	report *report
-	start  time.Time
+	// command is the program that makes the exchanges, without its directory; ""
+	// if it is not known.
+	command string
+	report  *report
+	start   time.Time
 
 	reached func(step) // called at each step of a run; nil: nobody asks
 
@@ -30,7 +35,8 @@ type engine struct {
 
 	store    *cassette.Store
 	before   footprint
-	mode     string // record, replay, new or passthrough: auto is decided
+	mode     string // not auto: that is decided
+	expired  bool   // the cassette is older than it may be
 	cassette *cassette.Cassette
 	recorder *cassette.Recorder // nil: nothing is recorded
 	player   *cassette.Player   // nil: nothing is replayed
@@ -72,11 +78,11 @@ func (e *engine) way(upstream *mitm.Upstream) mitm.Way {
 
 // wayOf is that of the mode.
 func (e *engine) wayOf(record mitm.Record) mitm.Way {
-	if e.mode == "record" || e.mode == "passthrough" {
+	if e.live() {
 		return &record
 	}
 	if e.replays() {
-		return &mitm.Replay{Server: record.Server, Player: e.player, Tell: record.Tell}
+		return &mitm.Replay{Server: record.Server, Player: e.player, Refusal: refusalOf(e.flags.onMiss), Tell: record.Tell}
 	}
 	return &mitm.Mixed{Record: record, Player: e.player, Missed: e.went}
 }
@@ -97,4 +103,16 @@ func (e *engine) upstream(roots *x509.CertPool, proxies *proxySettings) *mitm.Up
 }
 
 // replays tells whether nothing of this run goes to an origin.
-func (e *engine) replays() bool { return e.mode == "replay" && e.flags.onMiss == "fail" }
+func (e *engine) replays() bool {
+	return e.mode == "replay" && e.flags.onMiss != "passthrough" && e.flags.onMiss != "record"
+}
+
+// refusalOf is how --on-miss has a miss answered where nothing goes on.
+func refusalOf(onMiss string) mitm.Refusal {
+	if text, ok := strings.CutPrefix(onMiss, "status:"); ok {
+		if n, err := strconv.Atoi(text); err == nil && n >= 400 && n <= 599 {
+			return mitm.Refusal{Status: n}
+		}
+	}
+	return mitm.Refusal{Reset: onMiss == "reset"}
+}

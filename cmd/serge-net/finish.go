@@ -20,9 +20,17 @@ func (r *runner) finish(status redirect.ExitStatus, o outside) int {
 // ended ends the recording, writes the end of the report, and returns the exit
 // code of what went well but for that. failed says that the client did not.
 func (e *engine) ended(failed bool, o *outside) int {
-	incomplete := e.recorded(failed)
+	var incomplete, findings, unserved bool
+	if e.mode == "verify" {
+		incomplete, findings, unserved = e.verified()
+	} else {
+		incomplete = e.recorded(failed)
+	}
 	e.at(written)
-	missed, unserved := e.replayed(o)
+	missed := 0
+	if e.player != nil {
+		missed, findings, unserved = e.replayed(o)
+	}
 	if o != nil {
 		e.beside(o)
 	}
@@ -36,6 +44,8 @@ func (e *engine) ended(failed bool, o *outside) int {
 		return exitIncomplete
 	case missed > 0:
 		return exitMissed
+	case findings:
+		return exitFindings
 	case unserved:
 		return exitUnserved
 	}
@@ -79,6 +89,10 @@ func (e *engine) recorded(failed bool) (incomplete bool) {
 	default:
 		e.report.sayf("recorded %s to %s; %s", interactions(sum.Recorded), sum.Path, took)
 	}
+	e.doubtful(sum)
+	if e.mode == "refresh" && sum.Path == e.cassettePath() {
+		e.refreshed()
+	}
 	switch {
 	case !failed || !sum.Changed:
 	case sum.Path != e.cassettePath():
@@ -89,15 +103,13 @@ func (e *engine) recorded(failed bool) (incomplete bool) {
 	return err != nil || e.report.incomplete()
 }
 
-// replayed tells what was served, and returns how many requests missed and
-// whether nothing was served though something is recorded.
+// replayed tells what was served, and returns how many requests missed, whether
+// something is as it must not be, and whether nothing was served though
+// something is recorded.
 //
 // What is known of what the command did beside us is nil where that is not ours
 // to say: a proxy's clients may go round it.
-func (e *engine) replayed(o *outside) (missed int, unserved bool) {
-	if e.player == nil {
-		return 0, false
-	}
+func (e *engine) replayed(o *outside) (missed int, findings, unserved bool) {
 	t := e.player.Tally()
 	missed = e.report.misses()
 	s := served{
@@ -116,10 +128,10 @@ func (e *engine) replayed(o *outside) (missed int, unserved bool) {
 		s.assumptions = append(s.assumptions, fmt.Sprintf("%s %s  ambiguous: %s", a.Method, a.URL, a.Evidence))
 	}
 	e.report.end(s, time.Since(e.start))
+	e.overdue(t.Expired)
 	unserved = e.mode == "replay" && t.Exact+t.Assumed+t.Missed == 0 && len(e.cassette.Interactions) > 0
 	if unserved {
-		e.report.warnf("nothing was served, though %s holds %s: did the %s reach %s at all?",
-			e.cassettePath(), interactions(len(e.cassette.Interactions)), e.client, e.reach)
+		e.nothing("served")
 	}
-	return missed, unserved
+	return missed, e.unused(t.Unused), unserved
 }

@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+
+	"github.com/serge-net/serge-net/cassette"
 )
 
 // An engineFlags is what run and proxy can both be asked to do.
@@ -19,7 +21,12 @@ type engineFlags struct {
 	onMiss  string
 	repeat  string
 	match   string
+	maxAge  string
+	expiry  string
+	order   string
+	unused  string
 	matchFlags
+	latency    string
 	shiftDates string
 	upstreamCA []string
 	insecure   bool
@@ -32,10 +39,15 @@ type engineFlags struct {
 func (f *engineFlags) registerMode(c *cobra.Command) {
 	s := c.Flags()
 	s.SortFlags = false
-	s.StringVar(&f.mode, "mode", "auto", "auto replays what is recorded, else records, and never records where CI=true")
-	s.StringVar(&f.cassette, "cassette", "default", "the cassette's `NAME`")
-	choices(c, "mode", "auto", "record", "replay", "new", "passthrough")
+	s.StringVar(&f.mode, "mode", "auto", "auto replays what is recorded, else records, and never records where CI=true; docs/cassettes.md has them all")
+	s.StringVar(&f.cassette, "cassette", defaultCassette, "the cassette's `NAME`")
+	choices(c, "mode", modes()...)
 	c.RegisterFlagCompletionFunc("cassette", completeCassettes)
+}
+
+// modes are the words that --mode takes.
+func modes() []string {
+	return []string{"auto", "record", "replay", "new", "append", "refresh", "verify", "passthrough"}
 }
 
 // register declares the other flags on c.
@@ -44,10 +56,15 @@ func (f *engineFlags) register(c *cobra.Command) {
 	s.SortFlags = false
 	f.rack.register(c)
 	s.BoolVar(&f.encrypt, "encrypt", false, "encrypt what is recorded, with the key of SERGE_KEY or --key-file; what is encrypted stays so")
-	s.StringVar(&f.onMiss, "on-miss", "fail", "what a request gets that is not recorded: 501, the real answer, or that and be recorded")
+	s.StringVar(&f.onMiss, "on-miss", "fail", "what a request gets that is not recorded: 501 or another status, a reset, the real answer, or that and be recorded")
 	s.StringVar(&f.match, "match", "smart", "how far a request may be from a recorded one: smart lets random values and times differ on evidence, exact nothing, loose takes the nearest")
 	f.matchFlags.register(c)
 	s.StringVar(&f.repeat, "repeat", "auto", "what a request gets that was served as often as it was recorded; auto is last for safe methods, else never")
+	s.StringVar(&f.maxAge, "max-age", "", "how old the cassette may be, 720h or 30d; 0: as old as it likes; default: as it says itself")
+	s.StringVar(&f.expiry, "expired", "warn", "what is done with an older one; refresh: by mode auto, if the network is there")
+	s.StringVar(&f.order, "order", "none", "what a request gets that is not the next one recorded, of its host or of all: a miss; none asks for no order")
+	s.StringVar(&f.unused, "unused", "ignore", "what is said of recordings that were not asked for: their number, a line for each, or that and exit code 98")
+	s.StringVar(&f.latency, "latency", "none", "how long a served answer takes: no time, as long as recorded or a part of it, or a time")
 	s.StringVar(&f.shiftDates, "shift-dates", "on", "move the dates in served headers to today")
 	f.recordFlags.register(c)
 	s.StringSliceVar(&f.bypass, "bypass", nil, "let `HOST|CIDR|PORT` pass untouched and unrecorded")
@@ -56,19 +73,32 @@ func (f *engineFlags) register(c *cobra.Command) {
 	s.StringVar(&f.log, "log", "", "write to `FILE` instead of the terminal")
 	s.BoolVarP(&f.verbose, "verbose", "v", false, "say more: the steps of a run, each connection and whose it is")
 	s.BoolVarP(&f.quiet, "quiet", "q", false, "say nothing but what needs attention")
-	choices(c, "on-miss", "fail", "passthrough", "record")
 	choices(c, "match", "smart", "exact", "loose")
+	choices(c, "on-miss", "fail", "passthrough", "record", "reset").or(func(s string) bool { return refusalOf(s).Status != 0 }, "status:400…599")
+	choices(c, "latency", "none", "recorded").or(func(s string) bool {
+		_, err := cassette.ParseLatency(s)
+		return err == nil
+	}, "xF", "DUR", "DUR±DUR", "lognormal:DUR,SIGMA")
 	choices(c, "repeat", "auto", "never", "last", "first", "cycle")
+	choices(c, "max-age", "0").or(func(s string) bool {
+		_, err := cassette.ParseAge(s)
+		return err == nil
+	}, "DUR")
+	choices(c, "expired", "warn", "fail", "refresh")
+	choices(c, "order", "none", "host", "all")
+	choices(c, "unused", "ignore", "report", "fail")
 	choices(c, "shift-dates", "on", "off")
 	c.MarkFlagFilename("upstream-ca", "pem", "crt")
 }
 
 // choices holds the values of c's flag name to words, and has the shell complete
 // them.
-func choices(c *cobra.Command, name string, words ...string) {
+func choices(c *cobra.Command, name string, words ...string) *choice {
 	c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp))
 	f := c.Flags().Lookup(name)
-	f.Value = &choice{f.Value, words}
+	chosen := &choice{Value: f.Value, words: words}
+	f.Value = chosen
+	return chosen
 }
 
 // output is where serge-net itself writes.

@@ -11,7 +11,7 @@ import (
 
 // plays makes the player, where the mode has one.
 func (e *engine) plays() (err error) {
-	if e.mode == "record" {
+	if e.live() {
 		return nil
 	}
 	e.player, err = e.cassette.Player(e.playOptions())
@@ -26,6 +26,10 @@ func (e *engine) playOptions() cassette.PlayOptions {
 	}
 	if e.flags.match != "smart" {
 		opt.Match = cassette.Match(e.flags.match)
+	}
+	opt.Latency, _ = cassette.ParseLatency(e.flags.latency) // the flag took it
+	if e.flags.order != "none" {
+		opt.Order = cassette.Order(e.flags.order)
 	}
 	if e.flags.repeat != "auto" {
 		opt.Repeat = cassette.Repeat(e.flags.repeat)

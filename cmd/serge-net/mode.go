@@ -1,10 +1,12 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/serge-net/serge-net/cassette"
 	"github.com/serge-net/serge-net/redirect"
@@ -12,7 +14,7 @@ import (
 
 // open opens the cassette directory, saves what a killed recorder left in it,
 // decides the mode, and opens what that reads and writes.
-func (e *engine) open() error {
+func (e *engine) open(ctx context.Context) error {
 	e.mode = e.flags.mode
 	e.cassette = &cassette.Cassette{Name: e.flags.cassette}
 	store, err := e.flags.rack.open()
@@ -30,17 +32,40 @@ func (e *engine) open() error {
 	if err := e.load(); err != nil {
 		return err
 	}
+	if err := e.aged(ctx); err != nil {
+		return err
+	}
+	e.shared()
 	if err := e.ruled(); err != nil {
 		return err
 	}
 	if err := e.plays(); err != nil {
 		return err
 	}
-	if e.mode == "replay" && e.flags.onMiss != "record" {
-		return nil
-	}
+	return e.record()
+}
+
+// record opens what the mode records to, if it does.
+func (e *engine) record() (err error) {
 	opt := e.flags.recordFlags.options()
-	opt.Append, opt.Encrypt = e.mode != "record", e.flags.encrypt
+	opt.Encrypt = e.flags.encrypt
+	if e.flags.cassette == defaultCassette {
+		opt.Command = e.command
+	}
+	switch e.mode {
+	case "replay":
+		if e.flags.onMiss != "record" {
+			return nil
+		}
+		opt.Append = true
+	case "new", "append":
+		opt.Append = true
+	case "refresh":
+		opt.Merge, opt.Renew = true, e.expired
+	case "verify":
+		e.recorder, err = cassette.Observe(opt)
+		return err
+	}
 	e.recorder, err = e.store.Record(e.flags.cassette, opt)
 	if err != nil && !errors.Is(err, cassette.ErrBusy) && hintOf(err) == "" {
 		return hintUnlessHinted(err, "a recording needs a --cassette-dir that can be written; a replay does not")
@@ -48,10 +73,36 @@ func (e *engine) open() error {
 	return err
 }
 
+// defaultCassette is the one that a run has which names none.
+const defaultCassette = "default"
+
+// live tells whether all of this run goes to the origins.
+func (e *engine) live() bool {
+	return slices.Contains([]string{"record", "append", "refresh", "verify", "passthrough"}, e.mode)
+}
+
+// shared warns of a cassette that is the default of another command too: what
+// one records, the other would replace or be answered from.
+func (e *engine) shared() {
+	c := e.cassette
+	if e.mode == "record" { // then it is not loaded
+		if old, err := e.store.Load(e.flags.cassette); err == nil {
+			c = old
+		}
+	}
+	first := c.Command()
+	if e.flags.cassette == defaultCassette && e.command != "" && first != "" && first != e.command {
+		e.report.warnf("warning: cassette %s was recorded by %s, and this is %s; --cassette NAME gives each its own", defaultCassette, first, e.command)
+	}
+}
+
 // recover makes a cassette of what a recorder that was killed left behind. One
-// that is still at work keeps its own.
+// that is still at work keeps its own. Who only verifies writes nothing.
 func (e *engine) recover() error {
 	name := e.flags.cassette
+	if e.mode == "verify" {
+		return nil
+	}
 	sum, was, err := e.store.Recover(name)
 	switch {
 	case errors.Is(err, cassette.ErrBusy):
@@ -90,7 +141,7 @@ func (e *engine) load() error {
 	case auto && inCI():
 		return hint(fmt.Errorf("no cassette %s, and CI=true never records", e.cassettePath()),
 			"record it where the network is and commit it: %s", e.again("record"))
-	case e.mode == "replay":
+	case e.mode == "replay", e.mode == "verify", e.mode == "refresh":
 		return noCassette(e.store, name, "record it first: "+e.again("record"))
 	case auto:
 		e.mode = "record"
@@ -143,6 +194,9 @@ func (e *engine) abandon() {
 // started writes the start line: what is done, and by what.
 func (e *engine) started(by string) {
 	name := e.flags.cassette
+	if e.mode == "replay" && !e.replays() {
+		by += "; misses go to the network, by --on-miss " + e.flags.onMiss
+	}
 	switch e.mode {
 	case "passthrough":
 		e.report.sayf("passthrough by %s", by)

@@ -34,7 +34,8 @@ func proxyCommand() *cobra.Command {
 records or replays what is asked for through it, until Ctrl-C. It sees what was
 told of it; to see all that a command does, use run. Clients have to trust the
 CA that it keeps: serge-net ca. It exits with 96 if the recording is incomplete,
-97 if requests missed, 99 if nothing was served.`,
+97 if requests missed, 98 if verify or --unused fail found something, 99 if
+nothing was served.`,
 		Example: `  serge-net proxy --cassette api
   curl -x http://127.0.0.1:8888 --cacert "$(serge-net ca path)" https://example.com/
   curl --socks5-hostname 127.0.0.1:8888 http://example.com/`,
@@ -85,7 +86,7 @@ func (p *proxy) run(ctx context.Context) error {
 	if err := p.openCA(); err != nil {
 		return err
 	}
-	if err := p.open(); err != nil {
+	if err := p.open(ctx); err != nil {
 		p.abandon()
 		return err
 	}

@@ -53,8 +53,9 @@ func runCommand() *cobra.Command {
 		Short: "record or replay the traffic of CMD and all its descendants",
 		Long: `run starts CMD and records its traffic, or replays what was recorded. It exits
 with CMD's own code; if that is 0, with 96 if the recording is incomplete, 97 if
-requests missed, 99 if nothing was served. A flag's value can also be set in
-the environment (SERGE_MODE for --mode) and in serge-net.toml.`,
+requests missed, 98 if verify or --unused fail found something, 99 if nothing
+was served. A flag's value can also be set in the environment (SERGE_MODE for
+--mode) and in serge-net.toml.`,
 		Example: `  serge-net run -- ./gradlew test                    record the first time, replay from then on
   serge-net run --mode new --cassette api -- pytest  replay what is recorded, record the rest
   serge-net run --log run.log -- make                keep the terminal to make`,

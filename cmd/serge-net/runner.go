@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -46,9 +47,12 @@ type runner struct {
 // newRunner runs argv as f says, and tells report of it.
 func newRunner(f *runFlags, argv []string, say *report) *runner {
 	again := func(mode string) string {
+		if mode != "record" && mode != "replay" { // which are commands
+			mode = "run --mode " + mode + " --cassette"
+		}
 		return fmt.Sprintf("serge-net %s %s -- %s", mode, f.cassette, shellWords(argv))
 	}
-	e := &engine{flags: &f.engineFlags, client: "command", reach: "the network", again: again, report: say, start: time.Now()}
+	e := &engine{flags: &f.engineFlags, client: "command", reach: "the network", again: again, command: filepath.Base(argv[0]), report: say, start: time.Now()}
 	r := &runner{engine: e, flags: f, argv: argv}
 	if f.verbose {
 		r.follow()
@@ -63,7 +67,7 @@ func (r *runner) run(ctx context.Context) error {
 	if err := r.check(); err != nil {
 		return err
 	}
-	if err := r.open(); err != nil {
+	if err := r.open(ctx); err != nil {
 		r.abandon()
 		return err
 	}

@@ -131,6 +131,7 @@ func (t *serving) lost() error {
 func (t *serving) answer(e exchange.Event) error {
 	t.s.mu.Lock()
 	defer t.s.mu.Unlock()
+	t.pause(e.Pause)
 	if err := t.lost(); err != nil {
 		return err
 	}
@@ -150,6 +151,24 @@ func (t *serving) answer(e exchange.Event) error {
 		return t.end(e.End)
 	}
 	return nil
+}
+
+// pause lets d pass, unless the client leaves or resets the stream before. s.mu
+// is held, but not meanwhile.
+func (t *serving) pause(d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	until := time.Now().Add(d)
+	wake := time.AfterFunc(d, func() {
+		t.s.mu.Lock()
+		defer t.s.mu.Unlock()
+		t.s.moved.Broadcast()
+	})
+	defer wake.Stop()
+	for t.lost() == nil && time.Now().Before(until) {
+		t.s.moved.Wait()
+	}
 }
 
 // respond sends a head, interim or final. The final one waits for the stream's
