@@ -99,6 +99,7 @@ type difference struct {
 	At       string `json:"at"`
 	Recorded string `json:"recorded"`
 	Live     string `json:"live"`
+	Why      string `json:"why,omitempty"` // what speaks against taking one for the other
 }
 
 // A recorded is an interaction of the cassette.

@@ -83,7 +83,7 @@ func TestReportJSON(t *testing.T) {
 			a.Mode, a.Isolated, a.ExitCode = "replay", &no, 97
 			a.Replay = &accountReplay{Missed: 2, Assumptions: []assumed{}, Ambiguous: []assumed{},
 				Misses: []missed{{Method: "GET", URL: page + "3", Times: 2, Accept: "--ignore-query page",
-					Nearest: &near{"GET", page + "2", 0, 1, []difference{{"query page", "2", "3"}}}}},
+					Nearest: &near{"GET", page + "2", 0, 1, []difference{{At: "query page", Recorded: "2", Live: "3"}}}}},
 				Unused: []recorded{{"", "GET", page + "2"}}}
 		})},
 		{"the command fails", []string{"replay", "login", "--report", "json=" + file, "--", "sh", "-c", "exit 7"}, 7, with(func(a *account) {

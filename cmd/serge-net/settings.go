@@ -30,7 +30,10 @@ func allSettings() []setting {
 		}
 	}
 	list := reflect.TypeFor[[]string]()
-	return append(all, setting{"ignore.headers", "ignore-header", list}, setting{"ignore.query_params", "ignore-query", list}, setting{"bypass", "bypass", nil})
+	return append(all,
+		setting{"ignore.headers", "ignore-header", list}, setting{"ignore.query_params", "ignore-query", list}, setting{"ignore.body", "ignore-body", list},
+		setting{"match.url", "url-regex", nil}, setting{"match.path_template", "path-template", list}, setting{"match.host_alias", "host-alias", list},
+		setting{"match.body", "match-body", nil}, setting{"bypass", "bypass", nil})
 }
 
 // settingOf is the one called key, which may name its table.
@@ -139,7 +142,7 @@ func variableOf(env func(string) (string, bool), flag string) string {
 
 // line is where s is set in a file with keys at lines.
 func (s setting) line(lines map[string]int) int {
-	keys := []string{"serge-net." + s.key, "matgto." + s.key, s.key, s.key + ".host"}
+	keys := []string{"serge-net." + s.key, "matgto." + s.key, s.key}
 	if s.key == "on_miss" {
 		keys = append(keys, "serge-net.strict", "matgto.strict")
 	}
@@ -174,7 +177,7 @@ func (c *configuration) get(key string) (setTo, error) {
 // it was.
 func (c *configuration) set(s setting, typed string) ([]byte, error) {
 	if s.kind == nil {
-		return nil, hint(fmt.Errorf("%s is a list of tables", s.key), "add to the file: [[%s]] and host = %s", s.key, tomlString(typed))
+		return nil, hint(fmt.Errorf("%s is a list of tables", s.key), "add [[%s]] to the file by hand", s.key)
 	}
 	if err := s.check(typed); err != nil {
 		return nil, err

@@ -69,7 +69,7 @@ func TestConfig(t *testing.T) {
 		{"wrong bool", []string{"config", "set", "hermetic", "yes"}, exitStart, "", "serge-net: error: hermetic: \"yes\" is not one of true, false\n"},
 		{"wrong key", []string{"config", "set", "modes", "new"}, exitStart, "", "serge-net: error: unknown key \"modes\"\nserge-net: hint: did you mean mode?\n"},
 		{"strict", []string{"config", "get", "strict"}, exitStart, "", "serge-net: error: strict is on_miss in other words\nserge-net: hint: true is on_miss fail, false is on_miss passthrough\n"},
-		{"tables", []string{"config", "set", "bypass", "x"}, exitStart, "", "serge-net: error: bypass is a list of tables\nserge-net: hint: add to the file: [[bypass]] and host = \"x\"\n"},
+		{"tables", []string{"config", "set", "bypass", "x"}, exitStart, "", "serge-net: error: bypass is a list of tables\nserge-net: hint: add [[bypass]] to the file by hand\n"},
 		{"no value", []string{"config", "set", "mode"}, exitStart, "", "serge-net: error: config set takes KEY VALUE\nserge-net: hint: serge-net config set KEY VALUE; serge-net config lists the keys\n"},
 		{"no command", []string{"config", "gte"}, exitStart, "", "serge-net: error: unknown command \"config gte\"\nserge-net: hint: did you mean config get?\n"},
 		{"completion", []string{"__completeNoDesc", "config", "set", "hermetic", ""}, 0, ":4\n", "Completion ended with directive: ShellCompDirectiveNoFileComp\n"},

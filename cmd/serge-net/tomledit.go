@@ -49,13 +49,17 @@ func tomlKeys(doc []byte) (keys []tomlKey, ends map[string]int, err error) {
 	return keys, ends, p.Error()
 }
 
-// keyLines are the lines, from 1, that keys and tables are set at first.
+// keyLines are the lines, from 1, that keys, and anything in tables, are set at
+// first.
 func keyLines(doc []byte) (map[string]int, error) {
 	keys, _, err := tomlKeys(doc)
 	lines := map[string]int{}
 	for _, k := range keys {
-		if lines[k.name] == 0 {
-			lines[k.name] = bytes.Count(doc[:k.from], []byte("\n")) + 1
+		line := bytes.Count(doc[:k.from], []byte("\n")) + 1
+		for name := k.name; name != ""; name = name[:max(0, strings.LastIndexByte(name, '.'))] {
+			if lines[name] == 0 {
+				lines[name] = line
+			}
 		}
 	}
 	return lines, err
