@@ -54,6 +54,7 @@ proxy setting, no code change and no CA installed.`,
 		doctorCommand(),
 		agentCommand(),
 		demoCommand(),
+		manCommand(),
 		versionCommand(),
 	)
 	root.InitDefaultHelpCmd()
