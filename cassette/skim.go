@@ -72,9 +72,9 @@ func (s *skimmer) end(bracket byte) {
 
 // scalar is the token of the string, number or word that comes next.
 func (s *skimmer) scalar() []byte {
+	c := s.peek()
 	from := s.i
-	if s.peek() != '"' {
-		from = s.i
+	if c != '"' {
 		if n := bytes.IndexAny(s.b[s.i:], " \t\r\n,]}"); n > 0 {
 			s.i += n
 			return s.b[from:s.i]
@@ -82,7 +82,6 @@ func (s *skimmer) scalar() []byte {
 		s.fail()
 		return nil
 	}
-	from = s.i
 	for s.i++; ; s.i++ {
 		n := bytes.IndexByte(s.b[min(s.i, len(s.b)):], '"')
 		if n < 0 {
