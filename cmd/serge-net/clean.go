@@ -2,16 +2,19 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -65,7 +68,7 @@ terminal to ask on it removes only with --yes.
 			return nil
 		},
 		RunE: withConfig(func(c *cobra.Command, _ []string) error {
-			return k.run(c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr())
+			return k.run(c.Context(), c.InOrStdin(), c.OutOrStdout(), c.ErrOrStderr())
 		}),
 	}
 	s := c.Flags()
@@ -82,7 +85,7 @@ terminal to ask on it removes only with --yes.
 }
 
 // run lists, asks and removes.
-func (k *cleaning) run(stdin io.Reader, stdout, stderr io.Writer) error {
+func (k *cleaning) run(ctx context.Context, stdin io.Reader, stdout, stderr io.Writer) error {
 	store, err := cassette.Open(k.dir)
 	if err != nil {
 		return err
@@ -110,16 +113,29 @@ func (k *cleaning) run(stdin io.Reader, stdout, stderr io.Writer) error {
 			return err
 		}
 	}
-	progress := newProgress(stderr, "clean", len(all))
-	defer progress.end()
-	for n, r := range all {
-		if err := r.do(); err != nil {
-			return fmt.Errorf("clean: %w", err)
-		}
-		progress.at(n + 1)
+	if err := removeEach(ctx, all, stderr); err != nil {
+		return fmt.Errorf("clean: %w", err)
 	}
 	_, err = fmt.Fprintln(stdout, total+" removed")
 	return err
+}
+
+// removeEach removes all. Ctrl-C ends it between two of them.
+func removeEach(ctx context.Context, all []removal, stderr io.Writer) error {
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	progress := newProgress(stderr, "clean", len(all))
+	defer progress.end()
+	for n, r := range all {
+		if ctx.Err() != nil {
+			return fmt.Errorf("interrupted, %d of %d removed", n, len(all))
+		}
+		if err := r.do(); err != nil {
+			return err
+		}
+		progress.at(n + 1)
+	}
+	return nil
 }
 
 // sure asks whether to remove what total says, and is nil if so.
