@@ -14,24 +14,20 @@ var ErrAge = errors.New("cassette: not an age")
 // ageMost is the greatest age that can be given, in days: a century.
 const ageMost = 36525
 
-// ParseAge reads how old a cassette may become: "720h" or any other duration, or
-// days as in "30d". 0 is no bound.
+// ParseAge reads how old a cassette may become: "720h" or any other duration, days
+// as in "30d" or weeks as in "12w". 0 is no bound.
 func ParseAge(s string) (time.Duration, error) {
 	const day = 24 * time.Hour
-	var d time.Duration
-	var err error
-	if days, ok := strings.CutSuffix(s, "d"); ok {
-		var n uint64
-		if n, err = strconv.ParseUint(days, 10, 64); n <= ageMost {
-			d = time.Duration(n) * day
-		} else {
-			d = -1
+	d, err := time.ParseDuration(s)
+	for end, unit := range map[string]time.Duration{"d": day, "w": 7 * day} {
+		if text, ok := strings.CutSuffix(s, end); ok {
+			var n uint64
+			n, err = strconv.ParseUint(text, 10, 16)
+			d = time.Duration(n) * unit
 		}
-	} else {
-		d, err = time.ParseDuration(s)
 	}
 	if err != nil || d < 0 || d > ageMost*day {
-		return 0, fmt.Errorf("%w: %q; one is 720h, or 30d, and 0 is none", ErrAge, s)
+		return 0, fmt.Errorf("%w: %q; one is 720h, 30d or 12w, and 0 is none", ErrAge, s)
 	}
 	return d, nil
 }

@@ -93,7 +93,7 @@ func (s *Store) compact(t *tape, name string, opt RecordOptions, incomplete bool
 		return sum, nil
 	}
 	if moved {
-		if err := c.carry(out, old.box); err != nil {
+		if err := c.carry(out); err != nil {
 			return sum, err
 		}
 	}
@@ -243,10 +243,9 @@ func (i *Interaction) trim(opt RecordOptions) {
 	}
 }
 
-// carry copies the body files of what out has of a cassette that was in the box
-// from to where c writes, and has out refer to them by the names that they have
-// there.
-func (c *compaction) carry(out *Cassette, from box) error {
+// carry copies the body files of what out has of other cassettes to where c writes,
+// and has out refer to them by the names that they have there.
+func (c *compaction) carry(out *Cassette) error {
 	kept := map[string]Body{}
 	for _, i := range out.Interactions {
 		for _, p := range i.parts() {
@@ -255,7 +254,7 @@ func (c *compaction) carry(out *Cassette, from box) error {
 				continue
 			}
 			_, ext, _ := strings.Cut(b.file, ".")
-			if from.seal != nil {
+			if ext == sealedEnd {
 				ext = fileEnding(p.fields)
 			}
 			if err := c.keep(&b, ext); err != nil {

@@ -84,7 +84,7 @@ func (s *Store) convert(c *Cassette, name, out string, to Format) (err error) {
 		w.had = c.files()
 	}
 	if name != out || (c.box.seal == nil) != (w.box.seal == nil) {
-		if err := w.carry(c, c.box); err != nil {
+		if err := w.carry(c); err != nil {
 			return err
 		}
 	}

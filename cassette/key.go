@@ -150,10 +150,13 @@ func (s *sealing) derive(purpose string, id []byte, n int) []byte {
 	return b
 }
 
+// sealedEnd ends the name of an encrypted body's file.
+const sealedEnd = "enc"
+
 // bodyName is the name of the file of a body with this sha256, in hex. Who has
 // no key learns nothing from it, not even of a body that they know.
 func (s *sealing) bodyName(sum string) string {
 	mac := hmac.New(sha256.New, s.derive("body names", nil, keySize))
 	mac.Write([]byte(sum))
-	return hex.EncodeToString(mac.Sum(nil)[:8]) + ".enc"
+	return hex.EncodeToString(mac.Sum(nil)[:8]) + "." + sealedEnd
 }

@@ -84,7 +84,7 @@ func (f *attachFlags) run(c *cobra.Command) error {
 	a.again = func(mode string) string {
 		return fmt.Sprintf("serge-net attach %s --mode %s --cassette %s", f.words(), mode, shellWords([]string{f.cassette}))
 	}
-	return a.run(c.Context())
+	return a.accounted(a.run(c.Context()))
 }
 
 // words is the flag that names the target.

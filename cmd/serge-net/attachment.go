@@ -51,6 +51,7 @@ func (a *attachment) prepare(ctx context.Context) (mitm.Way, error) {
 	if err := a.divert(ctx, conf); err != nil {
 		return nil, err
 	}
+	a.account.Lane = a.lane.By()
 	attached := a.lane.Attached()
 	a.dialer = net.Dialer{Control: attached.Control()}
 	if attached.Place().Mounts {

@@ -79,7 +79,7 @@ func bads() []bad {
 			want: "error: --latency: \"200\" is not one of none, recorded, xF, DUR, DUR±DUR, lognormal:DUR,SIGMA\n"},
 		{name: "wrong age", args: []string{"--max-age", "month"}, want: "error: --max-age: \"month\" is not one of 0, DUR\n"},
 		{name: "wrong age of its own", files: cassette(`{"max_age": "soon"}`),
-			want: "error: cassette cassettes/c.json: /max_age: cassette: not an age: \"soon\"; one is 720h, or 30d, and 0 is none\n"},
+			want: "error: cassette cassettes/c.json: /max_age: cassette: not an age: \"soon\"; one is 720h, 30d or 12w, and 0 is none\n"},
 		{name: "environment", env: []string{"SERGE_MODE=recrod"}, args: []string{"run", "--", "true"},
 			want: "error: SERGE_MODE: \"recrod\" is not one of auto, record, replay, new, append, refresh, verify, passthrough\nhint: did you mean record?"},
 		{name: "unknown key", files: map[string]string{"serge-net.toml": "[serge-net]\nmode = \"auto\"\ncasette_dir = \"x\"\n"},

@@ -200,7 +200,7 @@ func TestListAndShow(t *testing.T) {
 	}{
 		{[]string{"list"}, 0, []string{"NAME", "api          2", "login/first  1", "complete"}},
 		{[]string{"list", "--json"}, 0, []string{`"name": "api"`, `"interactions": 2`, `"hosts": [`, `"` + testnet.WWW + `"`}},
-		{[]string{"list"}, 0, []string{"bad          0             -                  2 B", "unreadable: serge-net validate bad says why"}},
+		{[]string{"list"}, 0, []string{"bad          0             - ", "unreadable: serge-net validate bad says why"}},
 		{[]string{"list", "--cassette-dir", "nowhere", "--json"}, 0, []string{"[]"}},
 		{[]string{"show", "api"}, 0, []string{"api: 2 interactions, recorded ", "GET " + hello + " -> 200", "GET http://" + testnet.WWW + "/json -> 200"}},
 		{[]string{"show", "api", id}, 0, []string{"GET " + hello + " HTTP/1.1\nHost: " + testnet.WWW, "\n200 OK\n", "\n\nhello from " + testnet.WWW + "\n"}},

@@ -196,13 +196,16 @@ after 5ms: sent in 0s, answered after 7ms, received in 0s
 		{"bytes", []string{"show", "one", "c.1", "--body=response"}, 0, "\x00\xff", ""},
 		{"JSON", []string{"show", "one", "b.1", "--json"}, 0, `{
   "id": "b.1",
+  "kind": "http",
+  "seq": 2,
   "request": {
     "method": "GET",
-    "url": "http://a.example/b"
+    "url": "http://a.example/b",
+    "headers": [],
+    "body": null
   },
   "error": {"kind": "refused", "cause": "nobody there"},
-  "seq": 2,
-  "connection": "c1"
+  "timing": {"start_ms": 0, "send_ms": 0, "wait_ms": 0, "receive_ms": 0}
 }
 `, ""},
 		{"no body", []string{"show", "one", "b.1", "--body"}, exitStart, "", "serge-net: error: interaction b.1 has no response: refused\nserge-net: hint: --body=request is what was sent\n"},

@@ -29,6 +29,8 @@ type engine struct {
 
 	reached func(step) // called at each step of a run; nil: nobody asks
 
+	account *account // what --report tells
+
 	pass  func(exchange.Origin) bool // what --bypass and the cassette's rules name; nil: nothing
 	rules []cassette.Rule            // of matching, beside the cassette's
 	roots *x509.CertPool             // what origins are trusted by; nil: the system's
@@ -47,6 +49,9 @@ type engine struct {
 // check reads what the flags say and what can be wrong with it, before
 // anything is written.
 func (e *engine) check() (err error) {
+	if err := e.flags.reports.check(); err != nil {
+		return err
+	}
 	if e.pass, err = bypassed("--bypass", e.flags.bypass); err != nil {
 		return err
 	}

@@ -6,8 +6,6 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -90,18 +88,14 @@ func (e *exporting) write(stdout, stderr io.Writer, tape *cassette.Cassette) ([]
 		notes, err := foreign.Write(w, tape, e.format, progress.at)
 		return notes, errors.Join(err, w.Flush())
 	}
-	before := footprintOf([]string{e.out})
-	f, err := os.CreateTemp(filepath.Dir(e.out), ".serge-net-export-*")
-	if err != nil {
-		return nil, hint(fmt.Errorf("export to %s: %w", e.out, err), "-o names a file in a directory that is there and can be written")
+	var notes []foreign.Note
+	err := replace(e.out, func(w io.Writer) (err error) {
+		notes, err = foreign.Write(w, tape, e.format, progress.at)
+		return err
+	})
+	var path *fs.PathError
+	if errors.As(err, &path) && path.Op == "open" {
+		err = hint(fmt.Errorf("export to %s: %w", e.out, err), "-o names a file in a directory that is there and can be written")
 	}
-	defer os.Remove(f.Name())
-	w := bufio.NewWriter(f)
-	notes, err := foreign.Write(w, tape, e.format, progress.at)
-	err = errors.Join(err, w.Flush(), f.Chmod(0o644), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), e.out)
-	}
-	before.own([]string{e.out})
 	return notes, err
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -54,6 +55,7 @@ func (e *engine) ended(failed bool, o *outside) int {
 
 // beside tells what the command did beside us.
 func (e *engine) beside(o *outside) {
+	e.account.beside(o)
 	if used := o.used(); used != "" {
 		e.report.sayf("loopback used: %s", used)
 	}
@@ -73,6 +75,7 @@ func (e *engine) recorded(failed bool) (incomplete bool) {
 	}
 	name := e.flags.cassette
 	sum, err := e.recorder.Close(failed)
+	e.account.recorded(sum, err)
 	e.before.own(e.paths())
 	if err != nil {
 		e.report.warnf("error: record %s: %v", name, err)
@@ -112,6 +115,7 @@ func (e *engine) recorded(failed bool) (incomplete bool) {
 func (e *engine) replayed(o *outside) (missed int, findings, unserved bool) {
 	t := e.player.Tally()
 	missed = e.report.misses()
+	e.account.replayed(e.cassette, t, missed)
 	s := served{
 		exact:   t.Exact,
 		assumed: t.Assumed,
@@ -119,6 +123,7 @@ func (e *engine) replayed(o *outside) (missed int, findings, unserved bool) {
 	}
 	if o != nil {
 		isolated := e.replays() && missed == 0 && e.pass == nil && o.isolated()
+		e.account.Isolated = &isolated
 		s.isolation = fmt.Sprintf(", %d escaped; isolated: %s", o.escaped(), yesNo(isolated))
 	}
 	for _, a := range t.Assumptions {
@@ -134,4 +139,21 @@ func (e *engine) replayed(o *outside) (missed int, findings, unserved bool) {
 		e.nothing("served")
 	}
 	return missed, e.unused(t.Unused), unserved
+}
+
+// accounted writes what --report asks for, however the run ended, and returns
+// what it returned. That a report could not be written makes a run that went
+// well incomplete.
+func (e *engine) accounted(err error) error {
+	e.account.finish(e, err)
+	unwritten := e.flags.reports.write(e.account, e.report)
+	if unwritten == nil {
+		return err
+	}
+	e.report.warnf("error: %v", unwritten)
+	var coded *exit
+	if errors.As(err, &coded) && coded.Code == 0 {
+		return &exit{Code: exitIncomplete}
+	}
+	return err
 }

@@ -30,6 +30,7 @@ type engineFlags struct {
 	shiftDates string
 	upstreamCA []string
 	insecure   bool
+	reports    reportList
 	log        string
 	verbose    bool
 	quiet      bool
@@ -70,6 +71,7 @@ func (f *engineFlags) register(c *cobra.Command) {
 	s.StringSliceVar(&f.bypass, "bypass", nil, "let `HOST|CIDR|PORT` pass untouched and unrecorded")
 	s.StringSliceVar(&f.upstreamCA, "upstream-ca", nil, "trust the CAs in `FILE` too, beside the system's")
 	s.BoolVar(&f.insecure, "upstream-insecure", false, "accept any certificate of an origin")
+	registerReport(c, &f.reports)
 	s.StringVar(&f.log, "log", "", "write to `FILE` instead of the terminal")
 	s.BoolVarP(&f.verbose, "verbose", "v", false, "say more: the steps of a run, each connection and whose it is")
 	s.BoolVarP(&f.quiet, "quiet", "q", false, "say nothing but what needs attention")

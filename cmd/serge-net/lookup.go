@@ -109,3 +109,15 @@ func completeInteraction(c *cobra.Command, args []string, _ string) ([]string, c
 	}
 	return ids, cobra.ShellCompDirectiveNoFileComp
 }
+
+// completeTwo lets the shell complete the names of two cassettes, or files.
+func completeTwo(c *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
+	if len(args) > 1 {
+		return nil, cobra.ShellCompDirectiveNoFileComp
+	}
+	names, directive := completeAllCassettes(c, args, typed)
+	if directive == cobra.ShellCompDirectiveError {
+		return nil, directive
+	}
+	return names, cobra.ShellCompDirectiveDefault
+}

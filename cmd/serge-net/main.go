@@ -31,6 +31,7 @@ func Main(args []string, stdout, stderr io.Writer) int {
 // The exit codes of serge-net itself; a command's own goes before all but
 // exitStart (docs/getting-started.md).
 const (
+	exitDiffers    = 1   // of diff, as diff(1)
 	exitIncomplete = 96  // CMD succeeded but the recording is incomplete
 	exitMissed     = 97  // CMD succeeded but requests missed
 	exitFindings   = 98  // there are findings, and they were asked for

@@ -60,7 +60,9 @@ func (f *proxyFlags) run(c *cobra.Command) error {
 		return fmt.Sprintf("serge-net proxy --mode %s --cassette %s", mode, shellWords([]string{f.cassette}))
 	}
 	e := &engine{flags: &f.engineFlags, client: "client", reach: "the proxy", again: again, report: newReport(out, f.quiet), start: time.Now()}
-	return (&proxy{engine: e, flags: f}).run(c.Context())
+	e.account = newAccount(e)
+	e.account.Lane = "proxy"
+	return e.accounted((&proxy{engine: e, flags: f}).run(c.Context()))
 }
 
 // A proxy is one run of the engine behind a port. What it starts it ends, in the

@@ -27,6 +27,8 @@ type report struct {
 	mu      sync.Mutex
 	to      io.Writer
 	missed  int
+	told    []*missed           // each once, the first missesMost
+	missing map[string]*missed  // the same by their text
 	broken  bool                // the recording is incomplete
 	seen    map[string]int      // what was said already, and how often it came
 	rejects map[rejecter]string // what is said of each
@@ -35,7 +37,7 @@ type report struct {
 
 // newReport writes to w.
 func newReport(w io.Writer, quiet bool) *report {
-	return &report{to: w, quiet: quiet, seen: map[string]int{}, rejects: map[rejecter]string{}}
+	return &report{to: w, quiet: quiet, seen: map[string]int{}, missing: map[string]*missed{}, rejects: map[rejecter]string{}}
 }
 
 // sayf writes one line, unless the run is quiet.
@@ -81,7 +83,44 @@ func (r *report) miss(m *exchange.Miss) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.missed++
-	r.line(m.Error())
+	text := m.Error()
+	r.line(text)
+	if was := r.missing[text]; was != nil {
+		was.Times++
+	} else if len(r.told) < missesMost {
+		one := missedOf(m)
+		r.told, r.missing[text] = append(r.told, &one), &one
+	}
+}
+
+// missedOnes are the requests that missed.
+func (r *report) missedOnes() []missed {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := []missed{}
+	for _, m := range r.told {
+		all = append(all, *m)
+	}
+	return all
+}
+
+// problems are the lines that need attention.
+func (r *report) problems() []problem {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all := []problem{}
+	for _, s := range r.attend {
+		all = append(all, problem{s, r.seen[s]})
+	}
+	return all
+}
+
+// document writes b as it is.
+func (r *report) document(b []byte) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	_, err := r.to.Write(b)
+	return err
 }
 
 // trouble writes what went wrong on a connection, once for each kind and host.

@@ -134,7 +134,8 @@ func (f *runFlags) run(c *cobra.Command, argv []string) error {
 		return err
 	}
 	defer out.Close()
-	return newRunner(f, argv, newReport(out, f.quiet)).run(c.Context())
+	r := newRunner(f, argv, newReport(out, f.quiet))
+	return r.accounted(r.run(c.Context()))
 }
 
 // executable tells by the shell's exit codes that a command cannot be run.

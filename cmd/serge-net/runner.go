@@ -53,6 +53,8 @@ func newRunner(f *runFlags, argv []string, say *report) *runner {
 		return fmt.Sprintf("serge-net %s %s -- %s", mode, f.cassette, shellWords(argv))
 	}
 	e := &engine{flags: &f.engineFlags, client: "command", reach: "the network", again: again, command: filepath.Base(argv[0]), report: say, start: time.Now()}
+	e.account = newAccount(e)
+	e.account.Command = argv[0]
 	r := &runner{engine: e, flags: f, argv: argv}
 	if f.verbose {
 		r.follow()
@@ -84,6 +86,7 @@ func (r *runner) run(ctx context.Context) error {
 	}
 	r.at(prepared)
 	r.report.env = r.plan.Env
+	r.account.Lane = r.lane.By()
 	r.started(laneName(r.lane.By(), r.lane.Refused()))
 	for _, chain := range r.lane.Foreign() {
 		r.report.warnf("left alone: %s, rules of a serge-net in another pid namespace, a container say, where it may run still\n"+
