@@ -14,7 +14,8 @@ func (p *Player) newMiss(o exchange.Origin, l *live) *exchange.Miss {
 	p.mu.Lock()
 	p.tally.Missed++
 	p.mu.Unlock()
-	return &exchange.Miss{Cassette: p.c.Name, Method: l.req.Method, URL: l.req.URL, Caller: o.Caller}
+	accept, _ := exchange.Get(l.req.Fields, "accept")
+	return &exchange.Miss{Cassette: p.c.Name, Method: l.req.Method, URL: l.req.URL, Caller: o.Caller, JSON: strings.Contains(accept, "json")}
 }
 
 // miss tells that nothing answers l, whose form is f, and what comes nearest.

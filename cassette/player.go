@@ -27,6 +27,9 @@ type PlayOptions struct {
 	Match     Match
 	Rules     []Rule // beside those of the cassette
 	KeepDates bool   // serve dates as they were recorded
+	// Callback decides on requests that nothing else answers; nil: they miss. It is
+	// called concurrently. An error of it is the reason of a miss.
+	Callback func(Question) (Answer, error)
 
 	off law // for tests: what is not in force
 }

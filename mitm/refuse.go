@@ -12,13 +12,16 @@ const missStatus = 501
 
 // refuse answers the request that ended with e by m.
 func refuse(m *exchange.Miss, e exchange.Event, answer func(exchange.Event) error) error {
-	body := []byte("serge-net: " + m.Error() + "\n")
+	body, media := []byte("serge-net: "+m.Error()+"\n"), "text/plain; charset=utf-8"
+	if m.JSON {
+		body, media = append(m.Encode(), '\n'), "application/json"
+	}
 	head := &exchange.Head{
 		Status:  missStatus,
 		Reason:  "Not Implemented",
 		Version: "1.1",
 		Fields: []exchange.Field{
-			{Name: "Content-Type", Value: "text/plain; charset=utf-8"},
+			{Name: "Content-Type", Value: media},
 			{Name: "Content-Length", Value: strconv.Itoa(len(body))},
 			{Name: "Cache-Control", Value: "no-store"},
 			{Name: "Connection", Value: "close"},

@@ -20,9 +20,15 @@ func (r *runner) finish(status redirect.ExitStatus, o outside) int {
 // ended ends the recording, writes the end of the report, and returns the exit
 // code of what went well but for that. failed says that the client did not.
 func (e *engine) ended(failed bool, o *outside) int {
+	e.callback.close()
 	incomplete := e.recorded(failed)
 	e.at(written)
 	missed, unserved := e.replayed(o)
+	if e.player != nil {
+		if err := e.keepProposals(); err != nil {
+			e.report.warnf("accept --last will know nothing of this run: %v", err)
+		}
+	}
 	if o != nil {
 		e.beside(o)
 	}

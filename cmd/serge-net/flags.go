@@ -18,12 +18,13 @@ type engineFlags struct {
 	repeat      string
 	match       string
 	matchFlags
-	shiftDates string
-	upstreamCA []string
-	insecure   bool
-	log        string
-	verbose    bool
-	quiet      bool
+	matchCallback []string
+	shiftDates    string
+	upstreamCA    []string
+	insecure      bool
+	log           string
+	verbose       bool
+	quiet         bool
 }
 
 // registerMode declares on c the flags that record and replay say in words.
@@ -44,6 +45,7 @@ func (f *engineFlags) register(c *cobra.Command) {
 	s.StringVar(&f.onMiss, "on-miss", "fail", "what a request gets that is not recorded: 501, the real answer, or that and be recorded")
 	s.StringVar(&f.match, "match", "smart", "how far a request may be from a recorded one: smart lets random values and times differ on evidence, exact nothing, loose takes the nearest")
 	f.matchFlags.register(c)
+	s.StringArrayVar(&f.matchCallback, "match-callback", nil, "ask this `PROGRAM` of requests that nothing else matches; once more for each of its arguments")
 	s.StringVar(&f.repeat, "repeat", "auto", "what a request gets that was served as often as it was recorded; auto is last for safe methods, else never")
 	s.StringVar(&f.shiftDates, "shift-dates", "on", "move the dates in served headers to today")
 	s.StringSliceVar(&f.bypass, "bypass", nil, "let `HOST|CIDR|PORT` pass untouched and unrecorded")

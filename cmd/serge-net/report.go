@@ -27,6 +27,7 @@ type report struct {
 	mu      sync.Mutex
 	to      io.Writer
 	missed  int
+	flags   []string            // of accept, that misses named
 	broken  bool                // the recording is incomplete
 	seen    map[string]int      // what was said already, and how often it came
 	rejects map[rejecter]string // what is said of each
@@ -81,6 +82,9 @@ func (r *report) miss(m *exchange.Miss) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.missed++
+	if m.Accept != "" && !slices.Contains(r.flags, m.Accept) {
+		r.flags = append(r.flags, m.Accept)
+	}
 	r.line(m.Error())
 }
 
