@@ -100,30 +100,38 @@ func (d *reader) url(r *Request) string {
 	scheme, host, path, query := cutURL(d.rewritten(r.URL))
 	base := r.Method + " " + scheme + "://" + d.aliased(scheme, foldPort(scheme, host))
 	path = d.normalPath(path)
-	segments := strings.Split(path, "/")[1:]
-	t := d.templateOf(segments)
+	t := template{}
+	if len(d.templates) > 0 {
+		t = d.templateOf(strings.Split(path, "/")[1:])
+	}
 	d.emit("method", 0, base)
-	var route, bucket strings.Builder
-	route.WriteString(base)
-	bucket.WriteString(base)
-	for i, s := range segments {
+	route, bucket, odd := append(make([]byte, 0, 128), base...), []byte(nil), false
+	i := 0
+	for s := range strings.SplitSeq(path[1:], "/") {
 		s = t.apply(i, s)
 		if d.sub != nil {
 			s = d.sub([]byte("path"), s)
 		}
-		route.WriteString("/" + s)
-		bucket.WriteByte('/')
-		if t.veils(i) {
-			bucket.WriteByte('*')
-		} else {
-			d.room = maskTokens(d.room[:0], s)
-			bucket.Write(d.room)
+		if !odd && (t.veils(i) || nextToken(s, 0).shape != "") {
+			odd, bucket = true, append(make([]byte, 0, 128), route...)
+		}
+		route = append(append(route, '/'), s...)
+		switch {
+		case t.veils(i):
+			bucket = append(bucket, "/*"...)
+		case odd:
+			bucket = maskTokens(append(bucket, '/'), s)
 		}
 		d.at = strconv.AppendInt(append(d.at[:0], "path/"...), int64(i), 10)
 		d.put(0, s, t.veils(i))
+		i++
 	}
 	d.at = d.at[:0]
-	d.f.route, d.f.bucket = route.String(), bucket.String()
+	d.f.route = string(route)
+	d.f.bucket = d.f.route
+	if odd {
+		d.f.bucket = string(bucket)
+	}
 	if r.Target != "" {
 		d.f.route += " " + printable(r.Target)
 		d.f.bucket = d.f.route

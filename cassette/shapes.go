@@ -26,6 +26,10 @@ const (
 // tokenLeast is how short a random value may be, in bytes.
 const tokenLeast = 16
 
+// jwtLeast is how short a JWT may be, in bytes: {"alg":""} takes 14, and claims
+// and a signature follow.
+const jwtLeast = 24
+
 // A token is where in a text a value of a random shape is.
 type token struct {
 	from, to int
@@ -64,7 +68,7 @@ func tokenAt(s string, i int) token {
 		return token{i, i + 36, shapeUUID}
 	}
 	if strings.HasPrefix(s[i:], "eyJ") {
-		if n := jwtLen(s[i:]); n > 0 {
+		if n := jwtLen(s[i:]); n >= jwtLeast {
 			return token{i, i + n, shapeJWT}
 		}
 	}
