@@ -1,6 +1,7 @@
 package cassette
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"hash"
 	"slices"
@@ -206,12 +207,22 @@ func (d *reader) put(kind byte, val string, veiled bool) {
 	for t := nextToken(val, 0); t.shape != ""; t = nextToken(val, t.to) {
 		d.f.tokens = append(d.f.tokens, tokenKey(val[t.from:t.to], t.shape))
 	}
-	if _, unit := clockOf(unescaped(kind, val)); unit != "" && !d.off.has(lawClock) {
+	if unit := d.unitOf(d.at, kind, val); unit != "" {
 		d.room = append(append(d.room, '\x00'), unit...)
 	} else {
 		d.room = maskTokens(d.room, val)
 	}
 	d.loose.Write(append(d.room, '\x00'))
+}
+
+// unitOf is the unit of the moment that an atom may be, "" if it is none: a moment
+// in a path names something.
+func (u *rules) unitOf(at []byte, kind byte, val string) string {
+	if u.off.has(lawClock) || bytes.HasPrefix(at, []byte("path/")) {
+		return ""
+	}
+	_, unit := clockOf(unescaped(kind, val))
+	return unit
 }
 
 // appendCounted appends s with its length in front, so that no two lists look alike.

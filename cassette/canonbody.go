@@ -183,13 +183,6 @@ func appendPointer(b []byte, key string) []byte {
 	return b
 }
 
-// sortedMembers are n's members by name.
-func sortedMembers(n *node) []member {
-	ms := slices.Clone(n.mem)
-	slices.SortStableFunc(ms, func(a, b member) int { return strings.Compare(a.key, b.key) })
-	return ms
-}
-
 // parts tells the parts of a multipart body. If it is not one, nothing is told
 // and the result is false.
 func (d *reader) parts(b []byte, boundary string) bool {

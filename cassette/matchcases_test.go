@@ -5,6 +5,7 @@ import (
 	"compress/gzip"
 	"encoding/base64"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -200,4 +201,49 @@ func bitOf(l law) int {
 		n++
 	}
 	return n
+}
+
+// TestCutOff compares a request with no more recordings than that takes a moment,
+// and says so, whether it finds one or not.
+func TestCutOff(t *testing.T) {
+	var as []asked
+	for n := range compareMost + 1 {
+		as = append(as, rec(post("/a", jsonType), fmt.Sprintf(`{"id":"0b0e6f1c-52a9-48a1-8c3e-%012d"}`, n), fmt.Sprint(n)))
+	}
+	p := playerOf(t, matchCase{rec: as}.recorded(t), PlayOptions{})
+	if a := ask(t, p, post("/a", jsonType), `{"id":"`+v1+`"}`); a.body != "0" {
+		t.Errorf("answered %q, %v; want 0", a.body, a.miss)
+	}
+	const want = "compared 200 of 201 recordings"
+	if as := p.Tally().Assumptions; len(as) != 2 || as[1].Evidence != want {
+		t.Errorf("assumptions %v; want %q among them", as, want)
+	}
+	if a := ask(t, p, post("/a", jsonType), `{"id":1}`); a.miss == nil || a.miss.Reason != want {
+		t.Errorf("miss %v; want %q", a.miss, want)
+	}
+}
+
+// TestServedBack holds that what a client made up comes back to it in a compressed
+// answer and in one of another length, with a length that is right.
+func TestServedBack(t *testing.T) {
+	long := jwt("ada", 1700000000)
+	p := playerOf(t, matchCase{rec: []asked{
+		rec(post("/z", jsonType), `{"id":"`+u1+`"}`, gzipped(`{"id":"`+u1+`"}`), jsonType, "Content-Encoding: gzip", "Content-Length: 58"),
+		rec(post("/j", jsonType), `{"t":"`+jwt("ada", 1)+`"}`, `{"t":"`+jwt("ada", 1)+`"}`, "Content-Length: "+fmt.Sprint(len(jwt("ada", 1))+8)),
+	}}.recorded(t), PlayOptions{})
+	a := ask(t, p, post("/z", jsonType), `{"id":"`+v1+`"}`)
+	z, err := gzip.NewReader(strings.NewReader(a.body))
+	if err != nil {
+		t.Fatal(err, a.miss)
+	}
+	plain, err := io.ReadAll(z)
+	n, _ := exchange.Get(a.heads[0].Fields, "content-length")
+	if err != nil || string(plain) != `{"id":"`+v1+`"}` || n != fmt.Sprint(len(a.body)) {
+		t.Errorf("answered %s, %v, of length %s; want %s and %d", plain, err, n, v1, len(a.body))
+	}
+	a = ask(t, p, post("/j", jsonType), `{"t":"`+long+`"}`)
+	n, _ = exchange.Get(a.heads[0].Fields, "content-length")
+	if want := `{"t":"` + long + `"}`; a.body != want || n != fmt.Sprint(len(want)) {
+		t.Errorf("answered %s of length %s, %v; want %s", a.body, n, a.miss, want)
+	}
 }

@@ -68,7 +68,7 @@ func evidenceCases() []matchCase {
 			live: []said{{post("/login", js), `{"user":"bob","pw":"hunter2"}`, "B"}, {post("/login", js), `{"user":"ada","pw":"hunter2"}`, "miss"}, {post("/login", js), `{"user":"ada","pw":"hunter3"}`, "A"}, {post("/again", formType), "pw=xhunter2y", "miss"}, {post("/again", formType), "pw=xhunter3y", "C"}}, has: "took the request's own secret for secret:pw#1"},
 		{name: "a placeholder, exact", opt: PlayOptions{Match: MatchExact}, rec: []asked{rec(post("/login", js), `{"pw":"{{secret:pw#1}}"}`, "A")}, live: []said{{post("/login", js), `{"pw":"hunter2"}`, "A"}}},
 		{name: "a placeholder in a URL", rec: []asked{rec(get("/bot{{secret:key#1}}/me?k={{secret:key#2}}"), "", "A"), rec(get("/hook/{{secret:key#3}}"), "", "B")},
-			live: []said{{get("/bot123:abc/me?k=4"), "", "A"}, {get("/bot123:abd/me?k=4"), "", "miss"}, {get("/hook/xyz"), "", "B"}, {get("/hook/abc"), "", "miss"}}},
+			live: []said{{get("/bot123:abc/me?k=4"), "", "A"}, {get("/bot123:abd/me?k=4"), "", "miss"}, {get("/hook/xyz"), "", "B"}, {get("/hook/abc"), "", "miss"}}, has: "miss: GET http://api.example.com/(secret)/me?k=(secret)"},
 		{name: "learned", opt: PlayOptions{Rules: []Rule{{At: "request.body.json/meta/pid", Is: "volatile", Because: "differed in 2 of 2 recordings"}}},
 			rec:  []asked{rec(post("/a", js), `{"meta":{"pid":1},"n":1}`, "A")},
 			live: []said{{post("/a", js), `{"meta":{"pid":2},"n":1}`, "A"}, {post("/a", js), `{"meta":{"pid":3},"n":2}`, "miss"}}, has: "body.meta.pid (learned: differed in 2 of 2 recordings)"},

@@ -3,6 +3,7 @@ package cassette
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -13,9 +14,64 @@ import (
 func (p *Player) newMiss(o exchange.Origin, l *live) *exchange.Miss {
 	p.mu.Lock()
 	p.tally.Missed++
+	url := p.hiddenURL(l.req.URL)
 	p.mu.Unlock()
 	accept, _ := exchange.Get(l.req.Fields, "accept")
-	return &exchange.Miss{Cassette: p.c.Name, Method: l.req.Method, URL: l.req.URL, Caller: o.Caller, JSON: strings.Contains(accept, "json")}
+	return &exchange.Miss{Cassette: p.c.Name, Method: l.req.Method, URL: url, Caller: o.Caller, JSON: strings.Contains(accept, "json")}
+}
+
+// hidden is s without the secrets that are known in this run. p.mu is held.
+func (p *Player) hidden(s string) string {
+	const least = 6 // bytes: what is shorter may be a word
+	for value, mark := range p.toMark {
+		if len(value) >= least && strings.Contains(s, value) {
+			s = strings.ReplaceAll(s, value, strings.Trim(mark, "{}"))
+		}
+	}
+	return s
+}
+
+// hiddenURL is a live URL without its secrets: those that are known, and what
+// stands where the recordings of its route have some. p.mu is held.
+func (p *Player) hiddenURL(url string) string {
+	f, err := p.rules.formOf(&Request{Method: "GET", URL: url})
+	if err != nil || len(p.rules.masks) == 0 && len(p.rules.templates) == 0 && len(p.toMark) == 0 {
+		return url
+	}
+	_, _, path, query := cutURL(url)
+	segments := strings.Split(path, "/")
+	t := p.rules.templateOf(segments[1:])
+	for i := range segments[1:] {
+		if t.veils(i) {
+			segments[i+1] = "(secret)"
+		}
+	}
+	rest := ""
+	if query != "" {
+		pairs := strings.Split(query, "&")
+		for i, q := range pairs {
+			name, _, _ := strings.Cut(q, "=")
+			if p.rules.veiledQuery(f.bucket, normal(name, true)) {
+				pairs[i] = name + "=(secret)"
+			}
+		}
+		rest = "?" + strings.Join(pairs, "&")
+	}
+	at := strings.Index(url, "://") + len("://")
+	return p.hidden(url[:at] + hostOf(url) + strings.Join(segments, "/") + rest)
+}
+
+// veiledQuery says whether recordings of a route, whatever its method, have
+// secrets in a query parameter.
+func (u *rules) veiledQuery(bucket, name string) bool {
+	_, route, _ := strings.Cut(bucket, " ")
+	for b, places := range u.masks {
+		_, r, _ := strings.Cut(b, " ")
+		if _, learned := u.learnedOf(b, "query/"+name); r == route && places["query/"+name] && !learned {
+			return true
+		}
+	}
+	return false
 }
 
 // miss tells that nothing answers l, whose form is f, and what comes nearest.
@@ -72,6 +128,10 @@ func (p *Player) nearest(m *exchange.Miss, l *live, f form, near []*slot, same b
 	}
 	p.mu.Unlock()
 	m.Nearest = p.near(best, diffs)
+	unexplained := func(d exchange.Diff) bool { return d.Why != "" }
+	if m.Reason == "" && len(p.index.kin[f.loose]) > 1 && p.opt.Match != MatchExact && !slices.ContainsFunc(diffs, unexplained) {
+		m.Reason = "recordings that differ from it only there have other answers"
+	}
 	if same || sameShape(best.form.route, f.route) {
 		m.Accept = acceptFlags(diffs, best.form.route, f.route)
 	}
@@ -181,8 +241,12 @@ func (p *Player) differAtoms(j *judge, rec, live []atom, same bool) []exchange.D
 			}
 		}
 		if strings.Contains(u.val, secretOpen) {
-			d.Recorded, d.Live = strings.Trim(u.val, "{}"), "(another secret)"
+			d.Recorded = strings.Trim(u.val, "{}")
+			if w.at != "" {
+				d.Live = "(another secret)"
+			}
 		}
+		d.Live = p.hidden(d.Live)
 		out = append(out, d)
 	}
 	for _, u := range rec {
@@ -226,11 +290,34 @@ func diffName(at string) string {
 	kind, rest, _ := strings.Cut(at, "/")
 	switch kind {
 	case "body.json":
-		return "body $" + strings.TrimPrefix(placeName(at), "body")
+		return "body " + pathOfPointer(rest)
 	case "body.form":
-		return "body $." + rest
+		return "body $" + pathName(rest)
 	}
 	return placeName(at)
+}
+
+// pathOfPointer is a JSON pointer, without its first slash, as a JSONPath. A name
+// that is a number reads as an index: what it is in, a pointer does not tell.
+func pathOfPointer(pointer string) string {
+	b := "$"
+	for key := range strings.SplitSeq(pointer, "/") {
+		key = strings.NewReplacer("~1", "/", "~0", "~").Replace(key)
+		if _, err := strconv.Atoi(key); err == nil {
+			b += "[" + key + "]"
+		} else {
+			b += pathName(key)
+		}
+	}
+	return b
+}
+
+// pathName is a name as a step of a JSONPath.
+func pathName(key string) string {
+	if key == "" || strings.ContainsFunc(key, func(r rune) bool { return r >= utf8.RuneSelf || !alnum(byte(r)) && r != '_' && r != '-' }) {
+		return `["` + key + `"]`
+	}
+	return "." + key
 }
 
 // methodOf is a route's method.
@@ -265,13 +352,16 @@ func acceptFlags(diffs []exchange.Diff, recorded, live string) string {
 	}
 	for _, d := range diffs {
 		what, name, _ := strings.Cut(d.At, " ")
-		if strings.ContainsAny(name, `",'`) {
+		if strings.ContainsAny(name, `'`) || what != "body" && strings.ContainsAny(name, `",`) {
 			return "" // commas and quotes mean something in the flag
 		}
 		switch {
 		case what == "query", what == "header":
 			add("--ignore-"+what, name)
-		case what == "body" && strings.HasPrefix(name, "$."):
+		case what == "body" && strings.HasPrefix(name, "$"):
+			if _, err := parsePath(name); err != nil {
+				return ""
+			}
 			add("--ignore-body", name)
 		case d.At == "path", what == "path":
 			add("--path-template", templateFor(pathOf(recorded), pathOf(live)))
