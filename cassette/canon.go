@@ -299,10 +299,10 @@ func (u *rules) queryOf(q string) []pair {
 
 // pairsOf are the pairs of a query or a form, sorted by name.
 func (u *rules) pairsOf(q string) []pair {
-	var ps []pair
 	if q == "" {
 		return nil
 	}
+	ps := make([]pair, 0, 1+strings.Count(q, "&"))
 	for part := range strings.SplitSeq(q, "&") {
 		k, v, eq := strings.Cut(part, "=")
 		p := pair{u.normal(k, true), u.normal(v, true)}
@@ -328,6 +328,9 @@ func unsigned(ps []pair) []pair {
 			return !slices.ContainsFunc(ps, func(p pair) bool { return p.name == n })
 		})
 	}
+	if !slices.ContainsFunc(ps, func(p pair) bool { return ofSignature(p.name) }) {
+		return ps // as most are
+	}
 	amz, goog, cloudfront := has("X-Amz-Signature"), has("X-Goog-Signature"), has("Signature", "Key-Pair-Id")
 	oauth, azure := has("oauth_signature", "oauth_nonce", "oauth_timestamp"), has("sig", "se", "sv")
 	var out []pair
@@ -352,6 +355,15 @@ func unsigned(ps []pair) []pair {
 		}
 	}
 	return out
+}
+
+// ofSignature says whether a name may be one of a signature's, or of a cache buster.
+func ofSignature(name string) bool {
+	switch name {
+	case "X-Amz-Signature", "X-Goog-Signature", "Signature", "oauth_signature", "sig", "_", "cb":
+		return true
+	}
+	return false
 }
 
 // rekey computes i's form.

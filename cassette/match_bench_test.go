@@ -45,3 +45,15 @@ func BenchmarkClaim(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkForm takes a request apart that has no body, as most have none.
+func BenchmarkForm(b *testing.B) {
+	r := &Request{Method: "GET", URL: "https://api.example.com/v1/users/7f1c/orders?page=2&limit=50", Fields: fields(
+		"Host: api.example.com", "User-Agent: python-requests/2.32.3", "Accept-Encoding: gzip, deflate", "Accept: */*", "Connection: keep-alive", "Authorization: Bearer {{secret:auth#1}}")}
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, err := new(rules).formOf(r); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -314,7 +314,7 @@ const (
 // nanoseconds since 1970 of this century, RFC 3339, an HTTP date, a SigV4 date.
 func clockOf(s string) (time.Time, string) {
 	if len(s) < 10 || len(s) > 40 || s[0] < '0' || s[0] > '9' {
-		if len(s) >= 24 && len(s) <= 33 && s[0] >= 'A' && s[0] <= 'Z' {
+		if len(s) >= 24 && len(s) <= 33 && strings.Contains("Mon Tue Wed Thu Fri Sat Sun", s[:3]) {
 			if t, _, ok := parseDate(s); ok {
 				return t, clockHTTP
 			}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -70,5 +71,21 @@ func TestUnquotedWords(t *testing.T) {
 	got := unquotedWords("--ignore-query page  --ignore-body '$[\"a b\"]' x")
 	if d := cmp.Diff([]string{"--ignore-query", "page", "--ignore-body", `$["a b"]`, "x"}, got); d != "" {
 		t.Errorf("(-want +got):\n%s", d)
+	}
+}
+
+// TestTallied lists what was assumed once, in order, and not without end.
+func TestTallied(t *testing.T) {
+	if d := cmp.Diff([]string{"a, 2 times", "b"}, tallied([]string{"a", "b", "a"})); d != "" {
+		t.Errorf("tallied (-want +got):\n%s", d)
+	}
+	var out strings.Builder
+	var s served
+	for i := range assumptionsMost + 3 {
+		s.assumptions = append(s.assumptions, fmt.Sprint(i))
+	}
+	newReport(&out, false).end(s, 0)
+	if !strings.HasSuffix(out.String(), "assumed: 99\nserge-net: assumed: and 3 more\n") {
+		t.Errorf("the end of the report is %q", out.String()[max(0, out.Len()-100):])
 	}
 }

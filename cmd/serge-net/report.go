@@ -154,9 +154,35 @@ func (r *report) incomplete() bool {
 func (r *report) end(s served, took time.Duration) {
 	r.sayf("%d served (%d exact, %d assumed), %d missed, %d unused%s; %s",
 		s.exact+s.assumed, s.exact, s.assumed, r.misses(), s.unused, s.isolation, seconds(took))
-	for _, a := range slices.Compact(s.assumptions) {
+	lines := tallied(s.assumptions)
+	for i, a := range lines {
+		if i == assumptionsMost {
+			r.warnf("assumed: and %d more", len(lines)-i)
+			break
+		}
 		r.warnf("assumed: %s", a)
 	}
+}
+
+// assumptionsMost is how many assumptions the end of a run lists: what a person
+// would read.
+const assumptionsMost = 100
+
+// tallied is lines, each once, with how often it came.
+func tallied(lines []string) []string {
+	times := map[string]int{}
+	var out []string
+	for _, l := range lines {
+		if times[l]++; times[l] == 1 {
+			out = append(out, l)
+		}
+	}
+	for i, l := range out {
+		if n := times[l]; n > 1 {
+			out[i] = fmt.Sprintf("%s, %d times", l, n)
+		}
+	}
+	return out
 }
 
 // again tells how often a line came that was written once.
