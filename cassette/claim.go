@@ -2,6 +2,7 @@ package cassette
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"strings"
 )
@@ -161,7 +162,7 @@ func (p *Player) choose(fit []*offer, f form) (*pick, *offer) {
 		least = min(least, o.relaxed)
 	}
 	if p.rules.off.has(lawFewest) {
-		least = len(fit[0].slots) << 20
+		least = math.MaxInt
 	}
 	for _, o := range fit {
 		if o.relaxed <= least {

@@ -142,6 +142,9 @@ func (c matchCase) run(t *testing.T, k *Cassette, off law) string {
 	for _, a := range tally.Ambiguous {
 		fmt.Fprintln(&said, "ambiguous:", a.Evidence)
 	}
+	if strings.Contains(said.String(), "hunter") {
+		return "it tells a secret:\n" + said.String()
+	}
 	if !strings.Contains(said.String(), c.has) {
 		return fmt.Sprintf("it says\n%swant %q in it", said.String(), c.has)
 	}

@@ -47,6 +47,7 @@ func identityCases() []matchCase {
 		one("a date without a time", post("/", js), post("/", js), `{"due":"`+then("2006-01-02")+`"}`, `{"due":"`+now("2006-01-02")+`"}`, false),
 		one("a moment in a path", get("/snapshots/"+unixThen(1)), get("/snapshots/"+unixNow(1)), "", "", false),
 		one("a value that is a key elsewhere", post("/", js), post("/", js), `{"a.b":{"c d":1}}`, `{"a.b":{"c d":2}}`, false, `--ignore-body '$["a.b"]["c d"]'`),
+		one("a secret that nobody knows", post("/a?access_token=hunter2", js), post("/a?access_token=hunter3", js), `{"user":{"password":"hunter4"}}`, `{"user":{"password":"hunter5"}}`, false, "query access_token: (secret) -> (another secret)\n    body $.user.password: (secret) -> (another secret)"),
 		one("old epoch", post("/", js), post("/", js), `{"born":1000000000}`, `{"born":1000000001}`, false),
 		one("a recorded moment against an old one", post("/", js), post("/", js), `{"ts":`+unixThen(1)+`}`, `{"ts":1500000000}`, false, "it is not the time now"),
 		one("a moment in other units", post("/", js), post("/", js), `{"ts":`+unixThen(1)+`}`, `{"ts":`+unixNow(1000)+`}`, false),

@@ -20,60 +20,6 @@ func (p *Player) newMiss(o exchange.Origin, l *live) *exchange.Miss {
 	return &exchange.Miss{Cassette: p.c.Name, Method: l.req.Method, URL: url, Caller: o.Caller, JSON: strings.Contains(accept, "json")}
 }
 
-// hidden is s without the secrets that are known in this run. p.mu is held.
-func (p *Player) hidden(s string) string {
-	const least = 6 // bytes: what is shorter may be a word
-	for value, mark := range p.toMark {
-		if len(value) >= least && strings.Contains(s, value) {
-			s = strings.ReplaceAll(s, value, strings.Trim(mark, "{}"))
-		}
-	}
-	return s
-}
-
-// hiddenURL is a live URL without its secrets: those that are known, and what
-// stands where the recordings of its route have some. p.mu is held.
-func (p *Player) hiddenURL(url string) string {
-	f, err := p.rules.formOf(&Request{Method: "GET", URL: url})
-	if err != nil || len(p.rules.masks) == 0 && len(p.rules.templates) == 0 && len(p.toMark) == 0 {
-		return url
-	}
-	_, _, path, query := cutURL(url)
-	segments := strings.Split(path, "/")
-	t := p.rules.templateOf(segments[1:])
-	for i := range segments[1:] {
-		if t.veils(i) {
-			segments[i+1] = "(secret)"
-		}
-	}
-	rest := ""
-	if query != "" {
-		pairs := strings.Split(query, "&")
-		for i, q := range pairs {
-			name, _, _ := strings.Cut(q, "=")
-			if p.rules.veiledQuery(f.bucket, normal(name, true)) {
-				pairs[i] = name + "=(secret)"
-			}
-		}
-		rest = "?" + strings.Join(pairs, "&")
-	}
-	at := strings.Index(url, "://") + len("://")
-	return p.hidden(url[:at] + hostOf(url) + strings.Join(segments, "/") + rest)
-}
-
-// veiledQuery says whether recordings of a route, whatever its method, have
-// secrets in a query parameter.
-func (u *rules) veiledQuery(bucket, name string) bool {
-	_, route, _ := strings.Cut(bucket, " ")
-	for b, places := range u.masks {
-		_, r, _ := strings.Cut(b, " ")
-		if _, learned := u.learnedOf(b, "query/"+name); r == route && places["query/"+name] && !learned {
-			return true
-		}
-	}
-	return false
-}
-
 // miss tells that nothing answers l, whose form is f, and what comes nearest.
 func (p *Player) miss(o exchange.Origin, l *live, f form) *exchange.Miss {
 	m := p.newMiss(o, l)
@@ -149,9 +95,9 @@ func cost(d []exchange.Diff, s *slot, f form) int {
 
 // near is s as the nearest recording.
 func (p *Player) near(s *slot, diffs []exchange.Diff) *exchange.Near {
-	n := &exchange.Near{Method: s.it.Request.Method, URL: s.it.Request.URL, Diffs: diffs}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	n := &exchange.Near{Method: s.it.Request.Method, URL: p.hiddenURL(s.it.Request.URL), Diffs: diffs}
 	for _, o := range p.index.groups[s.form.sum].slots {
 		n.Recorded++
 		if p.served[o] > 0 {
@@ -240,13 +186,7 @@ func (p *Player) differAtoms(j *judge, rec, live []atom, same bool) []exchange.D
 				d.Why = j.v.why
 			}
 		}
-		if strings.Contains(u.val, secretOpen) {
-			d.Recorded = strings.Trim(u.val, "{}")
-			if w.at != "" {
-				d.Live = "(another secret)"
-			}
-		}
-		d.Live = p.hidden(d.Live)
+		p.hide(&d, u, w)
 		out = append(out, d)
 	}
 	for _, u := range rec {
