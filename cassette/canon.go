@@ -124,7 +124,7 @@ func (d *reader) url(r *Request) string {
 			bucket = maskTokens(append(bucket, '/'), s)
 		}
 		d.at = strconv.AppendInt(append(d.at[:0], "path/"...), int64(i), 10)
-		d.put(0, s, t.veils(i))
+		d.tell(0, s, t.veils(i))
 		i++
 	}
 	d.at = d.at[:0]
@@ -188,6 +188,11 @@ func (d *reader) put(kind byte, val string, veiled bool) {
 	if d.sub != nil {
 		val = d.sub(d.at, val)
 	}
+	d.tell(kind, val, veiled)
+}
+
+// tell is put of what sub has seen already.
+func (d *reader) tell(kind byte, val string, veiled bool) {
 	if d.each != nil {
 		d.each(d.at, kind, val)
 		return

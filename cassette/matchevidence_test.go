@@ -45,6 +45,8 @@ func evidenceCases() []matchCase {
 			live: []said{{post("/a", js), id(v1), "A"}, {post("/b", js), id(v1), "miss"}}, has: "stands for another of the recording"},
 		{name: "seeded values one further", rec: []asked{rec(post("/a", js), id(u1), "A"), rec(post("/b", js), id(u2), "B"), rec(get("/a/"+u1), "", "1"), rec(get("/a/"+u2), "", "2")},
 			live: []said{{post("/a", js), id(u2), "A"}, {get("/a/" + u2), "", "1"}}},
+		{name: "seeded values one further, all of them", rec: []asked{rec(post("/a", js), id(u1), "A"), rec(post("/b", js), id(u2), "B"), rec(get("/x/"+u1), "", "1"), rec(get("/x/"+u2), "", "2")},
+			live: []said{{post("/a", js), id(u2), "A"}, {post("/b", js), id(u3), "B"}, {get("/x/" + u3), "", "2"}, {get("/x/" + u2), "", "1"}}},
 		{name: "idempotency key in the body, out of order", rec: []asked{rec(post("/pay", js), `{"key":"`+u1+`","sum":1}`, "A"), rec(post("/pay", js), `{"key":"`+u2+`","sum":2}`, "B")},
 			live: []said{{post("/pay", js), `{"key":"` + v2 + `","sum":2}`, "B"}, {post("/pay", js), `{"key":"` + v1 + `","sum":1}`, "A"}}},
 		{name: "a retry is not the next payment", rec: []asked{rec(post("/pay", js), `{"key":"`+u1+`"}`, "A"), rec(post("/pay", js), `{"key":"`+u2+`"}`, "B")},
