@@ -30,27 +30,35 @@ func (p *Player) alike(l *live, f form) ([]*offer, error) {
 			return fit, err
 		}
 	}
-	var fit []*offer
-	for _, open := range []bool{true, false} {
-		compared := 0
-		for _, g := range p.index.kin[f.loose] {
-			if g.open() != open {
-				continue
-			}
-			if compared++; compared > compareMost {
-				break
-			}
-			more, err := p.offers(g, l, f, live)
-			if err != nil {
-				return nil, err
-			}
-			fit = append(fit, more...)
-		}
-		if len(fit) > 0 {
-			break
+	fit, all, err := p.kindred(l, f, live, true)
+	if len(fit) == 0 && err == nil {
+		fit, all, err = p.kindred(l, f, live, false)
+	}
+	if all > compareMost {
+		for _, o := range fit {
+			o.evidence = append(o.evidence, fmt.Sprintf("compared %d of %d recordings", compareMost, all))
 		}
 	}
-	return fit, nil
+	return fit, err
+}
+
+// kindred are the offers of the groups that have f's loose sum, those of which
+// something is left to be served or the others, and how many of these there are.
+func (p *Player) kindred(l *live, f form, live []atom, open bool) (fit []*offer, all int, err error) {
+	for _, g := range p.index.kin[f.loose] {
+		if g.open() != open {
+			continue
+		}
+		if all++; all > compareMost {
+			continue
+		}
+		more, err := p.offers(g, l, f, live)
+		if err != nil {
+			return nil, all, err
+		}
+		fit = append(fit, more...)
+	}
+	return fit, all, nil
 }
 
 // begun are the offers of recordings whose origin answered before it had all of

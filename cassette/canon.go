@@ -1,6 +1,7 @@
 package cassette
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"hash"
 	"slices"
@@ -100,30 +101,38 @@ func (d *reader) url(r *Request) string {
 	scheme, host, path, query := cutURL(d.rewritten(r.URL))
 	base := r.Method + " " + scheme + "://" + d.aliased(scheme, foldPort(scheme, host))
 	path = d.normalPath(path)
-	segments := strings.Split(path, "/")[1:]
-	t := d.templateOf(segments)
+	t := template{}
+	if len(d.templates) > 0 {
+		t = d.templateOf(strings.Split(path, "/")[1:])
+	}
 	d.emit("method", 0, base)
-	var route, bucket strings.Builder
-	route.WriteString(base)
-	bucket.WriteString(base)
-	for i, s := range segments {
+	route, bucket, odd := append(make([]byte, 0, 128), base...), []byte(nil), false
+	i := 0
+	for s := range strings.SplitSeq(path[1:], "/") {
 		s = t.apply(i, s)
 		if d.sub != nil {
 			s = d.sub([]byte("path"), s)
 		}
-		route.WriteString("/" + s)
-		bucket.WriteByte('/')
-		if t.veils(i) {
-			bucket.WriteByte('*')
-		} else {
-			d.room = maskTokens(d.room[:0], s)
-			bucket.Write(d.room)
+		if !odd && (t.veils(i) || nextToken(s, 0).shape != "") {
+			odd, bucket = true, append(make([]byte, 0, 128), route...)
+		}
+		route = append(append(route, '/'), s...)
+		switch {
+		case t.veils(i):
+			bucket = append(bucket, "/*"...)
+		case odd:
+			bucket = maskTokens(append(bucket, '/'), s)
 		}
 		d.at = strconv.AppendInt(append(d.at[:0], "path/"...), int64(i), 10)
-		d.put(0, s, t.veils(i))
+		d.tell(0, s, t.veils(i))
+		i++
 	}
 	d.at = d.at[:0]
-	d.f.route, d.f.bucket = route.String(), bucket.String()
+	d.f.route = string(route)
+	d.f.bucket = d.f.route
+	if odd {
+		d.f.bucket = string(bucket)
+	}
 	if r.Target != "" {
 		d.f.route += " " + printable(r.Target)
 		d.f.bucket = d.f.route
@@ -179,6 +188,11 @@ func (d *reader) put(kind byte, val string, veiled bool) {
 	if d.sub != nil {
 		val = d.sub(d.at, val)
 	}
+	d.tell(kind, val, veiled)
+}
+
+// tell is put of what sub has seen already.
+func (d *reader) tell(kind byte, val string, veiled bool) {
 	if d.each != nil {
 		d.each(d.at, kind, val)
 		return
@@ -198,12 +212,22 @@ func (d *reader) put(kind byte, val string, veiled bool) {
 	for t := nextToken(val, 0); t.shape != ""; t = nextToken(val, t.to) {
 		d.f.tokens = append(d.f.tokens, tokenKey(val[t.from:t.to], t.shape))
 	}
-	if _, unit := clockOf(unescaped(kind, val)); unit != "" && !d.off.has(lawClock) {
+	if unit := d.unitOf(d.at, kind, val); unit != "" {
 		d.room = append(append(d.room, '\x00'), unit...)
 	} else {
 		d.room = maskTokens(d.room, val)
 	}
 	d.loose.Write(append(d.room, '\x00'))
+}
+
+// unitOf is the unit of the moment that an atom may be, "" if it is none: a moment
+// in a path names something.
+func (u *rules) unitOf(at []byte, kind byte, val string) string {
+	if u.off.has(lawClock) || bytes.HasPrefix(at, []byte("path/")) {
+		return ""
+	}
+	_, unit := clockOf(unescaped(kind, val))
+	return unit
 }
 
 // appendCounted appends s with its length in front, so that no two lists look alike.
@@ -280,10 +304,10 @@ func (u *rules) queryOf(q string) []pair {
 
 // pairsOf are the pairs of a query or a form, sorted by name.
 func (u *rules) pairsOf(q string) []pair {
-	var ps []pair
 	if q == "" {
 		return nil
 	}
+	ps := make([]pair, 0, 1+strings.Count(q, "&"))
 	for part := range strings.SplitSeq(q, "&") {
 		k, v, eq := strings.Cut(part, "=")
 		p := pair{u.normal(k, true), u.normal(v, true)}
@@ -309,6 +333,9 @@ func unsigned(ps []pair) []pair {
 			return !slices.ContainsFunc(ps, func(p pair) bool { return p.name == n })
 		})
 	}
+	if !slices.ContainsFunc(ps, func(p pair) bool { return ofSignature(p.name) }) {
+		return ps // as most are
+	}
 	amz, goog, cloudfront := has("X-Amz-Signature"), has("X-Goog-Signature"), has("Signature", "Key-Pair-Id")
 	oauth, azure := has("oauth_signature", "oauth_nonce", "oauth_timestamp"), has("sig", "se", "sv")
 	var out []pair
@@ -333,6 +360,15 @@ func unsigned(ps []pair) []pair {
 		}
 	}
 	return out
+}
+
+// ofSignature says whether a name may be one of a signature's, or of a cache buster.
+func ofSignature(name string) bool {
+	switch name {
+	case "X-Amz-Signature", "X-Goog-Signature", "Signature", "oauth_signature", "sig", "_", "cb":
+		return true
+	}
+	return false
 }
 
 // rekey computes i's form.

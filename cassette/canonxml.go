@@ -16,7 +16,7 @@ func isXML(m string) bool {
 }
 
 // xmlMost is how deep an XML body may be to be compared by what it holds.
-const xmlMost = 1000
+const xmlMost = 100
 
 // xml tells an XML body: elements with their attributes by name, and text. White
 // space between elements, comments and the declaration do not count. If it is

@@ -2,6 +2,7 @@ package cassette
 
 import (
 	"maps"
+	"math"
 	"slices"
 	"strings"
 )
@@ -131,16 +132,8 @@ func (p *Player) offer(v *variant, f form) *offer {
 	if len(s.form.ids) != len(f.ids) || p.opt.Match == MatchExact {
 		return nil
 	}
-	o.evidence = append(o.evidence, "body.id (JSON-RPC: "+briefly(f.ids)+" for "+briefly(s.form.ids)+")")
+	o.evidence = append(o.evidence, "body.id (the number of a JSON-RPC call; its answer has it)")
 	return o
-}
-
-// briefly is a list in a few words.
-func briefly(ids []string) string {
-	if len(ids) > 3 {
-		ids = append(slices.Clone(ids[:3]), "…")
-	}
-	return strings.Join(ids, ", ")
 }
 
 // sameKeys says whether a request with the idempotency keys live may be the one
@@ -176,7 +169,7 @@ func (p *Player) choose(fit []*offer, f form) (*pick, *offer) {
 		least = min(least, o.relaxed)
 	}
 	if p.rules.off.has(lawFewest) {
-		least = len(fit[0].slots) << 20
+		least = math.MaxInt
 	}
 	for _, o := range fit {
 		if o.relaxed <= least {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	"github.com/serge-net/serge-net/exchange"
@@ -167,6 +168,58 @@ func FuzzForm(f *testing.F) {
 			if got := expand(hidden, func(m string) string { return seen[m] }); got != h.Value {
 				t.Errorf("%s: %q is redacted to %q and comes back as %q", h.Name, h.Value, hidden, got)
 			}
+		}
+	})
+}
+
+// FuzzTokens holds that random values are found where they are, whole, and that
+// a text in which each stands for itself is the same.
+func FuzzTokens(f *testing.F) {
+	for _, s := range []string{u1, "x" + u1, hex24u + "." + ulidU, jwt("a", 1), "%2F" + u1, pkceU, ksuidU + "-", "eyJ.. 0000000000"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		last := 0
+		for k := nextToken(s, 0); k.shape != ""; k = nextToken(s, k.to) {
+			if k.from < last || k.to-k.from < tokenLeast || k.to > len(s) {
+				t.Fatalf("nextToken(%q) = %+v after %d", s, k, last)
+			}
+			if v := s[k.from:k.to]; like(tokenKey(v, k.shape), v, k.shape) == "" {
+				t.Errorf("like(tokenKey(%q)) is empty", v)
+			}
+			last = k.to
+		}
+		if got := mapTokens(s, func(string) (string, bool) { return "", false }); got != s {
+			t.Errorf("mapTokens(%q) = %q, though nothing is replaced", s, got)
+		}
+		clockOf(s)
+	})
+}
+
+// FuzzReaders holds that no body and no path is too odd to be taken apart, and
+// that one is equal to itself.
+func FuzzReaders(f *testing.F) {
+	f.Add("application/xml", "<a b='1'><c/>x</a>", "$.a[0]..b['c']")
+	f.Add("application/grpc", frame(proto(1, "a")), "$..*")
+	f.Add("application/x-protobuf", proto(1, proto(2, "a")), "$[-1]")
+	f.Add("application/graphql", `query A($a:B!){c(d:"e\"",f:"""g"h""")#i`+"\n}", "$.")
+	f.Add("application/json", `{"jsonrpc":"2.0","id":[1],"query":"{"}`, "$['")
+	f.Fuzz(func(t *testing.T, media, body, path string) {
+		u := rules{}
+		if p, err := parsePath(path); err == nil {
+			u.drop = append(u.drop, p)
+		}
+		r := &Request{Method: "POST", URL: "http://a/", Fields: []exchange.Field{{Name: "content-type", Value: media}}, Message: Message{Body: bodyOf([]byte(body))}}
+		a, err := u.atomsOf(r)
+		b, err2 := u.atomsOf(r)
+		if err != nil || err2 != nil || !slices.Equal(a, b) {
+			t.Errorf("atomsOf(%q) = %v, %v, then %v, %v", body, a, err, b, err2)
+		}
+		if isGraphQL(body) {
+			if s := foldGraphQL(body); foldGraphQL(s) != s {
+				t.Errorf("foldGraphQL(%q) = %q, then %q", body, s, foldGraphQL(s))
+			}
+			isRead(body)
 		}
 	})
 }

@@ -92,7 +92,7 @@ func (j *judge) atom(u, w atom) bool {
 	if because, ok := j.learnedOf(j.bucket, w.at); ok && !j.off.has(lawLearned) {
 		return j.grant(w.at, "learned: "+orElse(because, "accepted"))
 	}
-	if _, unit := clockOf(unescaped(u.kind, u.val)); unit != "" && !j.off.has(lawClock) {
+	if j.unitOf([]byte(u.at), u.kind, u.val) != "" {
 		return j.clock(u, w)
 	}
 	return j.tokens(u, w, "renamed")

@@ -3,6 +3,7 @@ package cassette
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -13,8 +14,10 @@ import (
 func (p *Player) newMiss(o exchange.Origin, l *live) *exchange.Miss {
 	p.mu.Lock()
 	p.tally.Missed++
+	url := p.hiddenURL(l.req.URL)
 	p.mu.Unlock()
-	return &exchange.Miss{Cassette: p.c.Name, Method: l.req.Method, URL: l.req.URL, Caller: o.Caller}
+	accept, _ := exchange.Get(l.req.Fields, "accept")
+	return &exchange.Miss{Cassette: p.c.Name, Method: l.req.Method, URL: url, Caller: o.Caller, JSON: strings.Contains(accept, "json")}
 }
 
 // miss tells that nothing answers l, whose form is f, and what comes nearest.
@@ -71,6 +74,10 @@ func (p *Player) nearest(m *exchange.Miss, l *live, f form, near []*slot, same b
 	}
 	p.mu.Unlock()
 	m.Nearest = p.near(best, diffs)
+	unexplained := func(d exchange.Diff) bool { return d.Why != "" }
+	if m.Reason == "" && len(p.index.kin[f.loose]) > 1 && p.opt.Match != MatchExact && !slices.ContainsFunc(diffs, unexplained) {
+		m.Reason = "recordings that differ from it only there have other answers"
+	}
 	if same || sameShape(best.form.route, f.route) {
 		m.Accept = acceptFlags(diffs, best.form.route, f.route)
 	}
@@ -88,9 +95,9 @@ func cost(d []exchange.Diff, s *slot, f form) int {
 
 // near is s as the nearest recording.
 func (p *Player) near(s *slot, diffs []exchange.Diff) *exchange.Near {
-	n := &exchange.Near{Method: s.it.Request.Method, URL: s.it.Request.URL, Diffs: diffs}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	n := &exchange.Near{Method: s.it.Request.Method, URL: p.hiddenURL(s.it.Request.URL), Diffs: diffs}
 	for _, o := range p.index.groups[s.form.sum].slots {
 		n.Recorded++
 		if p.served[o] > 0 {
@@ -181,9 +188,7 @@ func (p *Player) differAtoms(j *judge, rec, live []atom, same bool) []exchange.D
 				d.Why = j.v.why
 			}
 		}
-		if strings.Contains(u.val, secretOpen) {
-			d.Recorded, d.Live = strings.Trim(u.val, "{}"), "(another secret)"
-		}
+		p.hide(&d, u, w)
 		out = append(out, d)
 	}
 	for _, u := range rec {
@@ -227,11 +232,34 @@ func diffName(at string) string {
 	kind, rest, _ := strings.Cut(at, "/")
 	switch kind {
 	case "body.json":
-		return "body $" + strings.TrimPrefix(placeName(at), "body")
+		return "body " + pathOfPointer(rest)
 	case "body.form":
-		return "body $." + rest
+		return "body $" + pathName(rest)
 	}
 	return placeName(at)
+}
+
+// pathOfPointer is a JSON pointer, without its first slash, as a JSONPath. A name
+// that is a number reads as an index: what it is in, a pointer does not tell.
+func pathOfPointer(pointer string) string {
+	b := "$"
+	for key := range strings.SplitSeq(pointer, "/") {
+		key = strings.NewReplacer("~1", "/", "~0", "~").Replace(key)
+		if _, err := strconv.Atoi(key); err == nil {
+			b += "[" + key + "]"
+		} else {
+			b += pathName(key)
+		}
+	}
+	return b
+}
+
+// pathName is a name as a step of a JSONPath.
+func pathName(key string) string {
+	if key == "" || strings.ContainsFunc(key, func(r rune) bool { return r >= utf8.RuneSelf || !alnum(byte(r)) && r != '_' && r != '-' }) {
+		return `["` + key + `"]`
+	}
+	return "." + key
 }
 
 // methodOf is a route's method.
@@ -266,13 +294,16 @@ func acceptFlags(diffs []exchange.Diff, recorded, live string) string {
 	}
 	for _, d := range diffs {
 		what, name, _ := strings.Cut(d.At, " ")
-		if strings.ContainsAny(name, `",'`) {
+		if strings.ContainsAny(name, `'`) || what != "body" && strings.ContainsAny(name, `",`) {
 			return "" // commas and quotes mean something in the flag
 		}
 		switch {
 		case what == "query", what == "header":
 			add("--ignore-"+what, name)
-		case what == "body" && strings.HasPrefix(name, "$."):
+		case what == "body" && strings.HasPrefix(name, "$"):
+			if _, err := parsePath(name); err != nil {
+				return ""
+			}
 			add("--ignore-body", name)
 		case d.At == "path", what == "path":
 			add("--path-template", templateFor(pathOf(recorded), pathOf(live)))

@@ -286,8 +286,15 @@ func (y *play) end(l *live, e *exchange.End, answer func(exchange.Event) error) 
 		return err
 	}
 	if k == nil {
+		k, err = l.p.consult(l, f)
+	}
+	if k == nil {
 		y.drop(l)
-		return l.p.miss(y.o, l, f)
+		m := l.p.miss(y.o, l, f)
+		if err != nil {
+			m.Reason = err.Error()
+		}
+		return m
 	}
 	err = y.serve(l, k, answer)
 	if err != nil || l.talk == nil {

@@ -40,6 +40,9 @@ type PlayOptions struct {
 	Latency   Latency // how long answers take; zero: no time
 	Rules     []Rule  // beside those of the cassette
 	KeepDates bool    // serve dates as they were recorded
+	// Callback decides on requests that nothing else answers; nil: they miss. It is
+	// called concurrently. An error of it is the reason of a miss.
+	Callback func(Question) (Answer, error)
 
 	off law // for tests: what is not in force
 }

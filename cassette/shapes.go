@@ -26,6 +26,10 @@ const (
 // tokenLeast is how short a random value may be, in bytes.
 const tokenLeast = 16
 
+// jwtLeast is how short a JWT may be, in bytes: {"alg":""} takes 14, and claims
+// and a signature follow.
+const jwtLeast = 24
+
 // A token is where in a text a value of a random shape is.
 type token struct {
 	from, to int
@@ -64,7 +68,7 @@ func tokenAt(s string, i int) token {
 		return token{i, i + 36, shapeUUID}
 	}
 	if strings.HasPrefix(s[i:], "eyJ") {
-		if n := jwtLen(s[i:]); n > 0 {
+		if n := jwtLen(s[i:]); n >= jwtLeast {
 			return token{i, i + n, shapeJWT}
 		}
 	}
@@ -310,7 +314,7 @@ const (
 // nanoseconds since 1970 of this century, RFC 3339, an HTTP date, a SigV4 date.
 func clockOf(s string) (time.Time, string) {
 	if len(s) < 10 || len(s) > 40 || s[0] < '0' || s[0] > '9' {
-		if len(s) >= 24 && len(s) <= 33 && s[0] >= 'A' && s[0] <= 'Z' {
+		if len(s) >= 24 && len(s) <= 33 && strings.Contains("Mon Tue Wed Thu Fri Sat Sun", s[:3]) {
 			if t, _, ok := parseDate(s); ok {
 				return t, clockHTTP
 			}

@@ -19,6 +19,7 @@ type Miss struct {
 	Reason   string   // one line: "no recording for this host", "already served 3/3"
 	Nearest  *Near    // nil if nothing is recorded for the host
 	Hosts    []string // the recorded hosts, if this one is not among them
+	JSON     bool     // the client asked for JSON: the miss is to be told so
 	Accept   string   // the flags of accept, and of run, that would make Nearest match, as a shell reads them; "" if none would
 }
 

@@ -24,13 +24,16 @@ func (r Refusal) answer(m *exchange.Miss, e exchange.Event, answer func(exchange
 		return answer(exchange.Event{Stream: e.Stream, From: exchange.Server, Kind: exchange.KindEnd, At: e.At, End: &exchange.End{How: exchange.Reset, Err: "it missed"}})
 	}
 	status := cmp.Or(r.Status, missStatus)
-	body := []byte("serge-net: " + m.Error() + "\n")
+	body, media := []byte("serge-net: "+m.Error()+"\n"), "text/plain; charset=utf-8"
+	if m.JSON {
+		body, media = append(m.Encode(), '\n'), "application/json"
+	}
 	head := &exchange.Head{
 		Status:  status,
 		Reason:  http.StatusText(status),
 		Version: "1.1",
 		Fields: []exchange.Field{
-			{Name: "Content-Type", Value: "text/plain; charset=utf-8"},
+			{Name: "Content-Type", Value: media},
 			{Name: "Content-Length", Value: strconv.Itoa(len(body))},
 			{Name: "Cache-Control", Value: "no-store"},
 			{Name: "Connection", Value: "close"},

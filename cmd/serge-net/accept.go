@@ -17,6 +17,7 @@ func acceptCommand() *cobra.Command {
 	var dir rack
 	var bypass []string
 	var match matchFlags
+	var last bool
 	c := &cobra.Command{
 		Use:   "accept NAME FLAGS",
 		Short: "remember in a cassette what a run was told for once",
@@ -26,6 +27,7 @@ nearest recording match. With --bypass a host passes untouched and unrecorded, a
 of a program that pins its certificate: such a replay needs that host, and is not
 isolated.`,
 		Example: `  serge-net accept login --ignore-query page
+  serge-net accept login --last
   serge-net accept login --path-template '/users/{id}/…' --ignore-body '$.meta.*'
   serge-net accept login --bypass api.example.com`,
 		Args: func(c *cobra.Command, args []string) error {
@@ -38,6 +40,19 @@ isolated.`,
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := configureOnly(c, "cassette-dir", "key-file"); err != nil { // the rest of it holds without a rule
+				return err
+			}
+			if last {
+				store, err := dir.open()
+				if err != nil {
+					return err
+				}
+				defer store.Close()
+				if err := takeProposals(c, store.Path(args[0])); err != nil {
+					return err
+				}
+			}
 			rules, err := match.rules()
 			if err != nil {
 				return err
@@ -46,15 +61,13 @@ isolated.`,
 			if len(bypass)+len(rules) == 0 {
 				return hint(errors.New("nothing to accept"), "a miss says which flags to give; or serge-net accept %s --bypass HOST", args[0])
 			}
-			if err := configureHere(c); err != nil { // what it says of matching holds without a rule
-				return err
-			}
 			return accept(c.OutOrStdout(), dir, args[0], all)
 		},
 		ValidArgsFunction: completeCassettes,
 	}
 	registerDir(c, &dir)
 	match.register(c)
+	c.Flags().BoolVar(&last, "last", false, "what the misses of the last run proposed")
 	c.Flags().StringSliceVar(&bypass, "bypass", nil, "let `HOST|CIDR|PORT` pass untouched and unrecorded")
 	return c
 }
@@ -82,17 +95,17 @@ func accept(w io.Writer, dir rack, name string, rules cassette.Rules) error {
 }
 
 // accepted tells what rules hold from now on, or held already.
-func accepted(w io.Writer, path string, rules cassette.Rules, changed bool) error {
+func accepted(w io.Writer, file string, rules cassette.Rules, changed bool) error {
 	since := "from now on"
 	if !changed {
 		since = "already"
 	}
 	var err error
 	if len(rules.Bypass) > 0 {
-		_, err = fmt.Fprintf(w, "%s passes untouched and unrecorded %s, by the rules of %s\n", strings.Join(rules.Bypass, ", "), since, path)
+		_, err = fmt.Fprintf(w, "%s passes untouched and unrecorded %s, by the rules of %s\n", strings.Join(rules.Bypass, ", "), since, file)
 	}
 	for _, r := range rules.Match {
-		_, e := fmt.Fprintf(w, "%s %s, by the rules of %s\n", r, since, path)
+		_, e := fmt.Fprintf(w, "%s %s, by the rules of %s\n", r, since, file)
 		err = errors.Join(err, e)
 	}
 	return err

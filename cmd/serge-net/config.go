@@ -73,6 +73,7 @@ type matchTable struct {
 		Route string `toml:"route"`
 		Is    string `toml:"is"`
 	} `toml:"body"`
+	Callback []string `toml:"callback"`
 }
 
 // configure gives every flag of c that was not on the command line its value:
@@ -105,6 +106,15 @@ func configureHere(c *cobra.Command) error {
 		return err
 	}
 	return configure(c, os.LookupEnv, dir)
+}
+
+// configureOnly is configureHere for some of c's flags.
+func configureOnly(c *cobra.Command, names ...string) error {
+	some := &cobra.Command{}
+	for _, name := range names {
+		some.Flags().AddFlag(c.Flags().Lookup(name))
+	}
+	return configureHere(some)
 }
 
 // fromEnvironment sets each flag --some-name from SERGE_SOME_NAME, else from the
@@ -182,7 +192,7 @@ func readConfig(path string, b []byte) (*configFile, error) {
 
 // configKeys lists the keys and tables of a configuration file.
 func configKeys() []string {
-	keys := []string{"serge-net", "ignore", "headers", "query_params", "body", "bypass", "host", "url", "regex", "as", "path_template", "host_alias", "route", "is"}
+	keys := []string{"serge-net", "ignore", "headers", "query_params", "body", "bypass", "host", "url", "regex", "as", "path_template", "host_alias", "route", "is", "callback"}
 	t := reflect.TypeFor[configTable]()
 	for i := range t.NumField() {
 		keys = append(keys, t.Field(i).Tag.Get("toml"))
@@ -218,8 +228,18 @@ func (f *configFile) apply(flags *pflag.FlagSet, path string) error {
 		setAll(flags, "path-template", f.Match.PathTemplate, path),
 		setAll(flags, "host-alias", f.Match.HostAlias, path),
 		setAll(flags, "match-body", bodies, path),
+		setAll(flags, "match-callback", besides(filepath.Dir(path), f.Match.Callback), path),
 		setAll(flags, "bypass", bypass, path),
 	)
+}
+
+// besides is argv whose program, where it is a path and not absolute, is meant
+// from dir.
+func besides(dir string, argv []string) []string {
+	if len(argv) > 0 && strings.Contains(argv[0], "/") && !filepath.IsAbs(argv[0]) {
+		argv = append([]string{filepath.Join(dir, argv[0])}, argv[1:]...)
+	}
+	return argv
 }
 
 // setAll sets the flag name to values from the file at path, unless it has a

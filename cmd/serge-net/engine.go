@@ -42,6 +42,7 @@ type engine struct {
 	cassette *cassette.Cassette
 	recorder *cassette.Recorder // nil: nothing is recorded
 	player   *cassette.Player   // nil: nothing is replayed
+	callback *callback          // asked by player; nil: nobody is
 
 	ca *certs.CA
 }

@@ -21,6 +21,7 @@ func (r *runner) finish(status redirect.ExitStatus, o outside) int {
 // ended ends the recording, writes the end of the report, and returns the exit
 // code of what went well but for that. failed says that the client did not.
 func (e *engine) ended(failed bool, o *outside) int {
+	e.callback.close()
 	var incomplete, findings, unserved bool
 	if e.mode == "verify" {
 		incomplete, findings, unserved = e.verified()
@@ -31,6 +32,9 @@ func (e *engine) ended(failed bool, o *outside) int {
 	missed := 0
 	if e.player != nil {
 		missed, findings, unserved = e.replayed(o)
+		if err := e.keepProposals(); err != nil {
+			e.report.warnf("accept --last will know nothing of this run: %v", err)
+		}
 	}
 	if o != nil {
 		e.beside(o)

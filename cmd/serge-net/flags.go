@@ -26,14 +26,15 @@ type engineFlags struct {
 	order   string
 	unused  string
 	matchFlags
-	latency    string
-	shiftDates string
-	upstreamCA []string
-	insecure   bool
-	reports    reportList
-	log        string
-	verbose    bool
-	quiet      bool
+	latency       string
+	matchCallback []string
+	shiftDates    string
+	upstreamCA    []string
+	insecure      bool
+	reports       reportList
+	log           string
+	verbose       bool
+	quiet         bool
 }
 
 // registerMode declares on c the flags that record and replay say in words.
@@ -60,6 +61,7 @@ func (f *engineFlags) register(c *cobra.Command) {
 	s.StringVar(&f.onMiss, "on-miss", "fail", "what a request gets that is not recorded: 501 or another status, a reset, the real answer, or that and be recorded")
 	s.StringVar(&f.match, "match", "smart", "how far a request may be from a recorded one: smart lets random values and times differ on evidence, exact nothing, loose takes the nearest")
 	f.matchFlags.register(c)
+	s.StringArrayVar(&f.matchCallback, "match-callback", nil, "ask this `PROGRAM` of requests that nothing else matches; once more for each of its arguments")
 	s.StringVar(&f.repeat, "repeat", "auto", "what a request gets that was served as often as it was recorded; auto is last for safe methods, else never")
 	s.StringVar(&f.maxAge, "max-age", "", "how old the cassette may be, 720h or 30d; 0: as old as it likes; default: as it says itself")
 	s.StringVar(&f.expiry, "expired", "warn", "what is done with an older one; refresh: by mode auto, if the network is there")

@@ -24,6 +24,10 @@ func (e *engine) playOptions() cassette.PlayOptions {
 		Rules:     e.rules,
 		KeepDates: e.flags.shiftDates == "off",
 	}
+	if len(e.flags.matchCallback) > 0 {
+		e.callback = &callback{argv: e.flags.matchCallback}
+		opt.Callback = e.callback.ask
+	}
 	if e.flags.match != "smart" {
 		opt.Match = cassette.Match(e.flags.match)
 	}

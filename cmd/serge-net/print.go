@@ -26,6 +26,9 @@ func printCassette(w io.Writer, c *cassette.Cassette) error {
 	for _, p := range c.Rules.Bypass {
 		fmt.Fprintf(w, "rule: %s passes untouched and unrecorded\n", exchange.Visible(p))
 	}
+	for _, r := range c.Rules.Match {
+		fmt.Fprintf(w, "rule: %s\n", exchange.Visible(r.String()))
+	}
 	for _, i := range c.Interactions {
 		fmt.Fprintf(w, "%4d  %-28s %s\n", i.Seq, exchange.Visible(i.ID), exchange.Visible(i.Line()))
 	}

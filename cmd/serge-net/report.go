@@ -29,6 +29,7 @@ type report struct {
 	missed  int
 	told    []*missed           // each once, the first missesMost
 	missing map[string]*missed  // the same by their text
+	flags   []string            // of accept, that misses named
 	broken  bool                // the recording is incomplete
 	seen    map[string]int      // what was said already, and how often it came
 	rejects map[rejecter]string // what is said of each
@@ -83,6 +84,9 @@ func (r *report) miss(m *exchange.Miss) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.missed++
+	if m.Accept != "" && !slices.Contains(r.flags, m.Accept) {
+		r.flags = append(r.flags, m.Accept)
+	}
 	text := m.Error()
 	r.line(text)
 	if was := r.missing[text]; was != nil {
@@ -189,9 +193,35 @@ func (r *report) incomplete() bool {
 func (r *report) end(s served, took time.Duration) {
 	r.sayf("%d served (%d exact, %d assumed), %d missed, %d unused%s; %s",
 		s.exact+s.assumed, s.exact, s.assumed, r.misses(), s.unused, s.isolation, seconds(took))
-	for _, a := range slices.Compact(s.assumptions) {
+	lines := tallied(s.assumptions)
+	for i, a := range lines {
+		if i == assumptionsMost {
+			r.warnf("assumed: and %d more", len(lines)-i)
+			break
+		}
 		r.warnf("assumed: %s", a)
 	}
+}
+
+// assumptionsMost is how many assumptions the end of a run lists: what a person
+// would read.
+const assumptionsMost = 100
+
+// tallied is lines, each once, with how often it came.
+func tallied(lines []string) []string {
+	times := map[string]int{}
+	var out []string
+	for _, l := range lines {
+		if times[l]++; times[l] == 1 {
+			out = append(out, l)
+		}
+	}
+	for i, l := range out {
+		if n := times[l]; n > 1 {
+			out[i] = fmt.Sprintf("%s, %d times", l, n)
+		}
+	}
+	return out
 }
 
 // again tells how often a line came that was written once.

@@ -66,7 +66,7 @@ func TestReport(t *testing.T) {
 		r.end(served{exact: 2, assumed: 1, unused: 3, isolation: ", 4 escaped; isolated: yes", assumptions: []string{"one", "one", "two"}}, 1234*time.Millisecond)
 		want := "serge-net: \\x1b[2Jb\n" +
 			"serge-net: miss: GET http://a.example/\n  to record: serge-net run --mode new --cassette c -- …\n"
-		end := "serge-net: assumed: one\nserge-net: assumed: two\n"
+		end := "serge-net: assumed: one, 2 times\nserge-net: assumed: two\n"
 		if quiet {
 			want += end
 		} else {

@@ -21,6 +21,7 @@ type runFlags struct {
 	publish  []string
 	hermetic bool
 	dns      string
+	learning bool
 }
 
 // register declares on c the flags of run and of those that are it in words.
@@ -33,6 +34,7 @@ func (f *runFlags) register(c *cobra.Command) {
 	s.StringSliceVar(&f.publish, "publish", []string{"auto"}, "netns: let the host reach servers of the command, by `HOST:INNER` port; auto those that listen, none none")
 	s.BoolVar(&f.hermetic, "hermetic", false, "let nothing but loopback leave, in any mode; replay always does")
 	s.StringVar(&f.dns, "dns", "pin", "pin gives each name an address of its own, real passes the origin's addresses on")
+	s.BoolVar(&f.learning, "learn", false, "record twice, and have the cassette's rules say what differed")
 	choices(c, "backend", backends()...)
 	choices(c, "dns", "pin", "real")
 }
@@ -134,6 +136,9 @@ func (f *runFlags) run(c *cobra.Command, argv []string) error {
 		return err
 	}
 	defer out.Close()
+	if f.learning {
+		return f.learn(c.Context(), argv, newReport(out, f.quiet))
+	}
 	r := newRunner(f, argv, newReport(out, f.quiet))
 	return r.accounted(r.run(c.Context()))
 }
