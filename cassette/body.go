@@ -99,7 +99,7 @@ func bodyNode(b Body, coding string) (*node, error) {
 	if err != nil || !ok {
 		return nil, fmt.Errorf("body of %d bytes was not made a file: %w", b.Size, errors.Join(err))
 	}
-	plain, ok := decoded(data, coding)
+	plain, ok := Decoded(data, coding, wholeMost)
 	if !ok || coding == "" || len(plain) == 0 {
 		return viewNode(data), nil
 	}

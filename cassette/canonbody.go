@@ -38,7 +38,7 @@ func (d *reader) body(r *Request) error {
 		return nil
 	}
 	if !d.off.has(lawCoding) {
-		if plain, ok := decoded(data, coding(r.Fields)); ok {
+		if plain, ok := Decoded(data, coding(r.Fields), wholeMost); ok {
 			data = plain
 		}
 	}

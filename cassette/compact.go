@@ -256,7 +256,7 @@ func (c *compaction) settleBody(b *Body, fields []exchange.Field) error {
 	}
 	keep := []byte(nil) // what a view shows beside the file
 	if b.Size <= wholeMost {
-		plain, ok := decoded(b.data, coding(fields))
+		plain, ok := Decoded(b.data, coding(fields), wholeMost)
 		text := utf8.Valid(plain) && !slices.Contains(plain, 0)
 		switch {
 		case ok && text && coding(fields) == "":

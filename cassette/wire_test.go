@@ -177,13 +177,11 @@ func TestUpgrade(t *testing.T) {
 }
 
 func TestContentCoding(t *testing.T) {
-	for _, coding := range []string{"gzip", "deflate", "br"} {
-		wire := []byte("not really brotli")
-		if coding != "br" {
-			var err error
-			if wire, err = encoded([]byte(strings.Repeat(`{"a":1}`, 1)), coding); err != nil {
-				t.Fatal(err)
-			}
+	for _, coding := range []string{"gzip", "deflate", "br", "zstd", "gzip, br", "compress"} {
+		wire, err := encoded([]byte(`{"a":1}`), coding)
+		known := err == nil
+		if !known {
+			wire = []byte("not really compressed")
 		}
 		_, text, p := script(t, []exchange.Event{
 			sends(exchange.KindHead, exchange.Event{Head: get("/a")}),
@@ -195,10 +193,10 @@ func TestContentCoding(t *testing.T) {
 		if a := ask(t, p, get("/a"), ""); a.body != string(wire) {
 			t.Errorf("%s: body is not the same bytes", coding)
 		}
-		if shown := strings.Contains(text, `"json": {"a": 1}`); shown != (coding != "br") {
+		if shown := strings.Contains(text, `"json": {"a": 1}`); shown != known {
 			t.Errorf("%s: decoded view shown: %v\n%s", coding, shown, text)
 		}
-		if coding == "br" {
+		if !known {
 			continue
 		}
 		c, err := parse([]byte(strings.Replace(text, `{"a": 1}`, `{"a": 22222}`, 1)), nil)
@@ -206,8 +204,23 @@ func TestContentCoding(t *testing.T) {
 			t.Fatal(err)
 		}
 		a := ask(t, playerOf(t, c, PlayOptions{}), get("/a"), "")
-		if plain, _ := decoded([]byte(a.body), coding); string(plain) != `{"a":22222}` {
+		if plain, _ := Decoded([]byte(a.body), coding, wholeMost); string(plain) != `{"a":22222}` {
 			t.Errorf("%s: an edited body is served as %q", coding, plain)
+		}
+	}
+}
+
+func TestDecodedRefuses(t *testing.T) {
+	for _, coding := range []string{"gzip", "deflate", "br", "zstd", "gzip, zstd"} {
+		bomb, err := encoded(make([]byte, 4<<20), coding)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := Decoded(bomb, coding, wholeMost); ok {
+			t.Errorf("%s: %d bytes unfold to more than %d", coding, len(bomb), wholeMost)
+		}
+		if _, ok := Decoded(bomb[:len(bomb)-3], coding, 8<<20); ok {
+			t.Errorf("%s: what was cut is taken for whole", coding)
 		}
 	}
 }

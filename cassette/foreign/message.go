@@ -1,11 +1,6 @@
 package foreign
 
 import (
-	"bytes"
-	"compress/flate"
-	"compress/gzip"
-	"compress/zlib"
-	"io"
 	"net/http"
 	"slices"
 	"strconv"
@@ -13,6 +8,7 @@ import (
 
 	"golang.org/x/net/http/httpguts"
 
+	"github.com/serge-net/serge-net/cassette"
 	"github.com/serge-net/serge-net/exchange"
 )
 
@@ -74,30 +70,6 @@ func coding(fields []exchange.Field) string {
 // plainMost bounds what a compressed body may unfold to, in bytes.
 const plainMost = 256 << 20
 
-// plain undoes coding on b. It is false if it is not one that we undo, or b is
-// not in it.
-func plain(b []byte, coding string) ([]byte, bool) {
-	var r io.Reader
-	var err error
-	switch coding {
-	case "":
-		return b, true
-	case "gzip", "x-gzip":
-		r, err = gzip.NewReader(bytes.NewReader(b))
-	case "deflate":
-		if r, err = zlib.NewReader(bytes.NewReader(b)); err != nil {
-			r, err = flate.NewReader(bytes.NewReader(b)), nil
-		}
-	default:
-		return nil, false
-	}
-	if err != nil {
-		return nil, false
-	}
-	out, err := io.ReadAll(io.LimitReader(r, plainMost+1))
-	return out, err == nil && len(out) <= plainMost
-}
-
 // A storage says how a tool keeps the bodies of a message.
 type storage byte
 
@@ -113,8 +85,8 @@ func (d *draft) settleBody(at *value, fields []exchange.Field, body []byte, kept
 	if c == "" || len(body) == 0 {
 		return fields
 	}
-	_, ok := plain(body, c)
-	standard := c == "gzip" || c == "x-gzip" || c == "deflate"
+	_, ok := cassette.Decoded(body, c, plainMost)
+	standard := c == "gzip" || c == "x-gzip" || c == "deflate" || c == "br" || c == "zstd"
 	sent := kept == asSent || kept == either && (ok || !standard && !textual(body))
 	if sent {
 		return fields

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/serge-net/serge-net/cassette"
 	"github.com/serge-net/serge-net/exchange"
 )
 
@@ -88,7 +89,7 @@ func outcome(t *testing.T, e Exchange) string {
 	if e.Response == nil {
 		return e.Failure.How.String()
 	}
-	body, ok := plain(e.ResponseBody, coding(e.Response.Fields))
+	body, ok := cassette.Decoded(e.ResponseBody, coding(e.Response.Fields), plainMost)
 	if !ok {
 		t.Errorf("body of %s is not %s", e.URL, coding(e.Response.Fields))
 	}

@@ -164,7 +164,7 @@ func (x *export) harResponse(i *cassette.Interaction) (harResponse, error) {
 		return out, err
 	}
 	text, isText := readable(body, r.Fields)
-	if _, ok := plain(body, coding(r.Fields)); !ok && len(body) > 0 {
+	if _, ok := cassette.Decoded(body, coding(r.Fields), plainMost); !ok && len(body) > 0 {
 		x.note(i, "a body stands in its content coding, "+coding(r.Fields)+", in the HAR")
 	}
 	out.Content = harContent{Size: len(text), MimeType: shown(ct), Compression: int64(len(text)) - r.Body.Size}

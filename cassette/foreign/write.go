@@ -100,7 +100,7 @@ func (x *export) bytes(i *cassette.Interaction, b cassette.Body) ([]byte, error)
 // readable is b without the content coding that fields name, and whether it is
 // text. Of a coding that we do not undo it is b.
 func readable(b []byte, fields []exchange.Field) ([]byte, bool) {
-	if out, ok := plain(b, coding(fields)); ok {
+	if out, ok := cassette.Decoded(b, coding(fields), plainMost); ok {
 		b = out
 	}
 	return b, textual(b)
