@@ -180,7 +180,7 @@ func sameButTokens(a, b *Interaction) bool {
 	if !ok || !ok2 || err != nil || err2 != nil {
 		return false
 	}
-	v, ok = decoded(v, coding(x.Fields))
-	w, ok2 = decoded(w, coding(y.Fields))
+	v, ok = Decoded(v, coding(x.Fields), wholeMost)
+	w, ok2 = Decoded(w, coding(y.Fields), wholeMost)
 	return ok && ok2 && mapTokens(string(v), m) == mapTokens(string(w), n)
 }

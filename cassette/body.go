@@ -29,6 +29,10 @@ type Body struct {
 	file string // its name in the bodies folder, if it is there
 	sum  string // sha256 in hex, if it is known
 	open func() (io.ReadCloser, error)
+
+	marked bool   // there are secrets in it: see marked.go
+	coding string // of a marked one: the content coding that is undone
+	stale  string // the file that it was in before its placeholders were renamed
 }
 
 // bodyOf is the Body of b.
@@ -91,6 +95,9 @@ func sumOf(b []byte) string {
 func bodyNode(b Body, coding string) (*node, error) {
 	if b.Size == 0 {
 		return null(), nil
+	}
+	if b.marked {
+		return markedNode(b, viewNode)
 	}
 	if b.file != "" && b.data == nil {
 		return fileNode(&node{}, b), nil
@@ -208,6 +215,8 @@ func readBody(n *node, files func(name string) (io.ReadCloser, error)) (Body, er
 		return bodyOf([]byte(unquote(n.tok))), nil
 	case n.kind == '[':
 		return bytesBody(n)
+	case n.isMarked():
+		return readMarked(n, func(n *node) (Body, error) { return readBody(n, files) })
 	case n.get("file") != nil:
 		return fileBody(n, files)
 	}

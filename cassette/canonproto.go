@@ -37,7 +37,7 @@ func (d *reader) frames(b []byte) bool {
 		}
 		body := b[5 : 5+n]
 		if b[0] == 1 {
-			plain, ok := decoded(body, "gzip")
+			plain, ok := Decoded(body, "gzip", wholeMost)
 			if !ok {
 				return false
 			}

@@ -20,12 +20,13 @@ import (
 // Summary is what a recording came to.
 type Summary struct {
 	Name         string
-	Path         string // where it was written; "" if nothing was
-	Interactions int    // in the cassette
-	Recorded     int    // in this recording
-	Kept         int    // of those in this recording, how many the old cassette had word for word
-	Skipped      int    // exchanges of which too little is known to replay them
-	Changed      bool   // a file was written; otherwise the old one says the same
+	Path         string         // where it was written; "" if nothing was
+	Interactions int            // in the cassette
+	Recorded     int            // in this recording
+	Kept         int            // of those in this recording, how many the old cassette had word for word
+	Skipped      int            // exchanges of which too little is known to replay them
+	Secrets      map[string]int // in the cassette, different ones by class
+	Changed      bool           // a file was written; otherwise the old one says the same
 	Incomplete   bool
 }
 
@@ -83,7 +84,9 @@ func (s *Store) compact(t *tape, name string, exact, incomplete bool) (Summary, 
 	}
 	moved := old != nil && (c.name != name || !c.box.same(old.box))
 	out, same := combine(t, old, order(news, t.shapes), exact, incomplete, &sum)
-	sum.Interactions = len(out.Interactions)
+	if err := c.last(t, out, &sum); err != nil {
+		return sum, err
+	}
 	if same && !moved {
 		return sum, nil
 	}
@@ -97,6 +100,16 @@ func (s *Store) compact(t *tape, name string, exact, incomplete bool) (Summary, 
 	}
 	sum.Path, sum.Changed = c.path(), true
 	return sum, nil
+}
+
+// last looks once more at out before it is written: for bodies whose placeholders
+// were renamed, and for secrets that are left.
+func (c *compaction) last(t *tape, out *Cassette, sum *Summary) error {
+	sum.Interactions, sum.Secrets = len(out.Interactions), out.secretCount()
+	if err := c.resettle(out.Interactions); err != nil {
+		return err
+	}
+	return t.guard.guarded(out)
 }
 
 // path is where c writes, for messages.
@@ -217,6 +230,31 @@ func (c *compaction) settle(is []*Interaction) error {
 	return nil
 }
 
+// resettle is settle of the bodies whose placeholders were renamed.
+func (c *compaction) resettle(is []*Interaction) error {
+	var stale []string
+	for _, i := range is {
+		for _, b := range i.bodies() {
+			if b.stale != "" {
+				stale = append(stale, b.stale)
+			}
+		}
+	}
+	if len(stale) == 0 {
+		return nil
+	}
+	if err := c.settle(is); err != nil {
+		return err
+	}
+	used := (&Cassette{Interactions: is}).files()
+	for _, name := range stale {
+		if !used[name] {
+			_ = c.root.Remove(c.name + bodiesEnd + "/" + name)
+		}
+	}
+	return nil
+}
+
 // carry copies the body files of what out has of a cassette that was in the box
 // from to where c writes, and has out refer to them by the names that they have
 // there.
@@ -251,11 +289,16 @@ func (c *compaction) carry(out *Cassette, from box) error {
 }
 
 func (c *compaction) settleBody(b *Body, fields []exchange.Field) error {
-	if b.Size <= base64Most {
+	if b.Size <= base64Most || b.file != "" {
 		return nil
 	}
 	keep := []byte(nil) // what a view shows beside the file
-	if b.Size <= wholeMost {
+	if b.Size <= wholeMost && b.marked {
+		data, _, err := b.Whole()
+		if err != nil || utf8.Valid(data) && !slices.Contains(data, 0) {
+			return err
+		}
+	} else if b.Size <= wholeMost {
 		plain, ok := Decoded(b.data, coding(fields), wholeMost)
 		text := utf8.Valid(plain) && !slices.Contains(plain, 0)
 		switch {
@@ -304,6 +347,6 @@ func (c *compaction) keep(b *Body, ext string, keep []byte) error {
 		return err
 	}
 	s, root, bx := c.store, c.root, c.box
-	*b = Body{Size: b.Size, data: keep, file: name, sum: sum, open: func() (io.ReadCloser, error) { return s.openBody(root, bx, folder+"/"+name) }}
+	*b = Body{Size: b.Size, data: keep, file: name, sum: sum, marked: b.marked, coding: b.coding, open: func() (io.ReadCloser, error) { return s.openBody(root, bx, folder+"/"+name) }}
 	return nil
 }

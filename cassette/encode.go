@@ -82,6 +82,7 @@ func (c *Cassette) head() (*node, map[string]string) {
 		n.add("dns", (&node{}).add("pins", pins))
 	}
 	n.mem = append(n.mem, c.extra...)
+	c.countNode(n)
 	profiles, labels := &node{kind: '{'}, map[string]string{}
 	for _, i := range c.Interactions {
 		v := i.Connection.node()
@@ -164,7 +165,21 @@ func (i *Interaction) node(profiles map[string]string) (*node, error) {
 		n.add("error", e)
 		i.Timing.Wait = f.After
 	}
-	return n.add("timing", i.Timing.node()), nil
+	return n.add("timing", i.Timing.node()).adopt(i.was), nil
+}
+
+// adopt gives n, which shows an interaction, the members of was that it does not
+// have: those that this version does not know.
+func (n *node) adopt(was *node) *node {
+	for _, m := range was.members() {
+		switch mine := n.get(m.key); {
+		case mine == nil:
+			n.mem = append(n.mem, m)
+		case m.key == "request" || m.key == "response":
+			mine.adopt(m.val)
+		}
+	}
+	return n
 }
 
 func (r *Request) node() (*node, error) {
@@ -253,7 +268,7 @@ func talkNode(ms []Message) (*node, error) {
 		switch {
 		case err != nil:
 			return nil, err
-		case m.Body.file != "":
+		case m.Body.file != "" || m.Body.marked:
 			if v, err = bodyNode(m.Body, ""); err != nil {
 				return nil, err
 			}

@@ -64,7 +64,7 @@ func (m *merger) equal(old, n *Interaction) bool {
 	if (old.Failure == nil) != (n.Failure == nil) || old.Failure != nil && old.Failure.Kind != n.Failure.Kind {
 		return false
 	}
-	same := slices.EqualFunc(old.Upgraded, n.Upgraded, func(a, b Message) bool { return a.From == b.From && sameBody(a.Body, b.Body) })
+	same := slices.EqualFunc(old.Upgraded, n.Upgraded, func(a, b Message) bool { return a.From == b.From && t.body(a.Body, b.Body) })
 	if same {
 		t.keep()
 	}
@@ -99,9 +99,9 @@ type trial struct {
 }
 
 func (t *trial) requests(a, b *Request) bool {
-	return a.Method == b.Method && a.URL == b.URL && a.Target == b.Target && a.Version == b.Version &&
+	return a.Method == b.Method && t.text(a.URL, b.URL) && t.text(a.Target, b.Target) && a.Version == b.Version &&
 		t.fields(a.Fields, b.Fields, ignoredOrVolatile) && t.fields(a.Trailers, b.Trailers, volatile) &&
-		sameBody(a.Body, b.Body) && a.End == b.End && (a.RawHead == nil) == (b.RawHead == nil)
+		t.body(a.Body, b.Body) && a.End == b.End && (a.RawHead == nil) == (b.RawHead == nil)
 }
 
 // ignoredOrVolatile are the request's fields that trace it or date it.
@@ -122,7 +122,7 @@ func (t *trial) responses(a, b *Response) bool {
 	})
 	return interim && a.Status == b.Status && a.Reason == b.Reason && a.Version == b.Version && a.End == b.End &&
 		t.fields(a.Fields, b.Fields, volatile) && t.fields(a.Trailers, b.Trailers, volatile) &&
-		sameBody(a.Body, b.Body) && (a.RawHead == nil) == (b.RawHead == nil)
+		t.body(a.Body, b.Body) && (a.RawHead == nil) == (b.RawHead == nil)
 }
 
 // fields compares a, of the old recording, and b without those that skip names.
@@ -136,6 +136,19 @@ func (t *trial) fields(a, b []exchange.Field, skip func(string) bool) bool {
 		}
 		return x.Name == y.Name && t.text(x.Value, y.Value)
 	})
+}
+
+// body compares bodies; marked ones as text.
+func (t *trial) body(a, b Body) bool {
+	if !a.marked || !b.marked {
+		return a.marked == b.marked && sameBody(a, b)
+	}
+	x, ok, err := a.Whole()
+	y, ok2, err2 := b.Whole()
+	if !ok || !ok2 || err != nil || err2 != nil {
+		return sameBody(a, b)
+	}
+	return a.coding == b.coding && t.text(string(x), string(y))
 }
 
 // text compares text in the cassette's form, with placeholders bound one to one.
@@ -153,7 +166,13 @@ func (t *trial) text(a, b string) bool {
 	return true
 }
 
+// bind takes two placeholders for the same secret, if nothing contradicts that.
 func (t *trial) bind(old, n string) bool {
+	old, oldForm := cutForm(old)
+	n, form := cutForm(n)
+	if form != oldForm {
+		return false
+	}
 	if classOf(old) != classOf(n) {
 		return false
 	}
@@ -190,7 +209,8 @@ func replaceMarks(s string, name func(string) string) string {
 	for i, t := range texts {
 		b.WriteString(t)
 		if i < len(marks) {
-			b.WriteString(name(marks[i]))
+			mark, form := cutForm(marks[i])
+			b.WriteString(inForm(name(mark), form))
 		}
 	}
 	return b.String()

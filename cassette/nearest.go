@@ -20,6 +20,7 @@ func (p *Player) newMiss(o exchange.Origin, l *live) *exchange.Miss {
 // miss tells that nothing answers l, whose form is f, and what comes nearest.
 func (p *Player) miss(o exchange.Origin, l *live, f form) *exchange.Miss {
 	m := p.newMiss(o, l)
+	defer p.discreet(m)
 	if g := p.index.groups[f.sum]; g != nil {
 		p.explain(m, g, l, f)
 		return m
@@ -38,6 +39,25 @@ func (p *Player) miss(o exchange.Origin, l *live, f form) *exchange.Miss {
 	}
 	p.nearest(m, l, f, near, same)
 	return m
+}
+
+// discreet masks the secrets in what m says of the live request.
+func (p *Player) discreet(m *exchange.Miss) {
+	if p.hide == nil {
+		return
+	}
+	m.URL = p.hide.text(m.URL)
+	if m.Nearest == nil {
+		return
+	}
+	for i := range m.Nearest.Diffs {
+		d := &m.Nearest.Diffs[i]
+		_, field, _ := strings.Cut(d.At, " ")
+		d.Live = p.hide.fieldAgain(field, d.Live)
+		if strings.Contains(d.Recorded, secretOpen) {
+			d.Live = "(a secret)"
+		}
+	}
 }
 
 // ofHost are the recordings of the host that f is of.

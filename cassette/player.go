@@ -28,6 +28,9 @@ type PlayOptions struct {
 	Rules     []Rule // beside those of the cassette
 	KeepDates bool   // serve dates as they were recorded
 
+	// Redact says what is a secret in what misses, so that nobody is told.
+	Redact Redaction
+
 	off law // for tests: what is not in force
 }
 
@@ -38,6 +41,7 @@ type Player struct {
 	opt   PlayOptions
 	rules *rules
 	index *index
+	hide  *hider                  // of what misses; nil: nothing is hidden
 	hosts map[string][]Connection // by host: what Offer looks at
 
 	mu sync.Mutex
@@ -68,7 +72,8 @@ func (c *Cassette) Player(opt PlayOptions) (*Player, error) {
 		return nil, fmt.Errorf("play cassette %s: %w", c.Name, err)
 	}
 	u.off = opt.off
-	p := &Player{c: c, opt: opt, rules: &u, hosts: shown(c.Interactions, &u), served: map[*slot]int{}, scope: newScope()}
+	p := &Player{c: c, opt: opt, rules: &u, hosts: shown(c.Interactions, &u), served: map[*slot]int{}, scope: newScope(),
+		hide: opt.Redact.hider(func(class, _ string) string { return "(a secret: " + class + ")" })}
 	if p.index, err = u.index(c.Interactions); err != nil {
 		return nil, fmt.Errorf("play cassette %s: %w", c.Name, err)
 	}

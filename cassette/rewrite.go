@@ -91,7 +91,7 @@ func (r *Response) remap(to func(string) (string, bool), calls map[string]string
 		return err
 	}
 	how := coding(r.Fields)
-	plain, ok := decoded(data, how)
+	plain, ok := Decoded(data, how, wholeMost)
 	if !ok {
 		return nil
 	}
@@ -193,7 +193,7 @@ const overlap = 4 << 10
 // is large in pieces that overlap. One that cannot be read has nothing in it.
 func eachPiece(b Body, how string, add func(string)) {
 	if data, ok, err := b.Whole(); ok && err == nil {
-		if plain, ok := decoded(data, how); ok {
+		if plain, ok := Decoded(data, how, wholeMost); ok {
 			data = plain
 		}
 		add(string(data))

@@ -44,9 +44,14 @@ func (y *play) serve(l *live, k *pick, answer func(exchange.Event) error) error 
 func (p *Player) perform(l *live, i *Interaction, tell func(exchange.Event) error) error {
 	r := i.Response
 	if r == nil {
-		end := &exchange.End{How: howOf(i.Failure.Kind), Err: i.Failure.Cause}
+		end := &exchange.End{How: howOf(i.Failure.Kind), Err: expand(i.Failure.Cause, p.value)}
 		return tell(exchange.Event{Kind: exchange.KindEnd, End: end, Raw: p.filled(i.Failure.Raw)})
 	}
+	i, err := p.filledAnswer(i)
+	if err != nil {
+		return fmt.Errorf("serve body of %s: %w", i.ID, err)
+	}
+	r = i.Response
 	sent := l.interim
 	for _, m := range r.Informational {
 		if m.Status == 100 && (sent || expects(&i.Request) && !expects(&l.req)) {
@@ -63,7 +68,9 @@ func (p *Player) perform(l *live, i *Interaction, tell func(exchange.Event) erro
 		return err
 	}
 	if upgrades(&exchange.Head{Method: i.Request.Method}, r.Status) {
-		l.talk = newTalk(i)
+		if l.talk, err = newTalk(i, p.value); err != nil {
+			return fmt.Errorf("serve %s: %w", i.ID, err)
+		}
 		return l.talk.speak(l, tell)
 	}
 	if err := sendBody(r, chunked, tell); err != nil {
@@ -83,6 +90,23 @@ func (p *Player) perform(l *live, i *Interaction, tell func(exchange.Event) erro
 		end.Raw = p.filled(r.RawEnd)
 	}
 	return tell(end)
+}
+
+// filledAnswer is i with the placeholders in its answer's body filled in.
+func (p *Player) filledAnswer(i *Interaction) (*Interaction, error) {
+	lines := i.Response.Lines
+	if !i.Response.Body.marked && len(lines) == 0 {
+		return i, nil
+	}
+	was, r := *i, *i.Response
+	r.Lines = map[int][]byte{}
+	for n, l := range lines {
+		r.Lines[n] = p.filled(l)
+	}
+	var err error
+	r.Body, err = r.Body.filled(p.value)
+	was.Response = &r
+	return &was, err
 }
 
 // expects says whether r's client waits for leave to send its body.
@@ -126,7 +150,7 @@ func (p *Player) fill(fields []exchange.Field) []exchange.Field {
 // head is i's response head for l, and whether its body is chunked.
 func (p *Player) head(l *live, i *Interaction) (*exchange.Head, bool) {
 	r := i.Response
-	h := &exchange.Head{Status: r.Status, Reason: r.Reason, Version: r.Version, Fields: p.fill(r.Fields)}
+	h := &exchange.Head{Status: r.Status, Reason: expand(r.Reason, p.value), Version: r.Version, Fields: p.fill(r.Fields)}
 	if h.Version == "" {
 		h.Version = i.Request.Version
 	}
