@@ -24,9 +24,10 @@ type engine struct {
 
 	reached func(step) // called at each step of a run; nil: nobody asks
 
-	pass  func(exchange.Origin) bool // what --bypass and the cassette's rules name; nil: nothing
-	rules []cassette.Rule            // of matching, beside the cassette's
-	roots *x509.CertPool             // what origins are trusted by; nil: the system's
+	pass   func(exchange.Origin) bool // what --bypass and the cassette's rules name; nil: nothing
+	rules  []cassette.Rule            // of matching, beside the cassette's
+	roots  *x509.CertPool             // what origins are trusted by; nil: the system's
+	redact cassette.Redaction         // what is a secret
 
 	store    *cassette.Store
 	before   footprint
@@ -42,6 +43,9 @@ type engine struct {
 // anything is written.
 func (e *engine) check() (err error) {
 	if e.pass, err = bypassed("--bypass", e.flags.bypass); err != nil {
+		return err
+	}
+	if err = e.secrets(); err != nil {
 		return err
 	}
 	if e.rules, err = e.flags.matchFlags.rules(); err != nil {

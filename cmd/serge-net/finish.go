@@ -79,6 +79,7 @@ func (e *engine) recorded(failed bool) (incomplete bool) {
 	default:
 		e.report.sayf("recorded %s to %s; %s", interactions(sum.Recorded), sum.Path, took)
 	}
+	e.replaced(sum)
 	switch {
 	case !failed || !sum.Changed:
 	case sum.Path != e.cassettePath():

@@ -20,6 +20,7 @@ type engineFlags struct {
 	match   string
 	matchFlags
 	shiftDates string
+	redact     redactFlags
 	upstreamCA []string
 	insecure   bool
 	log        string
@@ -48,6 +49,7 @@ func (f *engineFlags) register(c *cobra.Command) {
 	f.matchFlags.register(c)
 	s.StringVar(&f.repeat, "repeat", "auto", "what a request gets that was served as often as it was recorded; auto is last for safe methods, else never")
 	s.StringVar(&f.shiftDates, "shift-dates", "on", "move the dates in served headers to today")
+	f.redact.register(c)
 	s.StringSliceVar(&f.bypass, "bypass", nil, "let `HOST|CIDR|PORT` pass untouched and unrecorded")
 	s.StringSliceVar(&f.upstreamCA, "upstream-ca", nil, "trust the CAs in `FILE` too, beside the system's")
 	s.BoolVar(&f.insecure, "upstream-insecure", false, "accept any certificate of an origin")

@@ -23,6 +23,7 @@ func (e *engine) playOptions() cassette.PlayOptions {
 	opt := cassette.PlayOptions{
 		Rules:     e.rules,
 		KeepDates: e.flags.shiftDates == "off",
+		Redact:    e.redact,
 	}
 	if e.flags.match != "smart" {
 		opt.Match = cassette.Match(e.flags.match)

@@ -43,6 +43,7 @@ func (e *engine) open() error {
 		With:    "serge-net " + versionName(),
 		Append:  e.mode != "record",
 		Encrypt: e.flags.encrypt,
+		Redact:  e.redact,
 	})
 	if err != nil && !errors.Is(err, cassette.ErrBusy) && hintOf(err) == "" {
 		return hintUnlessHinted(err, "a recording needs a --cassette-dir that can be written; a replay does not")
