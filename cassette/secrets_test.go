@@ -171,6 +171,11 @@ type carrier struct {
 	ask  func(s string) asked
 }
 
+// codings are the ways to compress a body, by what its header says.
+func codings() map[string]func([]byte) []byte {
+	return map[string]func([]byte) []byte{"": nil, "gzip": inGzip, "br": brotlied, "zstd": zstded, "deflate": zlibbed, "deflate bare": deflated, "gzip unsaid": inGzip}
+}
+
 // carriers are all the ways.
 func carriers() []carrier {
 	all := []carrier{
@@ -214,7 +219,7 @@ func carriers() []carrier {
 		if name == "text" {
 			kind = "Content-Type: text/plain"
 		}
-		for how, code := range map[string]func([]byte) []byte{"": nil, "gzip": inGzip, "br": brotlied, "zstd": zstded, "deflate": zlibbed, "deflate bare": deflated, "gzip unsaid": inGzip} {
+		for how, code := range codings() {
 			if how != "" && name != "json" && os.Getenv("SERGE_TEST_ALL") == "" {
 				continue
 			}
