@@ -176,6 +176,26 @@ func codings() map[string]func([]byte) []byte {
 	return map[string]func([]byte) []byte{"": nil, "gzip": inGzip, "br": brotlied, "zstd": zstded, "deflate": zlibbed, "deflate bare": deflated, "gzip unsaid": inGzip}
 }
 
+// writings are the ways to write a secret in a body.
+func writings() map[string]func(string) string {
+	return map[string]func(string) string{
+		"text": func(s string) string { return "it is " + s + "." },
+		"json": func(s string) string {
+			b, _ := json.Marshal(map[string]string{"a": "b", "v": "it is " + s, "z": "y"})
+			return string(b)
+		},
+		"base64 0": func(s string) string {
+			return `{"v":"` + base64.StdEncoding.EncodeToString([]byte("abc:: "+s+" z")) + `"}`
+		},
+		"base64 1": func(s string) string {
+			return `{"v":"` + base64.StdEncoding.EncodeToString([]byte("a:: "+s+" z")) + `"}`
+		},
+		"base64 2": func(s string) string {
+			return `{"v":"` + base64.URLEncoding.EncodeToString([]byte("ab:: "+s+" z")) + `"}`
+		},
+	}
+}
+
 // carriers are all the ways.
 func carriers() []carrier {
 	all := []carrier{
@@ -199,22 +219,7 @@ func carriers() []carrier {
 			return asked{req: get("/raw"), res: h, answer: "ok"}
 		}},
 	}
-	for name, write := range map[string]func(string) string{
-		"text": func(s string) string { return "it is " + s + "." },
-		"json": func(s string) string {
-			b, _ := json.Marshal(map[string]string{"a": "b", "v": "it is " + s, "z": "y"})
-			return string(b)
-		},
-		"base64 0": func(s string) string {
-			return `{"v":"` + base64.StdEncoding.EncodeToString([]byte("abc:: "+s+" z")) + `"}`
-		},
-		"base64 1": func(s string) string {
-			return `{"v":"` + base64.StdEncoding.EncodeToString([]byte("a:: "+s+" z")) + `"}`
-		},
-		"base64 2": func(s string) string {
-			return `{"v":"` + base64.URLEncoding.EncodeToString([]byte("ab:: "+s+" z")) + `"}`
-		},
-	} {
+	for name, write := range writings() {
 		kind := "Content-Type: application/json"
 		if name == "text" {
 			kind = "Content-Type: text/plain"

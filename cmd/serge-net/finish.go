@@ -1,9 +1,11 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
+	"github.com/serge-net/serge-net/cassette"
 	"github.com/serge-net/serge-net/redirect"
 )
 
@@ -66,6 +68,9 @@ func (e *engine) recorded(failed bool) (incomplete bool) {
 	e.before.own(e.paths())
 	if err != nil {
 		e.report.warnf("error: record %s: %v", name, err)
+		if errors.Is(err, cassette.ErrSecret) {
+			e.report.warnf("hint: --bypass that host, unset the variable for the command, or --redact off if its value is no secret")
+		}
 	}
 	took := seconds(time.Since(e.start))
 	switch {

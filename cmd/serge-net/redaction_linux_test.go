@@ -137,3 +137,23 @@ func TestRedaction(t *testing.T) {
 		})
 	}
 }
+
+// TestRedactionRefused keeps nothing of a recording in which a value of the
+// environment would be where no placeholder can stand, and all with redaction off.
+func TestRedactionRefused(t *testing.T) {
+	r := newRig(t)
+	const secret = "sesame-open-12345"
+	env := []string{"SERGE_UPSTREAM_CA=" + r.net.CAFile, "API_TOKEN=" + secret}
+	argv := []string{"--", "curl", "-sS", "-H", "X-" + secret + ": 1", "http://" + testnet.WWW + "/hello"}
+	o := r.runWith(env, "", append([]string{built.serge, "record", "s"}, argv...)...)
+	if o.code != 96 || !strings.Contains(o.stderr, "a secret of the environment is still in it") || strings.Contains(o.stderr, secret) {
+		t.Errorf("exit code %d; want 96 and why\n%s", o.code, o.stderr)
+	}
+	if where := spills(secret, r.dir); where != "" {
+		t.Errorf("the secret is in %s", where)
+	}
+	o = r.runWith(env, "", append([]string{built.serge, "record", "s", "--redact", "off"}, argv...)...)
+	if o.code != 0 || !strings.Contains(o.stderr, "redaction is off") || spills(secret, r.dir) == "" {
+		t.Errorf("with --redact off: exit code %d\n%s", o.code, o.stderr)
+	}
+}
