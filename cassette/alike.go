@@ -183,12 +183,7 @@ func sameButTokens(a, b *Interaction) bool {
 			return false
 		}
 	}
-	v, ok, err := x.Body.Whole()
-	w, ok2, err2 := y.Body.Whole()
-	if !ok || !ok2 || err != nil || err2 != nil {
-		return false
-	}
-	v, ok = Decoded(v, coding(x.Fields), wholeMost)
-	w, ok2 = Decoded(w, coding(y.Fields), wholeMost)
-	return ok && ok2 && mapTokens(string(v), m) == mapTokens(string(w), n)
+	v, ok, err := x.Body.text(coding(x.Fields))
+	w, ok2, err2 := y.Body.text(coding(y.Fields))
+	return ok && ok2 && err == nil && err2 == nil && mapTokens(string(v), m) == mapTokens(string(w), n)
 }

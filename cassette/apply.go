@@ -190,6 +190,9 @@ func moveIn(old, new *Cassette, brought []*Interaction) ([]*Interaction, map[str
 	if err != nil {
 		return nil, nil, err
 	}
+	for _, i := range c.Interactions {
+		i.renameFiles(rename)
+	}
 	return c.Interactions, shapes, nil
 }
 
@@ -202,7 +205,8 @@ func marksOf(c *Cassette) map[string]bool {
 	for _, i := range c.Interactions {
 		i.eachText(func(s string) string {
 			_, marks := cutMarks(s)
-			for _, mark := range marks {
+			for _, m := range marks {
+				mark, _ := cutForm(m)
 				taken[mark] = true
 			}
 			return s
@@ -242,6 +246,9 @@ func (s *Store) Put(name string, c *Cassette) error {
 		}
 		defer k.sweep()
 		if err := k.carry(&out); err != nil {
+			return err
+		}
+		if err := k.settle(out.Interactions); err != nil {
 			return err
 		}
 		if err := k.commit(&out); err != nil {

@@ -30,6 +30,10 @@ type Body struct {
 	open  func() (io.ReadCloser, error)
 	plain []byte // without content coding, if that is shown beside the file; else nil
 	lean  bool   // what is shown is kept, and encoded anew for a replay
+
+	marked bool   // there are secrets in it: see marked.go
+	coding string // of a marked one: the content coding that is undone
+	stale  string // the file that it was in before its placeholders were renamed
 }
 
 // bodyOf is the Body of b.
@@ -95,12 +99,9 @@ func (b Body) meaning(fields []exchange.Field) (string, error) {
 	parts := strings.HasPrefix(media, "multipart/")
 	plain := b.plain
 	if plain == nil && (c != "" || parts) {
-		data, ok, err := b.Whole()
-		if err != nil {
+		var err error
+		if plain, _, err = b.text(c); err != nil {
 			return "", err
-		}
-		if ok {
-			plain, _ = Decoded(data, c, wholeMost)
 		}
 	}
 	if plain == nil {

@@ -38,7 +38,7 @@ func (d *reader) body(r *Request) error {
 		return nil
 	}
 	if !d.off.has(lawCoding) {
-		if plain, ok := Decoded(data, coding(r.Fields), wholeMost); ok {
+		if plain, ok, _ := r.Body.text(codingOf(r.Fields, data)); ok {
 			data = plain
 		}
 	}

@@ -8,7 +8,8 @@
 //
 // Text in the model is in the cassette's own form: a secret is a placeholder
 // like {{secret:auth#1}}, and a literal "{{secret:" is escaped. Bodies are the
-// bytes that passed.
+// bytes that passed, but for those with secrets in them, which are in that form
+// too, without their content coding.
 package cassette
 
 import (

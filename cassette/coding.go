@@ -2,23 +2,12 @@ package cassette
 
 import (
 	"bytes"
-	"compress/flate"
-	"compress/gzip"
-	"compress/zlib"
-	"fmt"
 	"io"
 	"slices"
 	"strings"
 
-	"github.com/andybalholm/brotli"
-	"github.com/klauspost/compress/zstd"
-
 	"github.com/serge-net/serge-net/exchange"
 )
-
-// codingWindow is the largest window, in bytes, that a content of coding zstd may
-// ask for: RFC 9659, 3.
-const codingWindow = 8 << 20
 
 // Decoded undoes content coding on b: gzip, deflate, br, zstd, or a list of them
 // as Content-Encoding has it; "" and identity are none. It is false if the coding
@@ -35,32 +24,14 @@ func Decoded(b []byte, coding string, most int64) ([]byte, bool) {
 
 // decodedOnce undoes one coding.
 func decodedOnce(b []byte, coding string, most int64) ([]byte, bool) {
-	var r io.Reader
-	var err error
-	switch coding {
-	case "", "identity":
+	if coding == "" || coding == "identity" {
 		return b, true
-	case "gzip", "x-gzip":
-		r, err = gzip.NewReader(bytes.NewReader(b))
-	case "deflate":
-		// RFC 9110 8.4.1.2: zlib, but some servers send it bare.
-		if r, err = zlib.NewReader(bytes.NewReader(b)); err != nil {
-			r, err = flate.NewReader(bytes.NewReader(b)), nil
-		}
-	case "br":
-		r = brotli.NewReader(bytes.NewReader(b))
-	case "zstd":
-		var z *zstd.Decoder
-		if z, err = zstd.NewReader(bytes.NewReader(b), zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(codingWindow)); err == nil {
-			defer z.Close()
-			r = z
-		}
-	default:
-		return nil, false
 	}
+	r, err := decoderOnce(io.NopCloser(bytes.NewReader(b)), coding)
 	if err != nil {
 		return nil, false
 	}
+	defer r.Close()
 	out, err := io.ReadAll(io.LimitReader(r, most+1))
 	return out, err == nil && int64(len(out)) <= most
 }
@@ -78,23 +49,11 @@ func encoded(b []byte, coding string) ([]byte, error) {
 
 // encodedOnce applies one coding.
 func encodedOnce(b []byte, coding string) ([]byte, error) {
-	var out bytes.Buffer
-	var w io.WriteCloser
-	var err error
-	switch coding {
-	case "", "identity":
+	if coding == "" || coding == "identity" {
 		return b, nil
-	case "gzip", "x-gzip":
-		w = gzip.NewWriter(&out)
-	case "deflate":
-		w = zlib.NewWriter(&out)
-	case "br":
-		w = brotli.NewWriter(&out)
-	case "zstd":
-		w, err = zstd.NewWriter(&out, zstd.WithEncoderConcurrency(1), zstd.WithWindowSize(codingWindow))
-	default:
-		return nil, fmt.Errorf("was edited and cannot be encoded again as %q", coding)
 	}
+	var out bytes.Buffer
+	w, err := encoderOnce(&out, coding)
 	if err != nil {
 		return nil, err
 	}

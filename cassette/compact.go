@@ -20,12 +20,13 @@ import (
 // Summary is what a recording came to.
 type Summary struct {
 	Name         string
-	Path         string // where it was written; "" if nothing was
-	Interactions int    // in the cassette
-	Recorded     int    // in this recording
-	Kept         int    // of those in this recording, how many the old cassette had word for word
-	Skipped      int    // exchanges of which too little is known to replay them
-	Changed      bool   // a file was written; otherwise the old one says the same
+	Path         string         // where it was written; "" if nothing was
+	Interactions int            // in the cassette
+	Recorded     int            // in this recording
+	Kept         int            // of those in this recording, how many the old cassette had word for word
+	Skipped      int            // exchanges of which too little is known to replay them
+	Secrets      map[string]int // in the cassette, different ones by class
+	Changed      bool           // a file was written; otherwise the old one says the same
 	Incomplete   bool
 	Doubtful     []*Interaction // of those in this recording: see Interaction.Doubtful
 }
@@ -88,7 +89,9 @@ func (s *Store) compact(t *tape, name string, opt RecordOptions, incomplete bool
 	}
 	moved := old != nil && (c.name != name || !c.box.same(old.box))
 	out, same := combine(t, old, order(news, t.shapes), opt, incomplete, &sum)
-	sum.Interactions = len(out.Interactions)
+	if err := c.last(t, out, &sum); err != nil {
+		return sum, err
+	}
 	if same && !moved {
 		return sum, nil
 	}
@@ -102,6 +105,16 @@ func (s *Store) compact(t *tape, name string, opt RecordOptions, incomplete bool
 	}
 	sum.Path, sum.Changed = c.path(), true
 	return sum, nil
+}
+
+// last looks once more at out before it is written: for bodies whose placeholders
+// were renamed, and for secrets that are left.
+func (c *compaction) last(t *tape, out *Cassette, sum *Summary) error {
+	sum.Interactions, sum.Secrets = len(out.Interactions), out.secretCount()
+	if err := c.resettle(out.Interactions); err != nil {
+		return err
+	}
+	return t.guard.guarded(out)
 }
 
 // path is where c writes, for messages.
@@ -243,6 +256,28 @@ func (i *Interaction) trim(opt RecordOptions) {
 	}
 }
 
+// resettle is settle of the bodies whose placeholders were renamed.
+func (c *compaction) resettle(is []*Interaction) error {
+	stale := map[string]bool{}
+	for _, i := range is {
+		for _, b := range i.bodies() {
+			stale[b.stale] = true
+		}
+	}
+	if err := c.settle(is); err != nil {
+		return err
+	}
+	used := (&Cassette{Interactions: is}).files()
+	c.made = slices.DeleteFunc(c.made, func(name string) bool {
+		useless := stale[name] && !used[name]
+		if useless {
+			_ = c.root.Remove(c.name + bodiesEnd + "/" + name)
+		}
+		return useless
+	})
+	return nil
+}
+
 // carry copies the body files of what out has of other cassettes to where c writes,
 // and has out refer to them by the names that they have there.
 func (c *compaction) carry(out *Cassette) error {
@@ -255,7 +290,7 @@ func (c *compaction) carry(out *Cassette) error {
 			}
 			_, ext, _ := strings.Cut(b.file, ".")
 			if ext == sealedEnd {
-				ext = fileEnding(p.fields)
+				ext = fileEnding(b, p.fields)
 			}
 			if err := c.keep(&b, ext); err != nil {
 				return fmt.Errorf("keep body %s: %w", p.Body.file, err)
@@ -275,13 +310,17 @@ func (c *compaction) carry(out *Cassette) error {
 }
 
 func (c *compaction) settleBody(b *Body, fields []exchange.Field) error {
-	if b.Size <= base64Most {
+	if b.Size <= base64Most || b.file != "" {
 		return nil
 	}
-	c1 := coding(fields)
+	c1 := b.wired(coding(fields))
 	var shown []byte
 	if b.Size <= wholeMost {
-		plain, ok := Decoded(b.data, c1, wholeMost)
+		data, _, err := b.Whole()
+		if err != nil {
+			return err
+		}
+		plain, ok := Decoded(data, c1, wholeMost)
 		text := utf8.Valid(plain) && !slices.Contains(plain, 0)
 		switch {
 		case ok && text && (c1 == "" || b.lean):
@@ -290,17 +329,17 @@ func (c *compaction) settleBody(b *Body, fields []exchange.Field) error {
 			shown = plain
 		}
 	}
-	if err := c.keep(b, fileEnding(fields)); err != nil {
+	if err := c.keep(b, fileEnding(*b, fields)); err != nil {
 		return err
 	}
 	b.plain = shown
 	return nil
 }
 
-// fileEnding is how a body of a message with fields ends its file's name.
-func fileEnding(fields []exchange.Field) string {
+// fileEnding is how b, the body of a message with fields, ends its file's name.
+func fileEnding(b Body, fields []exchange.Field) string {
 	ct, _ := exchange.Get(fields, "content-type")
-	return extension(ct) + codedEnd(coding(fields))
+	return extension(ct) + codedEnd(b.wired(coding(fields)))
 }
 
 // keep writes b to a file named after its hash and makes b refer to it.
@@ -338,6 +377,6 @@ func (c *compaction) keep(b *Body, ext string) error {
 		return err
 	}
 	s, root, bx := c.store, c.root, c.box
-	*b = Body{Size: b.Size, plain: b.plain, file: name, sum: sum, open: func() (io.ReadCloser, error) { return s.openBody(root, bx, folder+"/"+name) }}
+	*b = Body{Size: b.Size, plain: b.plain, marked: b.marked, coding: b.coding, file: name, sum: sum, open: func() (io.ReadCloser, error) { return s.openBody(root, bx, folder+"/"+name) }}
 	return nil
 }

@@ -44,12 +44,8 @@ func (c *comparison) bodyDiffs(a, b content) []exchange.Diff {
 
 // text is the bytes without their content coding, if they can be had and are text.
 func (b content) text() ([]byte, bool) {
-	data, ok, err := b.Whole()
-	if err != nil || !ok {
-		return nil, false
-	}
-	plain, ok := Decoded(data, coding(b.fields), wholeMost)
-	return plain, ok && utf8.Valid(plain) && bytes.IndexByte(plain, 0) < 0
+	plain, ok, err := b.Body.text(coding(b.fields))
+	return plain, err == nil && ok && utf8.Valid(plain) && bytes.IndexByte(plain, 0) < 0
 }
 
 // objectOf is b as a JSON object or array, or nil.

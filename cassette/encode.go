@@ -79,6 +79,7 @@ func (c *Cassette) head() (*node, map[string]string) {
 		n.add("dns", dns)
 	}
 	n.mem = append(n.mem, c.extra...)
+	c.countNode(n)
 	profiles, labels := c.connections()
 	if len(profiles.mem) > 0 {
 		n.add("connections", profiles)
@@ -239,7 +240,7 @@ func talkNode(ms []Message) (*node, error) {
 		switch {
 		case err != nil:
 			return nil, err
-		case m.Body.file != "":
+		case m.Body.file != "" || m.Body.marked:
 			if v, err = bodyNode(m.Body, nil); err != nil {
 				return nil, err
 			}

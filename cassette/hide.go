@@ -10,7 +10,8 @@ import (
 // hide takes the secrets out of d, the difference of u and w, one of which may not
 // be there. p.mu is held.
 func (p *Player) hide(d *exchange.Diff, u, w atom) {
-	marked, named := strings.Contains(u.val, secretOpen), secretName(d.At)
+	_, field, _ := strings.Cut(d.At, " ")
+	marked, named := strings.Contains(u.val, secretOpen), secretName(d.At) || secretClass(field) != ""
 	if marked {
 		d.Recorded = strings.Trim(u.val, "{}")
 	} else if named && u.at != "" {
@@ -32,7 +33,8 @@ func secretName(name string) bool {
 		!has("page", "next", "continu", "cursor", "sync")
 }
 
-// hidden is s without the secrets that are known in this run. p.mu is held.
+// hidden is s without the secrets that are known in this run, and without what
+// looks like one. p.mu is held.
 func (p *Player) hidden(s string) string {
 	const least = 6 // bytes: what is shorter may be a word
 	for value, mark := range p.toMark {
@@ -40,7 +42,10 @@ func (p *Player) hidden(s string) string {
 			s = strings.ReplaceAll(s, value, strings.Trim(mark, "{}"))
 		}
 	}
-	return s
+	if p.cover == nil {
+		return s
+	}
+	return p.cover.text(s)
 }
 
 // hiddenURL is a live URL without its secrets: those that are known, and what

@@ -32,6 +32,7 @@ const (
 	recDNS           // a DNS answer
 	recPin           // a pinned name
 	recClosed        // the recorder came to its end: failed
+	recMarked        // as recData, but in the cassette's form, and the content coding that was undone
 )
 
 // recordMost bounds a record's payload in bytes; a larger piece of Data is cut.

@@ -136,7 +136,8 @@ func (j *judge) redacted(u, w atom) bool {
 				return j.refuse("what is beside the secret differs")
 			}
 		}
-		if !j.bind(mark, rest[:end]) {
+		mark, form := cutForm(mark)
+		if !j.bind(mark, form.Decode(rest[:end])) {
 			return j.refuse("it is another secret than the recording has there")
 		}
 		rest = rest[end+len(texts[i+1]):]

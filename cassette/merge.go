@@ -132,7 +132,7 @@ func (t *trial) answers(old, n *Interaction) bool {
 		return false
 	}
 	return t.responses(old.Response, n.Response) && slices.EqualFunc(old.Upgraded, n.Upgraded, func(a, b Message) bool {
-		return a.From == b.From && sameBody(content{Body: a.Body}, content{Body: b.Body})
+		return a.From == b.From && t.body(content{Body: a.Body}, content{Body: b.Body})
 	})
 }
 
@@ -167,14 +167,15 @@ func (m *merger) trial() *trial {
 }
 
 // requests compares those of two interactions that are equal in canonical form:
-// their URLs and bodies are, but perhaps for signatures and boundaries.
+// their URLs and bodies are, but perhaps for signatures and boundaries, and for
+// which secrets are in them.
 func (t *trial) requests(old, n *Interaction) bool {
 	a, b := &old.Request, &n.Request
 	skip := func(name string) bool {
-		return ignoredOrVolatile(name) || strings.EqualFold(name, "content-length") && a.Body.Size != b.Body.Size
+		return ignoredOrVolatile(name) || strings.EqualFold(name, "content-length") && (a.Body.Size != b.Body.Size || b.Body.marked)
 	}
-	return a.Target == b.Target && a.Version == b.Version && a.End == b.End && t.fields(a.Fields, b.Fields, skip) &&
-		t.fields(a.Trailers, b.Trailers, volatile) && (a.RawHead == nil) == (b.RawHead == nil)
+	return t.marks(a.URL, b.URL) && t.text(a.Target, b.Target) && a.Version == b.Version && a.End == b.End && t.fields(a.Fields, b.Fields, skip) &&
+		t.fields(a.Trailers, b.Trailers, volatile) && (a.RawHead == nil) == (b.RawHead == nil) && t.bodyMarks(content{a.Body, a.Fields}, content{b.Body, b.Fields})
 }
 
 // ignoredOrVolatile are the request's fields that trace it or date it.
@@ -199,7 +200,7 @@ func (t *trial) responses(a, b *Response) bool {
 	}
 	return interim && a.Status == b.Status && a.Reason == b.Reason && a.Version == b.Version && a.End == b.End &&
 		t.fields(a.Fields, b.Fields, skip) && t.fields(a.Trailers, b.Trailers, volatile) &&
-		sameBody(content{a.Body, a.Fields}, content{b.Body, b.Fields}) && (a.RawHead == nil) == (b.RawHead == nil)
+		t.body(content{a.Body, a.Fields}, content{b.Body, b.Fields}) && (a.RawHead == nil) == (b.RawHead == nil)
 }
 
 // fields compares a, of the old recording, and b without those that skip names.
@@ -228,34 +229,6 @@ func withoutBoundary(v string) string {
 	return v
 }
 
-// text compares text in the cassette's form, with placeholders bound one to one.
-func (t *trial) text(a, b string) bool {
-	ta, ma := cutMarks(a)
-	tb, mb := cutMarks(b)
-	if !slices.Equal(ta, tb) {
-		return false
-	}
-	for i := range ma {
-		if !t.bind(ma[i], mb[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-func (t *trial) bind(old, n string) bool {
-	if classOf(old) != classOf(n) {
-		return false
-	}
-	bound := cmp.Or(t.m.toOld[n], t.toOld[n])
-	back := cmp.Or(t.m.toNew[old], t.toNew[old])
-	if bound != "" || back != "" {
-		return bound == old && back == n
-	}
-	t.toOld[n], t.toNew[old] = old, n
-	return true
-}
-
 // cutMarks cuts s at its placeholders.
 func cutMarks(s string) (texts, marks []string) {
 	for {
@@ -280,7 +253,8 @@ func replaceMarks(s string, name func(string) string) string {
 	for i, t := range texts {
 		b.WriteString(t)
 		if i < len(marks) {
-			b.WriteString(name(marks[i]))
+			mark, form := cutForm(marks[i])
+			b.WriteString(inForm(name(mark), form))
 		}
 	}
 	return b.String()

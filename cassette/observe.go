@@ -16,6 +16,7 @@ func Observe(opt RecordOptions) (*Recorder, error) {
 	}
 	_ = os.Remove(f.Name()) // where that cannot be while it is open, discard does it
 	r := &Recorder{opt: opt, start: time.Now(), file: f, write: f.Write, secrets: newSecrets()}
+	r.hide = opt.Redact.hider(r.substitute)
 	if err := r.begin(); err != nil {
 		return nil, errors.Join(fmt.Errorf("observe: write journal: %w", err), r.discard())
 	}
@@ -38,6 +39,7 @@ func (r *Recorder) Observed() (*Cassette, error) {
 	if err != nil {
 		return nil, fmt.Errorf("observe: %w", err)
 	}
+	t.guard = r.hide
 	news, err := t.interactions()
 	if err != nil {
 		return nil, fmt.Errorf("observe: %w", err)

@@ -48,7 +48,8 @@ func (i *Interaction) secretShapes(shapes map[string]string) string {
 	i.eachText(func(s string) string {
 		_, marks := cutMarks(s)
 		for _, m := range marks {
-			b.WriteString(shapes[m] + " ")
+			mark, _ := cutForm(m)
+			b.WriteString(shapes[mark] + " ")
 		}
 		return s
 	})

@@ -83,9 +83,9 @@ func (y *play) Event(e exchange.Event, answer func(exchange.Event) error) error 
 func (y *play) begin(e exchange.Event) (*live, error) {
 	h := e.Head
 	l := &live{stream: e.Stream, version: h.Version}
-	l.req = Request{Method: h.Method, URL: printable(y.o.URL(h)), Version: h.Version}
-	if !strings.HasSuffix(l.req.URL, h.Target) || !strings.HasPrefix(h.Target, "/") {
-		l.req.Target = h.Target
+	l.req = Request{Method: h.Method, URL: escape(printable(y.o.URL(h))), Version: h.Version}
+	if target := escape(h.Target); !strings.HasSuffix(l.req.URL, target) || !strings.HasPrefix(h.Target, "/") {
+		l.req.Target = target
 	}
 	l.req.Fields = make([]exchange.Field, len(h.Fields))
 	for i, f := range h.Fields {

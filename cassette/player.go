@@ -44,6 +44,9 @@ type PlayOptions struct {
 	// called concurrently. An error of it is the reason of a miss.
 	Callback func(Question) (Answer, error)
 
+	// Redact says what is a secret in what misses, so that nobody is told.
+	Redact Redaction
+
 	off law // for tests: what is not in force
 }
 
@@ -56,6 +59,7 @@ type Player struct {
 	index  *index
 	hosts  map[string][]Connection // by host: what Offer looks at
 	queues map[string]*queue       // by host and port, of those that failed: what Fail looks at
+	cover  *hider                  // of secrets in what misses; nil: none is looked for
 
 	mu sync.Mutex
 	scope
@@ -89,7 +93,8 @@ func (c *Cassette) Player(opt PlayOptions) (*Player, error) {
 		return nil, fmt.Errorf("play cassette %s: %w", c.Name, err)
 	}
 	u.off = opt.off
-	p := &Player{c: c, opt: opt, rules: &u, hosts: shown(c.Interactions, &u), served: map[*slot]int{}, picked: map[*slot]int{}, noted: map[*Interaction]bool{}, scope: newScope()}
+	p := &Player{c: c, opt: opt, rules: &u, hosts: shown(c.Interactions, &u), served: map[*slot]int{}, picked: map[*slot]int{}, noted: map[*Interaction]bool{}, scope: newScope(),
+		cover: opt.Redact.hider(func(class, _ string) string { return "(a secret: " + class + ")" })}
 	if p.index, err = u.index(c.Interactions); err != nil {
 		return nil, fmt.Errorf("play cassette %s: %w", c.Name, err)
 	}

@@ -45,6 +45,7 @@ func (s *Store) Record(name string, opt RecordOptions) (*Recorder, error) {
 		return nil, s.unrecovered(name, err)
 	}
 	r := &Recorder{store: s, name: name, opt: opt, seal: seal, start: time.Now(), file: f, write: f.Write, secrets: newSecrets()}
+	r.hide = opt.Redact.hider(r.substitute)
 	if !opt.Start.IsZero() {
 		r.start = opt.Start
 	}
@@ -269,7 +270,12 @@ func (r *Recorder) Close(failed bool) (Summary, error) {
 	t, err := r.store.readJournal(r.file)
 	var sum Summary
 	if err == nil {
+		t.guard = r.hide
 		sum, err = r.store.compact(t, r.name, r.opt, failed || cause != nil)
+	}
+	if errors.Is(err, ErrSecret) { // nor may the journal stay
+		r.store.release(r.name, r.file)
+		return Summary{Name: r.name}, fmt.Errorf("%w: %w", ErrIncomplete, err)
 	}
 	if err != nil {
 		r.file.Close()

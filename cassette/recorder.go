@@ -6,9 +6,11 @@ import (
 	"io"
 	"net/netip"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
+	"github.com/serge-net/serge-net/cassette/secret"
 	"github.com/serge-net/serge-net/exchange"
 )
 
@@ -47,6 +49,8 @@ type RecordOptions struct {
 	// Command is the program that is recorded: see Cassette.Command. A cassette
 	// that has one keeps it. "" says nothing.
 	Command string
+	// Redact says what is a secret and so not written.
+	Redact Redaction
 }
 
 // A Recorder writes what it is told to a journal, and makes it a cassette on
@@ -65,7 +69,8 @@ type Recorder struct {
 	closed  bool
 	conns   uint64
 	secrets secrets
-	own     pen // records of no connection
+	own     pen    // records of no connection
+	hide    *hider // nil: nothing is hidden
 }
 
 // Open starts to watch one connection. The Watch is used by one goroutine at a time.
@@ -76,7 +81,8 @@ func (r *Recorder) Open(o exchange.Origin) (exchange.Watch, error) {
 		return nil, err
 	}
 	r.conns++
-	w := &watch{r: r, id: r.conns, sub: r.substitute}
+	w := &watch{r: r, id: r.conns, sieves: map[sieveKey]*sieve{}, codings: map[sieveKey]string{}, documents: map[sieveKey]bool{},
+		talks: map[uint64]*overheard{}, connects: map[uint64]bool{}}
 	w.pen.begin(recConn)
 	w.pen.num(w.id)
 	w.pen.dur(r.elapsed())
@@ -112,6 +118,9 @@ func (e *eye) origin() exchange.Origin {
 
 // DNS records an answer that a replay gives again.
 func (r *Recorder) DNS(d DNS) error {
+	if r.hide != nil {
+		d.Name, d.Answers, d.Authority, d.Additional = r.hide.text(d.Name), r.hide.all(d.Answers), r.hide.all(d.Authority), r.hide.all(d.Additional)
+	}
 	return r.note(func(p *pen) {
 		p.begin(recDNS)
 		for _, s := range []string{d.Name, d.Type, d.Rcode} {
@@ -191,15 +200,16 @@ func (r *Recorder) append(b []byte) error {
 }
 
 // substitute gives the placeholder of a secret.
-func (r *Recorder) substitute(class, secret string) string {
+func (r *Recorder) substitute(class, value string) string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	mark, fresh := r.secrets.mark(class, unescape(secret))
+	mark, fresh := r.secrets.mark(class, value)
 	if fresh {
+		r.hide.set.Learn(secret.Known{Class: class, Value: value})
 		r.own.b = r.own.b[:0]
 		r.own.begin(recSecret)
 		r.own.str(mark)
-		r.own.str(shapeOf(unescape(secret)))
+		r.own.str(shapeOf(value))
 		r.own.end()
 		_ = r.append(r.own.b) // kept in r.err: the event that brought it reports it
 	}
@@ -214,16 +224,18 @@ type watch struct {
 	r      *Recorder
 	id     uint64
 	pen    pen
-	sub    func(class, secret string) string // r's, as a value that is made once
-	fields []exchange.Field                  // the last ones redacted
+	fields []exchange.Field // the last ones redacted
+
+	sieves    map[sieveKey]*sieve   // of the sides that have sent data
+	codings   map[sieveKey]string   // of the bodies that come, if they have any
+	documents map[sieveKey]bool     // the bodies that come and are looked at as a whole
+	talks     map[uint64]*overheard // by stream
+	connects  map[uint64]bool       // the streams whose request is CONNECT
 }
 
 // redacted is fields in the cassette's form, until the next call.
 func (w *watch) redacted(fields []exchange.Field) []exchange.Field {
-	w.fields = w.fields[:0]
-	for _, f := range fields {
-		w.fields = append(w.fields, exchange.Field{Name: f.Name, Value: redact(f.Name, escape(f.Value), w.sub)})
-	}
+	w.fields = w.r.hide.fields(w.fields[:0], fields)
 	return w.fields
 }
 
@@ -233,27 +245,38 @@ func (w *watch) Event(e exchange.Event) error {
 	switch e.Kind {
 	case exchange.KindHead:
 		h := *e.Head
+		w.expect(e)
+		h.Target, h.Authority, h.Reason = w.r.hide.text(h.Target), w.r.hide.text(h.Authority), w.r.hide.text(h.Reason)
 		h.Fields = w.redacted(h.Fields)
-		if len(h.Raw) > 0 {
-			h.Raw = redactRaw(h.Raw, w.sub)
-		}
+		h.Raw = w.r.hide.raw(h.Raw)
 		w.begin(recHead, e)
 		p.head(&h)
 		p.end()
 	case exchange.KindData:
-		w.data(e)
+		if err := w.data(e); err != nil {
+			return err
+		}
 	case exchange.KindTrailers:
+		if err := w.settle(sieveKey{e.Stream, e.From}); err != nil {
+			return err
+		}
 		fields := w.redacted(e.Fields)
 		w.begin(recTrails, e)
 		p.fields(fields)
-		p.bytes(redactRaw(e.Raw, w.r.substitute))
+		p.bytes(w.r.hide.raw(e.Raw))
 		p.end()
 	case exchange.KindEnd:
+		if err := w.settle(sieveKey{e.Stream, e.From}); err != nil {
+			return err
+		}
+		if o := w.talks[e.Stream]; o != nil {
+			w.understand(o, e.From, nil, true)
+		}
 		w.begin(recEnd, e)
 		p.num(uint64(e.End.How))
 		p.num(uint64(e.End.Code))
-		p.str(e.End.Err)
-		p.bytes(redactRaw(e.Raw, w.r.substitute))
+		p.str(w.r.hide.text(e.End.Err))
+		p.bytes(w.r.hide.raw(e.Raw))
 		p.str(string(e.End.Phase))
 		p.str(e.End.Errno)
 		p.dur(e.End.Wait)
@@ -267,13 +290,60 @@ func (w *watch) Event(e exchange.Event) error {
 	return w.r.stopped()
 }
 
-// data records a piece of body, cut where it is larger than a record may be.
-func (w *watch) data(e exchange.Event) {
+// expect notes how the body will come that e, a head, is before.
+func (w *watch) expect(e exchange.Event) {
+	status := e.Head.Status
+	switch {
+	case w.r.hide == nil, status != 0 && status < 200 && status != 101:
+		return
+	case e.Head.Method == "CONNECT":
+		w.connects[e.Stream] = true
+	case status == 101, w.connects[e.Stream] && status/100 == 2:
+		w.talks[e.Stream] = &overheard{}
+		if v, _ := exchange.Get(e.Head.Fields, "upgrade"); strings.EqualFold(v, "websocket") {
+			w.talks[e.Stream].client = &unmasking{set: w.r.hide.set}
+		}
+		return
+	}
+	k := sieveKey{e.Stream, e.From}
+	if c := coding(e.Head.Fields); c != "" {
+		w.codings[k] = c
+	}
+	if w.r.hide.set.HasPaths() {
+		ct, _ := exchange.Get(e.Head.Fields, "content-type")
+		media, _, _ := strings.Cut(strings.ToLower(ct), ";")
+		w.documents[k] = isJSON(strings.TrimSpace(media))
+	}
+}
+
+// data records a piece of body.
+func (w *watch) data(e exchange.Event) error {
+	if o := w.talks[e.Stream]; o != nil {
+		w.overhear(o, e)
+		return nil
+	}
+	if w.r.hide != nil {
+		return w.sift(e)
+	}
+	w.piece(e, false, "")
+	return nil
+}
+
+// piece records e's data, cut where it is larger than a record may be. If it is
+// marked it is in the cassette's form, and coding was undone.
+func (w *watch) piece(e exchange.Event, marked bool, coding string) {
+	typ := byte(recData)
+	if marked {
+		typ = recMarked
+	}
 	for first := true; first || len(e.Data) > 0; first = false {
 		n := min(len(e.Data), recordMost)
-		w.begin(recData, e)
+		w.begin(typ, e)
 		w.pen.num(uint64(e.Chunk))
 		w.pen.bytes(e.Raw)
+		if marked {
+			w.pen.str(coding)
+		}
 		w.pen.b = append(w.pen.b, e.Data[:n]...)
 		w.pen.end()
 		e.Data, e.Chunk, e.Raw = e.Data[n:], 0, nil
@@ -304,5 +374,16 @@ func (w *watch) Flush() error {
 	return err
 }
 
-// Close flushes.
-func (w *watch) Close() error { return w.Flush() }
+// Close records what is held back, and flushes.
+func (w *watch) Close() error {
+	for k := range w.sieves {
+		if err := w.settle(k); err != nil {
+			return err
+		}
+	}
+	for _, o := range w.talks {
+		w.understand(o, exchange.Client, nil, true)
+		w.understand(o, exchange.Server, nil, true)
+	}
+	return w.Flush()
+}

@@ -1,6 +1,10 @@
 package cassette
 
-import "strings"
+import (
+	"strings"
+
+	"github.com/serge-net/serge-net/cassette/secret"
+)
 
 const (
 	secretOpen  = "{{secret:"
@@ -26,14 +30,34 @@ func escape(s string) string {
 // unescape undoes escape.
 func unescape(s string) string { return strings.ReplaceAll(s, literal, "{{") }
 
+// A placeholder is {{secret:class#n}}, or {{secret:class#n~form}} where the secret
+// is not written as it is but in a secret.Form. without the form it is the mark.
+
+// cutForm cuts a placeholder into its mark and its form.
+func cutForm(placeholder string) (mark string, form secret.Form) {
+	mark, f, ok := strings.Cut(placeholder, "~")
+	if !ok {
+		return placeholder, ""
+	}
+	return mark + secretClose, secret.Form(strings.TrimSuffix(f, secretClose))
+}
+
+// inForm is mark for a secret that is written in form.
+func inForm(mark string, form secret.Form) string {
+	if form == "" {
+		return mark
+	}
+	return strings.TrimSuffix(mark, secretClose) + "~" + string(form) + secretClose
+}
+
 // isPlaceholder says whether s is one placeholder and nothing else.
 func isPlaceholder(s string) bool {
 	return strings.HasPrefix(s, secretOpen) && strings.Index(s, secretClose) == len(s)-len(secretClose)
 }
 
-// expand replaces the placeholders in s by what value gives for them, and
-// undoes escape on the rest.
-func expand(s string, value func(placeholder string) string) string {
+// expand replaces the placeholders in s by what value gives for their marks, in
+// their forms, and undoes escape on the rest.
+func expand(s string, value func(mark string) string) string {
 	if !strings.Contains(s, "{{") {
 		return s
 	}
@@ -49,7 +73,8 @@ func expand(s string, value func(placeholder string) string) string {
 		}
 		end := i + n + len(secretClose)
 		b.WriteString(unescape(s[:i]))
-		b.WriteString(value(s[i:end]))
+		mark, form := cutForm(s[i:end])
+		b.WriteString(form.Encode(value(mark)))
 		s = s[end:]
 	}
 	b.WriteString(unescape(s))
@@ -59,7 +84,7 @@ func expand(s string, value func(placeholder string) string) string {
 // secretClass is the class of the secrets in the field called name, "" if it
 // holds none.
 func secretClass(name string) string {
-	var room [len("x-amz-security-token")]byte // the longest
+	var room [len("ocp-apim-subscription-key")]byte // the longest
 	if len(name) > len(room) {
 		return ""
 	}
@@ -76,7 +101,10 @@ func secretClass(name string) string {
 		return "proxy-auth"
 	case "cookie", "set-cookie":
 		return "cookie"
-	case "x-api-key", "api-key", "x-auth-token", "x-access-token", "x-goog-api-key", "x-amz-security-token", "private-token":
+	case "x-api-key", "api-key", "apikey", "x-auth-token", "x-access-token", "x-goog-api-key", "x-amz-security-token", "private-token",
+		"x-auth-key", "x-api-secret", "x-api-token", "x-session-token", "x-csrf-token", "x-xsrf-token", "x-vault-token", "x-gitlab-token",
+		"x-shopify-access-token", "x-figma-token", "x-rapidapi-key", "x-functions-key", "ocp-apim-subscription-key", "circle-token",
+		"dd-api-key", "dd-application-key", "x-honeycomb-team", "x-client-secret", "x-hub-signature-256", "x-twilio-signature":
 		return "key"
 	}
 	return ""
@@ -137,12 +165,14 @@ func redactPair(pair string, put func(string) string) string {
 
 // redactRaw is the raw head of an HTTP/1 message in the cassette's form. A
 // field with a secret loses its folding; all others keep every byte.
-func redactRaw(raw []byte, sub func(class, secret string) string) []byte {
+func redactRaw(raw []byte, more map[string]bool, sub func(class, secret string) string) []byte {
 	lines := strings.SplitAfter(escape(string(raw)), "\n")
 	var b strings.Builder
 	for i := 0; i < len(lines); i++ {
 		name, value, ok := strings.Cut(lines[i], ":")
-		if i == 0 || !ok || secretClass(strings.TrimSpace(name)) == "" {
+		field := strings.TrimSpace(name)
+		mine := more[strings.ToLower(field)]
+		if i == 0 || !ok || !mine && secretClass(field) == "" {
 			b.WriteString(lines[i])
 			continue
 		}
@@ -152,7 +182,15 @@ func redactRaw(raw []byte, sub func(class, secret string) string) []byte {
 		}
 		core := strings.Trim(value, " \t\r\n")
 		at := strings.Index(value, core)
-		b.WriteString(name + ":" + value[:at] + redact(strings.TrimSpace(name), core, sub) + value[at+len(core):])
+		hidden := core
+		switch {
+		case core == "":
+		case mine:
+			hidden = sub("custom", core)
+		default:
+			hidden = redact(field, core, sub)
+		}
+		b.WriteString(name + ":" + value[:at] + hidden + value[at+len(core):])
 	}
 	return []byte(b.String())
 }

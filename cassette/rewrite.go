@@ -86,14 +86,10 @@ func mapFields(fs []exchange.Field, to func(string) (string, bool)) []exchange.F
 // remap changes the body of r, which is a copy: random values by to, ids of
 // JSON-RPC answers by calls. A body over 1 MiB stays as it is.
 func (r *Response) remap(to func(string) (string, bool), calls map[string]string) error {
-	data, ok, err := r.Body.Whole()
-	if err != nil || !ok || len(data) == 0 {
-		return err
-	}
 	how := coding(r.Fields)
-	plain, ok := Decoded(data, how, wholeMost)
-	if !ok {
-		return nil
+	plain, ok, err := r.Body.text(how)
+	if err != nil || !ok || len(plain) == 0 {
+		return err
 	}
 	text := string(plain)
 	if calls != nil {
@@ -105,12 +101,8 @@ func (r *Response) remap(to func(string) (string, bool), calls map[string]string
 	if text == string(plain) {
 		return nil
 	}
-	again, err := encoded([]byte(text), how)
-	if err != nil {
-		return err
-	}
-	r.Body = bodyOf(again)
-	return nil
+	r.Body, err = r.Body.with([]byte(text), how)
+	return err
 }
 
 // withIDs is a JSON-RPC answer, a batch of them, or a stream of events with
@@ -193,7 +185,7 @@ const overlap = 4 << 10
 // is large in pieces that overlap. One that cannot be read has nothing in it.
 func eachPiece(b Body, how string, add func(string)) {
 	if data, ok, err := b.Whole(); ok && err == nil {
-		if plain, ok := Decoded(data, how, wholeMost); ok {
+		if plain, ok := Decoded(data, b.wired(how), wholeMost); ok {
 			data = plain
 		}
 		add(string(data))

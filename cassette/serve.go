@@ -42,8 +42,15 @@ func (y *play) serve(l *live, k *pick, answer func(exchange.Event) error) error 
 func (p *Player) perform(l *live, i *Interaction, s *schedule, tell func(exchange.Event) error) error {
 	r := i.Response
 	if r == nil {
-		return tell(exchange.Event{Kind: exchange.KindEnd, End: i.Failure.end(), Raw: p.filled(i.Failure.Raw), Pause: s.until(i.Failure.After)})
+		end := i.Failure.end()
+		end.Err = expand(end.Err, p.value)
+		return tell(exchange.Event{Kind: exchange.KindEnd, End: end, Raw: p.filled(i.Failure.Raw), Pause: s.until(i.Failure.After)})
 	}
+	i, err := p.filledAnswer(i)
+	if err != nil {
+		return fmt.Errorf("serve body of %s: %w", i.ID, err)
+	}
+	r = i.Response
 	sent := l.interim
 	for _, m := range r.Informational {
 		if m.Status == 100 && (sent || expects(&i.Request) && !expects(&l.req)) {
@@ -62,7 +69,9 @@ func (p *Player) perform(l *live, i *Interaction, s *schedule, tell func(exchang
 		return err
 	}
 	if upgrades(&exchange.Head{Method: i.Request.Method}, r.Status) {
-		l.talk = newTalk(i)
+		if l.talk, err = newTalk(i, p.value); err != nil {
+			return fmt.Errorf("serve %s: %w", i.ID, err)
+		}
 		return l.talk.speak(l, tell)
 	}
 	if err := sendBody(r, chunked, s, tell); err != nil {
@@ -83,6 +92,23 @@ func (p *Player) perform(l *live, i *Interaction, s *schedule, tell func(exchang
 		end.Raw = p.filled(r.RawEnd)
 	}
 	return tell(end)
+}
+
+// filledAnswer is i with the placeholders in its answer's body filled in.
+func (p *Player) filledAnswer(i *Interaction) (*Interaction, error) {
+	lines := i.Response.Lines
+	if !i.Response.Body.marked && len(lines) == 0 {
+		return i, nil
+	}
+	was, r := *i, *i.Response
+	r.Lines = map[int][]byte{}
+	for n, l := range lines {
+		r.Lines[n] = p.filled(l)
+	}
+	var err error
+	r.Body, err = r.Body.filled(p.value)
+	was.Response = &r
+	return &was, err
 }
 
 // expects says whether r's client waits for leave to send its body.
@@ -111,7 +137,7 @@ func (p *Player) fill(fields []exchange.Field) []exchange.Field {
 // head is i's response head for l, and whether its body is chunked.
 func (p *Player) head(l *live, i *Interaction) (*exchange.Head, bool) {
 	r := i.Response
-	h := &exchange.Head{Status: r.Status, Reason: r.Reason, Version: r.Version, Fields: p.fill(r.Fields)}
+	h := &exchange.Head{Status: r.Status, Reason: expand(r.Reason, p.value), Version: r.Version, Fields: p.fill(r.Fields)}
 	if h.Version == "" {
 		h.Version = i.Request.Version
 	}

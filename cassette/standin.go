@@ -9,6 +9,8 @@ import (
 	mrand "math/rand/v2"
 	"strconv"
 	"strings"
+
+	"github.com/serge-net/serge-net/cassette/secret"
 )
 
 // secrets numbers the secrets of a recording: the same secret, the same
@@ -25,10 +27,10 @@ func newSecrets() secrets {
 	return s
 }
 
-// mark is the placeholder of secret, and whether it is a new one.
-func (s *secrets) mark(class, secret string) (string, bool) {
+// mark is the placeholder of a secret, and whether it is a new one.
+func (s *secrets) mark(class, value string) (string, bool) {
 	h := hmac.New(sha256.New, s.key[:])
-	h.Write([]byte(secret))
+	h.Write([]byte(value))
 	k := [32]byte(h.Sum(nil))
 	if m, ok := s.marks[k]; ok {
 		return m, false
@@ -73,15 +75,22 @@ func alphabet(c byte) string {
 	return digits + lower + upper
 }
 
+// shapeMarks stand between the runs of a secret, and for themselves in its shape.
+const shapeMarks = ".-:=%/+_@"
+
 // shapeOf describes what secret looks like without telling it: the kind and
 // length of its runs, and the marks between them. A UUID is h8-h4-h4-h4-h12, a
-// JWT j36.j120.m43.
-func shapeOf(secret string) string {
+// JWT j36.j120.m43. What tells everybody whose kind of token it is stands in
+// quotes before the rest: 'ghp_'m36.
+func shapeOf(value string) string {
+	if p := secret.Prefix(value); p != "" && p != value {
+		return "'" + p + "'" + shapeOf(value[len(p):])
+	}
 	const mostRuns = 8 // more tell too much
 	var b strings.Builder
 	runs := 0
-	for rest := secret; rest != ""; {
-		n := strings.IndexAny(rest, ".-:=%")
+	for rest := value; rest != ""; {
+		n := strings.IndexAny(rest, shapeMarks)
 		if n == 0 {
 			b.WriteByte(rest[0])
 			rest = rest[1:]
@@ -95,7 +104,7 @@ func shapeOf(secret string) string {
 		runs++
 	}
 	if runs > mostRuns {
-		return "m" + strconv.Itoa(len(secret))
+		return "m" + strconv.Itoa(len(value))
 	}
 	return b.String()
 }
@@ -122,10 +131,15 @@ func standIn(shape, seed string) string {
 	sum := sha256.Sum256([]byte("serge-net stand-in " + seed))
 	r := mrand.New(mrand.NewPCG(binary.LittleEndian.Uint64(sum[:]), binary.LittleEndian.Uint64(sum[8:])))
 	var b strings.Builder
+	if rest, ok := strings.CutPrefix(shape, "'"); ok {
+		prefix, rest, _ := strings.Cut(rest, "'")
+		b.WriteString(prefix)
+		shape = rest
+	}
 	for shape != "" {
 		c := shape[0]
 		shape = shape[1:]
-		if strings.IndexByte(".-:=%", c) >= 0 {
+		if strings.IndexByte(shapeMarks, c) >= 0 {
 			b.WriteByte(c)
 			continue
 		}

@@ -17,7 +17,7 @@ func (t *tape) interactions() ([]*Interaction, error) {
 		}
 		out = append(out, i)
 	}
-	return out, nil
+	return out, t.guard.again(out, t.shapes)
 }
 
 // interaction is one take as it will stand in the file, but for its bodies of

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"slices"
 
 	"github.com/serge-net/serge-net/exchange"
 )
@@ -13,9 +14,10 @@ import (
 // the client has said all that it had said before. A nil talk is none.
 type talk struct {
 	it    *Interaction
-	next  int   // the message that is due
-	heard int64 // bytes of the client so far
-	due   int64 // bytes of the client before message next
+	ms    []Message // of it, with their placeholders filled in
+	next  int       // the message that is due
+	heard int64     // bytes of the client so far
+	due   int64     // bytes of the client before message next
 	ended bool
 
 	script  io.Reader // the client's messages, end to end
@@ -23,7 +25,17 @@ type talk struct {
 	spoken  []byte // what the recording has where the client differed
 }
 
-func newTalk(i *Interaction) *talk { return &talk{it: i} }
+// newTalk plays i, in whose messages value fills in the placeholders.
+func newTalk(i *Interaction, value func(mark string) string) (*talk, error) {
+	t := &talk{it: i, ms: slices.Clone(i.Upgraded)}
+	for n := range t.ms {
+		var err error
+		if t.ms[n].Body, err = t.ms[n].Body.filled(value); err != nil {
+			return nil, err
+		}
+	}
+	return t, nil
+}
 
 // close lets go of the messages.
 func (t *talk) close() {
@@ -40,7 +52,7 @@ func (t *talk) close() {
 func (t *talk) hear(b []byte) (bool, error) {
 	if t.script == nil {
 		var rs []io.Reader
-		for _, m := range t.it.Upgraded {
+		for _, m := range t.ms {
 			if m.From != exchange.Client {
 				continue
 			}
@@ -82,7 +94,7 @@ func around(b []byte, n int) string { return fmt.Sprintf("% x", b[n:min(n+16, le
 
 // speak tells the client what the server said next.
 func (t *talk) speak(l *live, tell func(exchange.Event) error) error {
-	ms := t.it.Upgraded
+	ms := t.ms
 	for ; t.next < len(ms); t.next++ {
 		m := ms[t.next]
 		if m.From == exchange.Client {

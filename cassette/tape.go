@@ -20,7 +20,8 @@ type tape struct {
 	dns     []DNS
 	pins    []Pin
 	shapes  map[string]string
-	skipped int // exchanges of which too little is known
+	guard   *hider // what refuses a secret that is left; nil: nothing
+	skipped int    // exchanges of which too little is known
 
 	file  io.ReaderAt
 	seal  *sealing // what the journal is encrypted by, or nil
@@ -62,6 +63,8 @@ type side struct {
 	trailers []exchange.Field
 	end      *exchange.End
 	endAt    time.Duration
+	marked   bool   // it is in the cassette's form,
+	coding   string // with this content coding undone
 }
 
 // A segment is a piece of body in the journal, in bytes.
@@ -103,7 +106,7 @@ func (t *tape) record(typ byte, payload []byte, at int64) error {
 		t.pins = append(t.pins, e.pin())
 	case recClosed:
 		t.clean, t.failed = true, e.num() == 1
-	case recHead, recData, recTrails, recEnd:
+	case recHead, recData, recMarked, recTrails, recEnd:
 		t.event(typ, e, len(payload), at)
 	}
 	return nil
@@ -130,13 +133,19 @@ func (t *tape) event(typ byte, e *eye, size int, at int64) {
 	switch typ {
 	case recHead:
 		take.head(e.head(), when)
-	case recData:
+	case recData, recMarked:
 		chunk, raw := int64(e.num()), e.bytes()
+		coding := ""
+		if typ == recMarked {
+			coding = e.str()
+		}
 		seg := segment{at + int64(size-len(e.b)), int64(len(e.b))}
 		if from == exchange.Server && take.res == nil {
 			return
 		}
-		take.data(s, from, chunk, raw, seg, when)
+		if body := take.data(s, from, chunk, raw, seg, when); typ == recMarked {
+			body.marked, body.coding = true, coding
+		}
 	case recTrails:
 		s.trailers = e.fields()
 		s.msg.RawEnd = bytes.Clone(e.bytes())
@@ -188,15 +197,18 @@ func (k *take) speaker(from exchange.Side) *side {
 	return &k.talk[len(k.talk)-1].side
 }
 
-// data takes a piece of body, or of an upgraded stream, in.
-func (k *take) data(s *side, from exchange.Side, chunk int64, raw []byte, seg segment, when time.Duration) {
+// data takes a piece of body, or of an upgraded stream, in, and returns what it
+// is part of.
+func (k *take) data(s *side, from exchange.Side, chunk int64, raw []byte, seg segment, when time.Duration) *side {
 	if k.upgraded() {
 		s = k.speaker(from)
 	}
-	s.segments = append(s.segments, seg)
-	s.size += seg.n
+	if seg.n > 0 {
+		s.segments = append(s.segments, seg)
+		s.size += seg.n
+	}
 	if chunk == 0 {
-		return
+		return s
 	}
 	m := &s.msg
 	n := chunkCount(m.Chunks)
@@ -210,6 +222,7 @@ func (k *take) data(s *side, from exchange.Side, chunk int64, raw []byte, seg se
 	if n < timesMost && from == exchange.Server {
 		m.times = append(m.times, when-k.headAt)
 	}
+	return s
 }
 
 // chunk adds a chunk of size bytes.
@@ -269,7 +282,7 @@ func (t *tape) body(s *side) Body {
 		}
 		return io.NopCloser(io.MultiReader(rs...)), nil
 	}
-	return Body{Size: s.size, open: open}
+	return Body{Size: s.size, open: open, marked: s.marked, coding: s.coding}
 }
 
 // whole is body, in memory if it is small enough to stand there.
@@ -280,7 +293,8 @@ func (t *tape) whole(s *side) (Body, error) {
 		return b, fmt.Errorf("read body from journal: %w", err)
 	}
 	if ok {
-		return bodyOf(data), nil
+		b.data, b.open = data, nil
+		return b.tidy(), nil
 	}
 	return b, nil
 }

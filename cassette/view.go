@@ -21,6 +21,9 @@ func bodyNode(b Body, fields []exchange.Field) (*node, error) {
 	if b.Size == 0 {
 		return null(), nil
 	}
+	if b.marked {
+		return markedNode(b, fields)
+	}
 	c := coding(fields)
 	if b.file != "" && (b.plain == nil || c == "") {
 		return fileNode(&node{}, b), nil
@@ -215,6 +218,8 @@ func readBody(n *node, files func(name string) (io.ReadCloser, error)) (Body, er
 		return bodyOf([]byte(n.scalar())), nil
 	case n.kind == '[':
 		return bytesBody(n)
+	case n.marked():
+		return readMarked(n, files)
 	case n.get("file") != nil:
 		return fileBody(n, files)
 	}

@@ -56,14 +56,15 @@ type accountReplay struct {
 
 // An accountRecord is what was recorded.
 type accountRecord struct {
-	Interactions int    `json:"interactions"`
-	Kept         int    `json:"kept"`    // of those, word for word as they were
-	Skipped      int    `json:"skipped"` // exchanges of which too little is known to replay them
-	Total        int    `json:"total"`   // in the cassette now
-	Path         string `json:"path,omitempty"`
-	Changed      bool   `json:"changed"`
-	Incomplete   bool   `json:"incomplete"`
-	Error        string `json:"error,omitempty"`
+	Interactions int            `json:"interactions"`
+	Kept         int            `json:"kept"`              // of those, word for word as they were
+	Skipped      int            `json:"skipped"`           // exchanges of which too little is known to replay them
+	Total        int            `json:"total"`             // in the cassette now
+	Secrets      map[string]int `json:"secrets,omitempty"` // different ones that are placeholders in it, by class
+	Path         string         `json:"path,omitempty"`
+	Changed      bool           `json:"changed"`
+	Incomplete   bool           `json:"incomplete"`
+	Error        string         `json:"error,omitempty"`
 }
 
 // An assumed is a difference that was taken for none, and why.
@@ -194,7 +195,7 @@ func assumptions(all []cassette.Assumption) []assumed {
 
 // recorded adds what a recording came to.
 func (a *account) recorded(s cassette.Summary, err error) {
-	a.Record = &accountRecord{Interactions: s.Recorded, Kept: s.Kept, Skipped: s.Skipped, Total: s.Interactions, Path: s.Path, Changed: s.Changed, Incomplete: s.Incomplete}
+	a.Record = &accountRecord{Interactions: s.Recorded, Kept: s.Kept, Skipped: s.Skipped, Total: s.Interactions, Secrets: s.Secrets, Path: s.Path, Changed: s.Changed, Incomplete: s.Incomplete}
 	if err != nil {
 		a.Record.Error = err.Error()
 	}

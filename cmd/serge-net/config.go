@@ -27,6 +27,11 @@ type configFile struct {
 		Body    []string `toml:"body"`
 	} `toml:"ignore"`
 	Match  matchTable `toml:"match"`
+	Redact struct {
+		Headers  []string `toml:"headers"`
+		JSON     []string `toml:"json"`
+		Patterns []string `toml:"patterns"`
+	} `toml:"redact"`
 	Bypass []struct {
 		Host string `toml:"host"`
 	} `toml:"bypass"`
@@ -192,7 +197,7 @@ func readConfig(path string, b []byte) (*configFile, error) {
 
 // configKeys lists the keys and tables of a configuration file.
 func configKeys() []string {
-	keys := []string{"serge-net", "ignore", "headers", "query_params", "body", "bypass", "host", "url", "regex", "as", "path_template", "host_alias", "route", "is", "callback"}
+	keys := []string{"serge-net", "ignore", "headers", "query_params", "body", "redact", "json", "patterns", "bypass", "host", "url", "regex", "as", "path_template", "host_alias", "route", "is", "callback"}
 	t := reflect.TypeFor[configTable]()
 	for i := range t.NumField() {
 		keys = append(keys, t.Field(i).Tag.Get("toml"))
@@ -229,6 +234,9 @@ func (f *configFile) apply(flags *pflag.FlagSet, path string) error {
 		setAll(flags, "host-alias", f.Match.HostAlias, path),
 		setAll(flags, "match-body", bodies, path),
 		setAll(flags, "match-callback", besides(filepath.Dir(path), f.Match.Callback), path),
+		setAll(flags, "redact-header", f.Redact.Headers, path),
+		setAll(flags, "redact-json", f.Redact.JSON, path),
+		setAll(flags, "redact-pattern", f.Redact.Patterns, path),
 		setAll(flags, "bypass", bypass, path),
 	)
 }

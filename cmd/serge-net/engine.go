@@ -31,9 +31,10 @@ type engine struct {
 
 	account *account // what --report tells
 
-	pass  func(exchange.Origin) bool // what --bypass and the cassette's rules name; nil: nothing
-	rules []cassette.Rule            // of matching, beside the cassette's
-	roots *x509.CertPool             // what origins are trusted by; nil: the system's
+	pass   func(exchange.Origin) bool // what --bypass and the cassette's rules name; nil: nothing
+	rules  []cassette.Rule            // of matching, beside the cassette's
+	roots  *x509.CertPool             // what origins are trusted by; nil: the system's
+	redact cassette.Redaction         // what is a secret
 
 	store    *cassette.Store
 	before   footprint
@@ -54,6 +55,9 @@ func (e *engine) check() (err error) {
 		return err
 	}
 	if e.pass, err = bypassed("--bypass", e.flags.bypass); err != nil {
+		return err
+	}
+	if err = e.secrets(); err != nil {
 		return err
 	}
 	if e.rules, err = e.flags.matchFlags.rules(); err != nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/serge-net/serge-net/cassette"
 	"github.com/serge-net/serge-net/redirect"
 )
 
@@ -83,6 +84,9 @@ func (e *engine) recorded(failed bool) (incomplete bool) {
 	e.before.own(e.paths())
 	if err != nil {
 		e.report.warnf("error: record %s: %v", name, err)
+		if errors.Is(err, cassette.ErrSecret) {
+			e.report.warnf("hint: --bypass that host, unset the variable for the command, or --redact off if its value is no secret")
+		}
 	}
 	took := seconds(time.Since(e.start))
 	switch {
@@ -96,6 +100,7 @@ func (e *engine) recorded(failed bool) (incomplete bool) {
 	default:
 		e.report.sayf("recorded %s to %s; %s", interactions(sum.Recorded), sum.Path, took)
 	}
+	e.replaced(sum)
 	e.doubtful(sum)
 	if e.mode == "refresh" && sum.Path == e.cassettePath() {
 		e.refreshed()

@@ -29,6 +29,7 @@ type engineFlags struct {
 	latency       string
 	matchCallback []string
 	shiftDates    string
+	redact        redactFlags
 	upstreamCA    []string
 	insecure      bool
 	reports       reportList
@@ -70,6 +71,7 @@ func (f *engineFlags) register(c *cobra.Command) {
 	s.StringVar(&f.latency, "latency", "none", "how long a served answer takes: no time, as long as recorded or a part of it, or a time")
 	s.StringVar(&f.shiftDates, "shift-dates", "on", "move the dates in served headers to today")
 	f.recordFlags.register(c)
+	f.redact.register(c)
 	s.StringSliceVar(&f.bypass, "bypass", nil, "let `HOST|CIDR|PORT` pass untouched and unrecorded")
 	s.StringSliceVar(&f.upstreamCA, "upstream-ca", nil, "trust the CAs in `FILE` too, beside the system's")
 	s.BoolVar(&f.insecure, "upstream-insecure", false, "accept any certificate of an origin")

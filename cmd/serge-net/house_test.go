@@ -29,11 +29,12 @@ var arrows = map[string][]string{
 	"mitm/http1":       {"exchange"},
 	"mitm/http2":       {"exchange"},
 	"mitm":             {"exchange", "mitm/http1", "mitm/http2"},
-	"cassette":         {"exchange"},
+	"cassette":         {"cassette/secret", "exchange", "ws"},
+	"cassette/secret":  nil,
 	"cassette/foreign": {"cassette", "exchange"},
 	"bench":            {"redirect/testnet"},
 	"vagrant/vm":       {"certs"},
-	"cmd/serge-net":    {"redirect", "dnsstub", "certs", "mitm", "cassette", "cassette/foreign", "exchange"},
+	"cmd/serge-net":    {"redirect", "dnsstub", "certs", "mitm", "cassette", "cassette/foreign", "cassette/secret", "exchange"},
 }
 
 // A room is what go list says of a package.

@@ -23,6 +23,7 @@ func (e *engine) playOptions() cassette.PlayOptions {
 	opt := cassette.PlayOptions{
 		Rules:     e.rules,
 		KeepDates: e.flags.shiftDates == "off",
+		Redact:    e.redact,
 	}
 	if len(e.flags.matchCallback) > 0 {
 		e.callback = &callback{argv: e.flags.matchCallback}

@@ -48,7 +48,7 @@ func (e *engine) open(ctx context.Context) error {
 // record opens what the mode records to, if it does.
 func (e *engine) record() (err error) {
 	opt := e.flags.recordFlags.options()
-	opt.Encrypt = e.flags.encrypt
+	opt.Encrypt, opt.Redact = e.flags.encrypt, e.redact
 	if e.flags.cassette == defaultCassette {
 		opt.Command = e.command
 	}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -17,6 +18,10 @@ type validating struct {
 	dir    rack
 	asJSON bool
 	quiet  bool
+
+	secrets bool // look for them too
+	redact  redactFlags
+	looked  cassette.Redaction
 }
 
 // A checked is a cassette as validate --json tells of it.
@@ -43,9 +48,12 @@ func validateCommand() *cobra.Command {
 		Long: `validate reads cassettes to their end, all that there are if none is named, and
 says all that is wrong with them: JSON that is none, members that a cassette does
 not have, body files that are gone or are not what was recorded. Each finding is
-at a JSON pointer. It exits with 98 if there is any.`,
+at a JSON pointer. With --secrets it also says where a secret stands, as one does
+in a cassette that was recorded with redaction off, by an older version, or by
+another tool. It exits with 98 if there is any finding.`,
 		Example: `  serge-net validate
-  serge-net validate login api --json`,
+  serge-net validate login api --json
+  serge-net validate --secrets`,
 		RunE: withConfig(func(c *cobra.Command, args []string) error {
 			v.names = args
 			return v.run(c.OutOrStdout(), c.ErrOrStderr())
@@ -55,6 +63,8 @@ at a JSON pointer. It exits with 98 if there is any.`,
 	s := c.Flags()
 	s.SortFlags = false
 	registerDir(c, &v.dir)
+	s.BoolVar(&v.secrets, "secrets", false, "look for secrets too: see serge-net help redact")
+	v.redact.registerMore(c)
 	s.BoolVar(&v.asJSON, "json", false, "print JSON")
 	s.BoolVarP(&v.quiet, "quiet", "q", false, "print findings only")
 	return c
@@ -62,6 +72,10 @@ at a JSON pointer. It exits with 98 if there is any.`,
 
 // run checks v.names, and returns an *exit if there are findings.
 func (v *validating) run(stdout, stderr io.Writer) error {
+	var err error
+	if v.looked, err = v.redact.redaction(os.Environ()); err != nil {
+		return err
+	}
 	store, err := v.dir.open()
 	if err != nil {
 		return err
@@ -113,6 +127,11 @@ func (v *validating) check(store *cassette.Store, name string) (checked, error) 
 	}
 	if err != nil {
 		return checked{}, err
+	}
+	if v.secrets && len(found) == 0 { // of one that cannot be read nothing more is known
+		if found, err = store.Secrets(name, v.looked); err != nil {
+			return checked{}, err
+		}
 	}
 	one := checked{name, store.Path(name), n, []finding{}}
 	for _, f := range found {
