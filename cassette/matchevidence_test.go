@@ -20,7 +20,7 @@ func evidenceCases() []matchCase {
 	q := func(s string) string { return `"` + s + `"` }
 	return []matchCase{
 		random("hard-coded UUID", u1, v1), random("ObjectId", hex24u, hex24v), random("ULID", ulidU, ulidV), random("KSUID", ksuidU, ksuidV),
-		random("PKCE verifier", pkceU, pkceV), random("hash", hex64u, hex64v), random("JWT", jwt("ada", 1), jwt("ada", 2)), random("UUID in a URN", "urn:uuid:"+u1, "urn:uuid:"+v1),
+		random("PKCE verifier", pkceU, pkceV), random("hash", hex64u, hex64v), bare(random("JWT", jwt("ada", 1), jwt("ada", 2))), random("UUID in a URN", "urn:uuid:"+u1, "urn:uuid:"+v1),
 		clock("seconds", unixThen(1), unixNow(1)), clock("milliseconds", unixThen(1000), unixNow(1000)), clock("microseconds", unixThen(1e6), unixNow(1e6)),
 		clock("seconds as a string", q(unixThen(1)), q(unixNow(1))), clock("float", unixThen(1)+".25", unixNow(1)+".5"),
 		clock("RFC 3339", q(then(time.RFC3339)), q(now(time.RFC3339Nano))), clock("http date", q(then(http.TimeFormat)), q(now(http.TimeFormat))), clock("SigV4", q(then("20060102T150405Z")), q(now("20060102T150405Z"))),

@@ -47,7 +47,9 @@ func TestPlayExpired(t *testing.T) {
 		if tt.head != "" {
 			head = append(head, tt.head)
 		}
-		p := played(t, PlayOptions{}, asked{req: get("/a"), res: ok(head...), answer: tt.body})
+		s, _ := newStore(t)
+		recordAll(t, s, "x", RecordOptions{Redact: Redaction{Off: true}}, asked{req: get("/a"), res: ok(head...), answer: tt.body})
+		p := playerOf(t, load(t, s, "x"), PlayOptions{})
 		p.c.RecordedAt = recorded
 		ask(t, p, get("/a"), "")
 		ask(t, p, get("/a"), "")
