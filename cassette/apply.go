@@ -124,7 +124,7 @@ func Apply(old, new *Cassette, changes []Change) (*Cassette, error) {
 		}
 	}
 	out.Interactions = append(out.Interactions, behind...)
-	number(out.Interactions)
+	number(out.Interactions, 0)
 	return &out, nil
 }
 
