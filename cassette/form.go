@@ -32,18 +32,17 @@ func (s *Store) Mount(name string) (*Cassette, error) {
 	if err := checkName(name); err != nil {
 		return nil, err
 	}
-	f, err := s.format(name)
-	switch {
-	case f == JSON:
-		c, ok := s.mountCached(name)
-		if ok {
+	switch f, _ := s.format(name); f { // Load says what is wrong with it
+	case JSON:
+		if c, ok := s.mountCached(name); ok {
 			return c, nil
 		}
-		if c, err = s.Load(name); err == nil {
+		c, err := s.Load(name)
+		if err == nil {
 			s.keepTwin(name, c)
 		}
 		return c, err
-	case f == MessagePack:
+	case MessagePack:
 		return s.mount(name, s.held(name))
 	}
 	return s.Load(name)
