@@ -24,7 +24,11 @@ func (p *Player) alike(l *live, f form) ([]*offer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if g := p.index.groups[known.sum]; g != nil && known.sum != f.sum {
+	g, err := p.index.group(&known)
+	if err != nil {
+		return nil, err
+	}
+	if g != nil && known.sum != f.sum {
 		fit, err := p.offers(g, l, f, live)
 		if len(fit) > 0 || err != nil {
 			return fit, err
@@ -45,13 +49,11 @@ func (p *Player) alike(l *live, f form) ([]*offer, error) {
 // kindred are the offers of the groups that have f's loose sum, those of which
 // something is left to be served or the others, and how many of these there are.
 func (p *Player) kindred(l *live, f form, live []atom, open bool) (fit []*offer, all int, err error) {
-	for _, g := range p.index.kin[f.loose] {
-		if g.open() != open {
-			continue
-		}
-		if all++; all > compareMost {
-			continue
-		}
+	kin, all, err := p.index.related(&f, open, compareMost)
+	if err != nil {
+		return nil, all, err
+	}
+	for _, g := range kin {
 		more, err := p.offers(g, l, f, live)
 		if err != nil {
 			return nil, all, err
@@ -71,7 +73,11 @@ func (p *Player) begun(l *live, _ form) ([]*offer, error) {
 		return nil, err
 	}
 	var fit []*offer
-	if g := p.index.groups[f.sum]; g != nil {
+	g, err := p.index.group(&f)
+	if err != nil {
+		return nil, err
+	}
+	if g != nil {
 		for _, v := range g.parts() {
 			if o := p.offer(v, f); o != nil && l.begins(v.slots[0]) {
 				o.evidence = append(o.evidence, fmt.Sprintf("its origin answered after %d bytes of the body, which are equal", v.slots[0].it.Request.Body.Size))

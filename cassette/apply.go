@@ -124,7 +124,7 @@ func Apply(old, new *Cassette, changes []Change) (*Cassette, error) {
 		}
 	}
 	out.Interactions = append(out.Interactions, behind...)
-	number(out.Interactions)
+	number(out.Interactions, 0)
 	return &out, nil
 }
 
@@ -246,9 +246,6 @@ func (s *Store) Put(name string, c *Cassette) error {
 		}
 		defer k.sweep()
 		if err := k.carry(&out); err != nil {
-			return err
-		}
-		if err := k.settle(out.Interactions); err != nil {
 			return err
 		}
 		if err := k.commit(&out); err != nil {

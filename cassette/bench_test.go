@@ -20,7 +20,7 @@ func large(b *testing.B, n int) []byte {
 		}
 		c.Interactions = append(c.Interactions, i)
 	}
-	number(c.Interactions)
+	number(c.Interactions, 0)
 	var out bytes.Buffer
 	if err := c.write(&out); err != nil {
 		b.Fatal(err)

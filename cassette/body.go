@@ -33,7 +33,6 @@ type Body struct {
 
 	marked bool   // there are secrets in it: see marked.go
 	coding string // of a marked one: the content coding that is undone
-	stale  string // the file that it was in before its placeholders were renamed
 }
 
 // bodyOf is the Body of b.

@@ -19,17 +19,19 @@ import (
 // file's name, without the dot before it.
 type Format string
 
-// The formats. All hold the same JSON. A cassette that is there keeps its own:
+// The formats. All hold the same. A cassette that is there keeps its own:
 // see Store.Convert.
 const (
 	JSON      Format = "json"
 	Gzip      Format = "json.gz"
 	Zstd      Format = "json.zst"
 	Encrypted Format = "json.enc" // its bodies and its journal are encrypted too
+
+	MessagePack Format = "smpk" // not JSON, but what that holds, made for size: see Mount
 )
 
 // Forms are those that a cassette can have, the default first.
-func Formats() []Format { return []Format{JSON, Gzip, Zstd, Encrypted} }
+func Formats() []Format { return []Format{JSON, Gzip, Zstd, Encrypted, MessagePack} }
 
 // ErrForms is wrapped when a cassette is there in two forms: which one is meant
 // is not ours to guess.

@@ -26,6 +26,16 @@ func packed(t *testing.T, k *Key, form Format, text string) []byte {
 		}
 	}
 	var out bytes.Buffer
+	if form == MessagePack {
+		c, err := parse([]byte(text), noFiles)
+		if err == nil {
+			err = c.writeTwin(&out, false, c.each)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		return out.Bytes()
+	}
 	if err := b.pack(&out, func(w io.Writer) error { _, err := io.WriteString(w, text); return err }); err != nil {
 		t.Fatal(err)
 	}

@@ -17,9 +17,9 @@ func (p *Player) consult(l *live, f form) (*pick, error) {
 	if p.opt.Callback == nil {
 		return nil, nil
 	}
-	near := p.index.routes[f.bucket]
-	if len(near) == 0 {
-		near = p.ofHost(f)
+	near, err := p.neighbours(f)
+	if err != nil {
+		return nil, err
 	}
 	q := Question{Request: &l.req}
 	at := map[string]*slot{}
@@ -40,16 +40,29 @@ func (p *Player) consult(l *live, f form) (*pick, error) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for _, v := range p.index.groups[s.form.sum].parts() {
-		for _, o := range v.slots {
-			if o == s {
-				because := "the match callback says so"
-				if a.Because != "" {
-					because = "match callback: " + a.Because
-				}
-				return p.settle([]*offer{{variant: v, evidence: []string{because}}}, f), nil
+	g, err := p.index.group(&s.form)
+	if g == nil {
+		return nil, err
+	}
+	for _, v := range g.parts() {
+		if likeness(v.slots[0].it, &v.slots[0].form) == likeness(s.it, &s.form) {
+			because := "the match callback says so"
+			if a.Because != "" {
+				because = "match callback: " + a.Because
 			}
+			return p.settle([]*offer{{variant: v, evidence: []string{because}}}, f), nil
 		}
 	}
 	return nil, nil
+}
+
+// neighbours are recordings of f's route, else of its host.
+func (p *Player) neighbours(f form) ([]*slot, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	near, _, err := p.index.route(&f)
+	if len(near) == 0 && err == nil {
+		near, _, err = p.index.host(&f)
+	}
+	return near, err
 }

@@ -29,6 +29,7 @@ type form struct {
 	check   string   // how its body is compared beside the sum: "regex", "partial" or not at all
 	text    string   // the body, if it is
 	read    bool     // a GraphQL query: it asks for something that is there
+	of      *Request // that it is the form of; nil if values in it were replaced
 }
 
 // A pair is a name and a value in canonical form. In secrets, the name says
@@ -64,6 +65,9 @@ func (u *rules) formOf(r *Request) (form, error) { return u.formAs(r, nil) }
 // formAs is formOf of r as it is when sub has replaced its values.
 func (u *rules) formAs(r *Request, sub func(at []byte, val string) string) (form, error) {
 	var f form
+	if sub == nil {
+		f.of = r
+	}
 	d := reader{rules: u, f: &f, sub: sub, sum: sha256.New(), loose: sha256.New(), room: make([]byte, 0, 512)}
 	if err := d.request(r); err != nil {
 		return form{}, err

@@ -13,6 +13,7 @@
 package cassette
 
 import (
+	"fmt"
 	"maps"
 	"net/netip"
 	"slices"
@@ -41,6 +42,7 @@ type Cassette struct {
 	shapes map[string]string // placeholder → what its secret looked like
 	others []*node           // interactions of kinds that this version does not play
 	extra  []member          // top-level members that this version does not know, and rules
+	twin   *twin             // where the interactions are, if they are not in memory
 
 	// As read, for members that this version does not know.
 	profiles []member         // the connections by label
@@ -183,7 +185,33 @@ func (c *Cassette) Hosts() []string {
 	for _, i := range c.Interactions {
 		seen[hostOf(i.Request.URL)] = true
 	}
+	if c.twin != nil {
+		for _, p := range c.twin.profiles {
+			seen[foldPort(p.Scheme, fmt.Sprintf("%s:%d", p.Host, p.Port))] = true
+		}
+	}
 	return slices.Sorted(maps.Keys(seen))
+}
+
+// Len is how many interactions there are.
+func (c *Cassette) Len() int {
+	if c.twin != nil {
+		return c.twin.count
+	}
+	return len(c.Interactions)
+}
+
+// each calls f with every interaction, in order.
+func (c *Cassette) each(f func(*Interaction) error) error {
+	if c.twin != nil {
+		return c.twin.each(f)
+	}
+	for _, i := range c.Interactions {
+		if err := f(i); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Command is the program whose run was recorded first, without its directory; ""

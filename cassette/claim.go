@@ -34,7 +34,10 @@ type offer struct {
 func (p *Player) claim(l *live, f form) (*pick, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	fit := p.equal(f)
+	fit, err := p.equal(f)
+	if err != nil {
+		return nil, err
+	}
 	for _, next := range []func(*live, form) ([]*offer, error){p.begun, p.alike, p.closest} {
 		if len(fit) > 0 {
 			break
@@ -66,11 +69,12 @@ func (p *Player) settle(fit []*offer, f form) *pick {
 		p.name(u, v)
 	}
 	k.evidence, k.ids = slices.Compact(slices.Sorted(slices.Values(of.evidence))), f.ids
-	k.nth = p.picked[k.slot]
-	p.picked[k.slot]++
+	k.nth = int(p.picked[k.slot.nth])
+	p.picked[k.slot.nth]++
 	if k.first {
 		k.of.left = k.of.left[1:]
 		p.take(k.slot, true)
+		p.index.take(k.slot, true)
 	}
 	return k
 }
@@ -84,13 +88,13 @@ func isSafe(method string) bool {
 }
 
 // equal are the offers of recordings that are equal to f.
-func (p *Player) equal(f form) []*offer {
+func (p *Player) equal(f form) ([]*offer, error) {
 	if p.moved > 0 && slices.ContainsFunc(f.tokens, func(t string) bool { u, ok := p.back[t]; return ok && u != t }) {
-		return nil // it says something else here than it did in the recording
+		return nil, nil // it says something else here than it did in the recording
 	}
-	g := p.index.groups[f.sum]
+	g, err := p.index.group(&f)
 	if g == nil {
-		return nil
+		return nil, err
 	}
 	var fit []*offer
 	for _, v := range g.parts() {
@@ -108,7 +112,7 @@ func (p *Player) equal(f form) []*offer {
 		}
 		fit = append(fit, o)
 	}
-	return fit
+	return fit, nil
 }
 
 // offer is that of v for f, nil if v does not answer f: of what sums leave out,
@@ -227,7 +231,7 @@ func (p *Player) again(vs []*variant) *pick {
 	case RepeatCycle:
 		for _, v := range vs {
 			for _, s := range v.slots {
-				if p.picked[s] < p.picked[first.slot] {
+				if p.picked[s.nth] < p.picked[first.slot.nth] {
 					first = pick{slot: s, of: v}
 				}
 			}
@@ -325,9 +329,10 @@ func (p *Player) unsettled(o *offer, fit []*offer) string {
 func (p *Player) giveBack(k *pick) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.picked[k.slot]--
+	p.picked[k.slot.nth]--
 	if k.first {
 		p.take(k.slot, false)
+		p.index.take(k.slot, false)
 		at, _ := slices.BinarySearchFunc(k.of.left, k.slot, func(a, b *slot) int { return a.nth - b.nth })
 		k.of.left = slices.Insert(slices.Clone(k.of.left), at, k.slot)
 	}
@@ -337,7 +342,7 @@ func (p *Player) giveBack(k *pick) {
 func (p *Player) commit(k *pick) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.served[k.slot]++
+	p.served[k.slot.nth]++
 	p.tally.Served++
 	r := k.slot.it.Request
 	if len(k.evidence) == 0 && k.ambiguous == "" {

@@ -252,7 +252,7 @@ func (s *Store) Drop(name string, ids []string) (int, error) {
 		before := len(c.Interactions)
 		c.Interactions = slices.DeleteFunc(c.Interactions, func(i *Interaction) bool { return slices.Contains(ids, i.ID) })
 		dropped = before - len(c.Interactions)
-		number(c.Interactions)
+		number(c.Interactions, 0)
 		return nil
 	})
 	return dropped, err

@@ -60,9 +60,6 @@ func (s *Store) redact(name string, r Redaction) ([]Finding, error) {
 	}
 	co := &compaction{store: s, root: root, of: name, name: name, box: c.box, had: had}
 	defer co.sweep()
-	if err := co.settle(c.Interactions); err != nil {
-		return nil, err
-	}
 	if err := co.commit(c); err != nil {
 		return nil, fmt.Errorf("write cassette %s: %w", s.Path(name), err)
 	}

@@ -20,7 +20,7 @@ func (h *hider) body(b Body, coding string) (Body, error) {
 			return b, err // it was looked at when it was recorded
 		}
 		if text := h.around(string(data)); text != string(data) {
-			b.data, b.Size, b.open, b.stale, b.file, b.sum = []byte(text), int64(len(text)), nil, b.file, "", ""
+			b.data, b.Size, b.open, b.file, b.sum = []byte(text), int64(len(text)), nil, "", ""
 		}
 		return b, nil
 	}
@@ -67,7 +67,7 @@ func (h *hider) hidden(b Body, coding string) (Body, error) {
 			at = f.To
 		}
 		text.Write(data[at:])
-		return Body{Size: int64(text.Len()), data: text.Bytes(), marked: true, coding: coding, stale: b.file}, nil
+		return Body{Size: int64(text.Len()), data: text.Bytes(), marked: true, coding: coding}, nil
 	}
 	x := &sifting{from: plain, stream: h.set.Stream(), hide: h}
 	size, err := io.Copy(io.Discard, x)
@@ -82,7 +82,7 @@ func (h *hider) hidden(b Body, coding string) (Body, error) {
 		plain, err := decoder(r, coding)
 		return &sifting{from: plain, stream: h.set.Stream(), hide: h, closes: r}, err
 	}
-	return Body{Size: size, open: open, marked: true, coding: coding, stale: b.file}, nil
+	return Body{Size: size, open: open, marked: true, coding: coding}, nil
 }
 
 // real says whether f is a secret.

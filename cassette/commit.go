@@ -52,12 +52,44 @@ func (s *Store) step(what string) {
 // again. Once it has not, the note that was written before tells what is left to
 // do, and that the journal is in the cassette: see finish.
 func (c *compaction) commit(out *Cassette) error {
+	if c.box.format != MessagePack {
+		if err := c.land(out); err != nil {
+			return err
+		}
+	}
+	return c.commitAs(out, out.each)
+}
+
+// land puts the bodies that out has in a twin, in a journal, or with other
+// placeholders than in their files, where they stand in the JSON form.
+func (c *compaction) land(out *Cassette) error {
+	for _, i := range out.Interactions {
+		for _, p := range i.parts() {
+			if p.Body.open == nil && !p.Body.marked || p.Body.file != "" {
+				continue
+			}
+			if err := c.settleBody(&p.Body, p.fields); err != nil {
+				return fmt.Errorf("keep body of %s: %w", i.Request.URL, err)
+			}
+		}
+	}
+	return nil
+}
+
+// commitAs is commit of out, whose interactions all tells, once for what stands
+// before them and once more.
+func (c *compaction) commitAs(out *Cassette, all func(func(*Interaction) error) error) error {
 	dir := path.Dir(c.name)
 	if err := c.root.MkdirAll(dir, 0o755); err != nil {
 		return err
 	}
 	temp := tempName(c.name)
-	if err := c.writeFile(temp, func(w io.Writer) error { return c.box.pack(w, out.write) }); err != nil {
+	print := func(w io.Writer) error { return out.writeAll(w, all) }
+	pack := func(w io.Writer) error { return c.box.pack(w, print) }
+	if c.box.format == MessagePack {
+		pack = func(w io.Writer) error { return out.writeTwin(w, false, all) }
+	}
+	if err := c.writeFile(temp, pack); err != nil {
 		return err
 	}
 	if len(c.made) > 0 {
@@ -81,7 +113,8 @@ func (c *compaction) commit(out *Cassette) error {
 }
 
 // superseded are the files that are of no use once out is there: the cassette in
-// another form, and body files that only the old one refers to.
+// another form, and body files that only the old one refers to, or that were made
+// before placeholders in them got other numbers.
 func (c *compaction) superseded(out *Cassette) []string {
 	var files []string
 	for _, f := range c.store.present(c.root, c.name) {
@@ -90,7 +123,14 @@ func (c *compaction) superseded(out *Cassette) []string {
 		}
 	}
 	used := out.files()
-	for _, name := range slices.Sorted(maps.Keys(c.had)) {
+	if c.box.format == MessagePack {
+		used = nil // it has its own
+	}
+	names := slices.Sorted(maps.Keys(c.had))
+	if out.twin == nil { // else they are of interactions that are read one at a time
+		names = append(names, c.made...)
+	}
+	for _, name := range names {
 		if !used[name] {
 			files = append(files, c.name+bodiesEnd+"/"+name)
 		}

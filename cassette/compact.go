@@ -34,7 +34,7 @@ type Summary struct {
 // A compaction makes a journal a cassette.
 type compaction struct {
 	store *Store
-	root  *os.Root
+	root  *os.Root        // nil: body files are only named
 	of    string          // the cassette whose journal it is
 	name  string          // of the target, which may lie in .failed
 	box   box             // of the target
@@ -55,8 +55,14 @@ func (s *Store) compact(t *tape, name string, opt RecordOptions, incomplete bool
 	if err != nil {
 		return sum, err
 	}
+	if old != nil {
+		defer old.Close()
+	}
+	if t.meta.append && t.meta.base != "" && t.meta.base != s.base(name) {
+		return sum, nil // the journal was compacted before, and only its removal was missed
+	}
 	c := &compaction{store: s, root: root, of: name, name: name}
-	if c.box, err = s.target(root, name, t.seal); err != nil {
+	if c.box, err = s.target(root, name, t.seal, t.meta.format); err != nil {
 		return sum, err
 	}
 	if incomplete && exists && (old == nil || !old.Incomplete) {
@@ -64,6 +70,10 @@ func (s *Store) compact(t *tape, name string, opt RecordOptions, incomplete bool
 		if !t.meta.append {
 			old = nil
 		}
+	}
+	extends := t.meta.append && c.name == name && old != nil && old.twin != nil && c.box.format == MessagePack
+	if old != nil && !extends && old.fill() != nil {
+		old = nil // it counts as there, but not as read
 	}
 	news, err := t.interactions()
 	if err != nil {
@@ -76,13 +86,15 @@ func (s *Store) compact(t *tape, name string, opt RecordOptions, incomplete bool
 	sum.Doubtful = slices.DeleteFunc(slices.Clone(news), func(i *Interaction) bool { return !i.Doubtful() })
 	if len(news)+len(t.dns)+len(t.pins) == 0 {
 		if old != nil {
-			sum.Interactions = len(old.Interactions)
+			sum.Interactions = old.Len()
 		}
 		return sum, nil
 	}
 	defer c.sweep()
-	if err := c.settle(news); err != nil {
-		return sum, err
+	if c.box.format != MessagePack {
+		if err := c.settle(news); err != nil {
+			return sum, err
+		}
 	}
 	if old != nil && c.name == name {
 		c.had = old.files()
@@ -95,26 +107,33 @@ func (s *Store) compact(t *tape, name string, opt RecordOptions, incomplete bool
 	if same && !moved {
 		return sum, nil
 	}
-	if moved {
-		if err := c.carry(out); err != nil {
-			return sum, err
-		}
+	if extends {
+		sum.Interactions += old.Len()
+		err = s.extend(name, old.twin, out, out.Interactions)
+	} else {
+		err = c.replace(out, old, moved)
 	}
-	if err := c.commit(out); err != nil {
+	if err != nil {
 		return sum, fmt.Errorf("write cassette %s: %w", c.path(), err)
 	}
 	sum.Path, sum.Changed = c.path(), true
 	return sum, nil
 }
 
-// last looks once more at out before it is written: for bodies whose placeholders
-// were renamed, and for secrets that are left.
+// last looks once more at out before it is written, for secrets that are left.
 func (c *compaction) last(t *tape, out *Cassette, sum *Summary) error {
 	sum.Interactions, sum.Secrets = len(out.Interactions), out.secretCount()
-	if err := c.resettle(out.Interactions); err != nil {
-		return err
-	}
 	return t.guard.guarded(out)
+}
+
+// replace commits out, with the bodies that it has of old where that was moved.
+func (c *compaction) replace(out, old *Cassette, moved bool) error {
+	if moved && c.box.format != MessagePack {
+		if err := c.carry(out); err != nil {
+			return err
+		}
+	}
+	return c.commit(out)
 }
 
 // path is where c writes, for messages.
@@ -124,7 +143,11 @@ func (c *compaction) path() string { return path.Join(c.store.dir, c.name+c.box.
 // cannot be read counts as there, but one that may be good is an error: of a
 // newer version, one without its key, or in two forms.
 func (s *Store) old(name string) (*Cassette, bool, error) {
-	c, err := s.load(name)
+	load := s.load
+	if f, err := s.format(name); err == nil && f == MessagePack {
+		load = func(name string) (*Cassette, error) { return s.mount(name, s.held(name)) }
+	}
+	c, err := load(name)
 	switch {
 	case err == nil:
 		return c, true, nil
@@ -138,11 +161,11 @@ func (s *Store) old(name string) (*Cassette, bool, error) {
 
 // target is the box that a recording of the cassette called name goes to: that
 // which is there, but what was recorded under seal stays so.
-func (s *Store) target(root *os.Root, name string, seal *sealing) (box, error) {
+func (s *Store) target(root *os.Root, name string, seal *sealing, fresh Format) (box, error) {
 	b, err := s.find(root, name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && seal == nil:
-		return box{format: JSON}, nil
+		return box{format: fresh}, nil
 	case errors.Is(err, ErrVersion), errors.Is(err, ErrKey), errors.Is(err, ErrForms):
 		return b, err
 	case b.seal == nil && (seal != nil || b.format == Encrypted):
@@ -178,22 +201,27 @@ func combine(t *tape, old *Cassette, news []*Interaction, opt RecordOptions, inc
 		c.profiles, c.asked, c.pinned = old.profiles, old.asked, old.pinned
 		c.Name = old.Name
 	}
-	c.shapes = m.rename(c.Interactions, oldShapes, t.shapes)
+	c.shapes = m.rename(c.Interactions, oldShapes, t.shapes, old != nil && old.twin != nil)
 	sum.Kept = m.kept
 	if opt.Command != "" && c.Command() == "" {
 		c.extra = (&node{mem: c.extra}).with("command", strNode(opt.Command)).mem
 	}
 	same := old != nil && !opt.Renew && old.Incomplete == incomplete && slices.Equal(old.Interactions, c.Interactions) &&
 		slices.EqualFunc(old.DNS, c.DNS, DNS.equal) && slices.Equal(old.Pins, c.Pins)
-	number(c.Interactions)
+	before := 0
+	if old != nil && old.twin != nil {
+		before = old.Len()
+	}
+	number(c.Interactions, before)
 	return c, same
 }
 
-// number gives every interaction its place and, where it has none, a label.
-func number(is []*Interaction) {
+// number gives every interaction its place behind so many others and, where it
+// has none, a label: one that none of the others has, whose numbers are lower.
+func number(is []*Interaction, before int) {
 	taken := map[string]bool{}
 	for n, i := range is {
-		i.Seq = n + 1
+		i.Seq = before + n + 1
 		if taken[i.ID] {
 			i.ID = ""
 		}
@@ -205,7 +233,7 @@ func number(is []*Interaction) {
 			continue
 		}
 		stem := i.stem()
-		for last[stem]++; taken[stem+strconv.Itoa(last[stem])]; {
+		for last[stem] = max(last[stem], before) + 1; taken[stem+strconv.Itoa(last[stem])]; {
 			last[stem]++
 		}
 		i.ID = stem + strconv.Itoa(last[stem])
@@ -256,28 +284,6 @@ func (i *Interaction) trim(opt RecordOptions) {
 	}
 }
 
-// resettle is settle of the bodies whose placeholders were renamed.
-func (c *compaction) resettle(is []*Interaction) error {
-	stale := map[string]bool{}
-	for _, i := range is {
-		for _, b := range i.bodies() {
-			stale[b.stale] = true
-		}
-	}
-	if err := c.settle(is); err != nil {
-		return err
-	}
-	used := (&Cassette{Interactions: is}).files()
-	c.made = slices.DeleteFunc(c.made, func(name string) bool {
-		useless := stale[name] && !used[name]
-		if useless {
-			_ = c.root.Remove(c.name + bodiesEnd + "/" + name)
-		}
-		return useless
-	})
-	return nil
-}
-
 // carry copies the body files of what out has of other cassettes to where c writes,
 // and has out refer to them by the names that they have there.
 func (c *compaction) carry(out *Cassette) error {
@@ -310,16 +316,16 @@ func (c *compaction) carry(out *Cassette) error {
 }
 
 func (c *compaction) settleBody(b *Body, fields []exchange.Field) error {
-	if b.Size <= base64Most || b.file != "" {
+	if b.Size <= base64Most || b.file != "" && c.root == nil {
 		return nil
 	}
 	c1 := b.wired(coding(fields))
 	var shown []byte
-	if b.Size <= wholeMost {
-		data, _, err := b.Whole()
-		if err != nil {
-			return err
-		}
+	data, whole, err := b.Whole()
+	if err != nil {
+		return err
+	}
+	if whole {
 		plain, ok := Decoded(data, c1, wholeMost)
 		text := utf8.Valid(plain) && !slices.Contains(plain, 0)
 		switch {
@@ -344,6 +350,13 @@ func fileEnding(b Body, fields []exchange.Field) string {
 
 // keep writes b to a file named after its hash and makes b refer to it.
 func (c *compaction) keep(b *Body, ext string) error {
+	if c.root == nil {
+		sum, err := b.Sum()
+		if err == nil {
+			b.sum, b.file, b.data = sum, sum[:16]+"."+ext, nil
+		}
+		return err
+	}
 	folder := c.name + bodiesEnd
 	if err := c.root.MkdirAll(folder, 0o755); err != nil {
 		return err

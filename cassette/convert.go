@@ -24,7 +24,11 @@ func (s *Store) Convert(name, out string, to Format, done func(n, of int)) (bool
 	if err := checkName(out); err != nil {
 		return false, err
 	}
-	if _, err := s.Load(name); err != nil { // before a journal, which is the lock, is made
+	there, err := s.Mount(name) // before a journal, which is the lock, is made
+	if err != nil {
+		return false, err
+	}
+	if err := there.Close(); err != nil {
 		return false, err
 	}
 	release, err := s.quiet(name)
@@ -42,14 +46,17 @@ func (s *Store) Convert(name, out string, to Format, done func(n, of int)) (bool
 			return false, errors.Join(fmt.Errorf("convert %s: %s: %w", name, s.Path(out), fs.ErrExist), err)
 		}
 	}
-	c, err := s.Load(name)
-	if err != nil || name == out && c.box.format == to {
+	c, err := s.Mount(name)
+	if err != nil {
 		return false, err
 	}
-	if err := s.convert(c, name, out, to); err != nil {
+	defer c.Close()
+	if name == out && c.box.format == to {
+		return false, nil
+	}
+	if err := s.convert(c, name, out, to, done); err != nil {
 		return false, fmt.Errorf("convert %s to %s: %w", s.Path(name), to, err)
 	}
-	done(len(c.Interactions), len(c.Interactions))
 	return true, nil
 }
 
@@ -68,7 +75,7 @@ func (s *Store) quiet(name string) (release func(), err error) {
 }
 
 // convert is Convert of c, once nothing is in the way.
-func (s *Store) convert(c *Cassette, name, out string, to Format) (err error) {
+func (s *Store) convert(c *Cassette, name, out string, to Format, done func(n, of int)) (err error) {
 	root, err := s.opened()
 	if err != nil {
 		return err
@@ -83,12 +90,28 @@ func (s *Store) convert(c *Cassette, name, out string, to Format) (err error) {
 	if name == out {
 		w.had = c.files()
 	}
-	if name != out || (c.box.seal == nil) != (w.box.seal == nil) {
+	prepare := func(*Interaction) error { return nil }
+	switch {
+	case to == MessagePack:
+	case c.twin != nil:
+		prepare = func(i *Interaction) error { return w.settle([]*Interaction{i}) }
+	case name != out || (c.box.seal == nil) != (w.box.seal == nil):
 		if err := w.carry(c); err != nil {
 			return err
 		}
 	}
-	return w.commit(c)
+	n := 0
+	return w.commitAs(c, func(f func(*Interaction) error) error {
+		return c.each(func(i *Interaction) error {
+			if n++; n > c.Len() { // the first round is for the head
+				if err := prepare(i); err != nil {
+					return fmt.Errorf("interaction %s: %w", i.ID, err)
+				}
+				done(n-c.Len(), c.Len())
+			}
+			return f(i)
+		})
+	})
 }
 
 // Plain is the JSON in file, the content of a cassette in any format, as git's

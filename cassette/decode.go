@@ -23,13 +23,10 @@ func parse(b []byte, files opener) (*Cassette, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Cassette{Name: top.text("name"), RecordedWith: top.text("recorded_with"), shapes: map[string]string{}}
-	c.RecordedAt, _ = time.Parse(time.RFC3339, top.text("recorded_at"))
-	c.Incomplete = top.text("incomplete") == "true"
-	if err := c.readRest(top); err != nil {
+	c, profiles, err := fromTop(top)
+	if err != nil {
 		return nil, err
 	}
-	profiles := readProfiles(top)
 	for i, n := range top.get("interactions").elements() {
 		if err := c.readElement(n, profiles, files); err != nil {
 			return nil, fmt.Errorf("/interactions/%d%w", i, err)
@@ -41,7 +38,7 @@ func parse(b []byte, files opener) (*Cassette, error) {
 		}
 	}
 	slices.SortStableFunc(c.Interactions, func(a, b *Interaction) int { return a.Seq - b.Seq })
-	number(c.Interactions)
+	number(c.Interactions, 0)
 	return c, nil
 }
 
@@ -61,6 +58,16 @@ func parseTop(b []byte) (*node, error) {
 		return nil, errors.New("/interactions: is not a list")
 	}
 	return migrate(top, migrations())
+}
+
+// fromTop reads all of a cassette but its interactions, and the profiles of
+// connections by their labels.
+func fromTop(top *node) (*Cassette, map[string]Connection, error) {
+	c := &Cassette{Name: top.text("name"), RecordedWith: top.text("recorded_with"), shapes: map[string]string{}}
+	c.RecordedAt, _ = time.Parse(time.RFC3339, top.text("recorded_at"))
+	c.Incomplete = top.text("incomplete") == "true"
+	err := c.readRest(top)
+	return c, readProfiles(top), err
 }
 
 // notUTF8 is where b stops to be UTF-8, -1 if it does not.

@@ -18,30 +18,82 @@ import (
 const timeForm = "2006-01-02T15:04:05.000Z"
 
 // write prints c in its canonical form. Interactions are made text one at a time.
-func (c *Cassette) write(out io.Writer) error {
-	top, profiles := c.head()
+func (c *Cassette) write(out io.Writer) error { return c.writeAll(out, c.each) }
+
+// writeAll is write of the interactions that all tells, twice.
+func (c *Cassette) writeAll(out io.Writer, all func(func(*Interaction) error) error) error {
+	top, profiles, err := c.headOf(all)
+	if err != nil {
+		return err
+	}
 	w := bufio.NewWriterSize(out, 64<<10)
 	for i, m := range top.mem {
 		w.WriteString([...]string{"{\n  ", ",\n  "}[min(i, 1)] + m.ktok + ": ")
 		c.layout(w).print(m.val, m.key, 1)
 	}
 	w.WriteString(",\n  \"interactions\": [")
-	p := interactionPlace()
-	for i, it := range c.Interactions {
+	count, p := 0, interactionPlace()
+	err = all(func(it *Interaction) error {
 		n, err := it.node(profiles, p)
 		if err != nil {
 			return fmt.Errorf("interaction %s: %w", it.ID, err)
 		}
-		c.element(w, i, n)
+		c.element(w, count, n)
+		count++
+		return nil
+	})
+	if err != nil {
+		return err
 	}
-	for i, n := range append(c.dnsNodes(), c.otherNodes(profiles)...) {
-		c.element(w, len(c.Interactions)+i, n)
+	for _, n := range append(c.dnsNodes(count), c.otherNodes(profiles, count)...) {
+		c.element(w, count, n)
+		count++
 	}
-	if len(c.Interactions)+len(c.DNS)+len(c.others) > 0 {
+	if count > 0 {
 		w.WriteString("\n  ")
 	}
 	w.WriteString("]\n}\n")
 	return w.Flush()
+}
+
+// headOf is everything but the interactions, which all tells, and the labels of
+// their connections.
+func (c *Cassette) headOf(all func(func(*Interaction) error) error) (*node, map[string]string, error) {
+	var s sample
+	var lines []string
+	err := all(func(i *Interaction) error {
+		s.add(i.Connection)
+		lines = append(lines, fmt.Sprintf("%d  %s", len(lines)+1, i.Line()))
+		return nil
+	})
+	some := *c
+	some.Interactions = s.of
+	top, labels := some.head()
+	if len(lines) > 0 {
+		top = top.with("summary", stringList(lines))
+	}
+	return top, labels, err
+}
+
+// A sample is one interaction for each connection that there is, with nothing
+// else in it.
+type sample struct {
+	of   []*Interaction
+	seen map[string]bool
+}
+
+// add adds c unless it is there.
+func (s *sample) add(c Connection) {
+	if n := len(s.of); n > 0 && sameConnection(s.of[n-1].Connection, c) {
+		return
+	}
+	if s.seen == nil {
+		s.seen = map[string]bool{}
+	}
+	if id := c.node().compact(); !s.seen[id] {
+		s.seen[id] = true
+		s.of = append(s.of, &Interaction{Connection: c})
+	}
 }
 
 func (c *Cassette) layout(w *bufio.Writer) *layout { return &layout{w, map[*node]int{}} }

@@ -56,11 +56,12 @@ func (c *Cassette) profileOf(n *node) Connection {
 	return Connection{}
 }
 
-// otherNodes are the interactions of kinds that this version does not play.
-func (c *Cassette) otherNodes(labels map[string]string) []*node {
+// otherNodes are the interactions of kinds that this version does not play, behind
+// so many others and the DNS answers.
+func (c *Cassette) otherNodes(labels map[string]string, behind int) []*node {
 	var out []*node
 	for i, n := range c.others {
-		n = n.with("seq", intNode(len(c.Interactions)+len(c.DNS)+i+1))
+		n = n.with("seq", intNode(behind+len(c.DNS)+i+1))
 		if label := labels[c.profileOf(n).node().compact()]; label != "" {
 			n = n.with("connection", strNode(label))
 		}
@@ -81,8 +82,8 @@ func (c Connection) node() *node {
 	return n
 }
 
-// dnsNodes are the DNS answers as interactions.
-func (c *Cassette) dnsNodes() []*node {
+// dnsNodes are the DNS answers as interactions, behind so many others.
+func (c *Cassette) dnsNodes(behind int) []*node {
 	var out []*node
 	for i, d := range c.DNS {
 		v := (&node{}).add("name", strNode(valid(d.Name))).add("type", strNode(d.Type)).add("rcode", strNode(d.Rcode)).add("answers", stringList(d.Answers))
@@ -93,7 +94,7 @@ func (c *Cassette) dnsNodes() []*node {
 			v.add("additional", stringList(d.Additional))
 		}
 		n := (&node{}).add("id", strNode("dns-"+sumOf([]byte(d.Name + " " + d.Type))[:4]+"."+strconv.Itoa(i+1))).add("kind", strNode("dns"))
-		n.add("seq", intNode(len(c.Interactions)+i+1)).add("dns", v)
+		n.add("seq", intNode(behind+i+1)).add("dns", v)
 		dnsPlace().keep(n, c.asked[d.question()])
 		out = append(out, n)
 	}

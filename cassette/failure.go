@@ -137,7 +137,7 @@ func (p *Player) Fail(o exchange.Origin) (exchange.End, bool) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for q.at < len(q.slots) && p.served[q.slots[q.at]] > 0 {
+	for q.at < len(q.slots) && p.served[q.slots[q.at].nth] > 0 {
 		q.at++
 	}
 	next := q.at
@@ -151,7 +151,7 @@ func (p *Player) Fail(o exchange.Origin) (exchange.End, bool) {
 	if !s.it.Connects() || s.it.Failure.Phase == exchange.PhaseTLS && !o.TLS {
 		return exchange.End{}, false
 	}
-	p.served[s]++
+	p.served[s.nth]++
 	p.tally.Served++
 	p.tally.Exact++
 	return *s.it.Failure.end(), true

@@ -132,7 +132,7 @@ func FuzzJournal(f *testing.F) {
 			return
 		}
 		c := &Cassette{Interactions: order(is, tp.shapes), DNS: tp.dns, Pins: tp.pins}
-		number(c.Interactions)
+		number(c.Interactions, 0)
 		var out bytes.Buffer
 		if c.write(&out) == nil {
 			_, _ = parse(out.Bytes(), noFiles)
@@ -220,6 +220,46 @@ func FuzzReaders(f *testing.F) {
 				t.Errorf("foldGraphQL(%q) = %q, then %q", body, s, foldGraphQL(s))
 			}
 			isRead(body)
+		}
+	})
+}
+
+// FuzzTwin holds that no file makes the reader panic, or take more than it has.
+func FuzzTwin(f *testing.F) {
+	var out bytes.Buffer
+	b, err := os.ReadFile("testdata/v1.0.json")
+	if err != nil {
+		f.Fatal(err)
+	}
+	c, err := parse(b, noFiles)
+	if err != nil {
+		f.Fatal(err)
+	}
+	if err := c.writeTwin(&out, true, c.each); err != nil {
+		f.Fatal(err)
+	}
+	f.Add(out.Bytes(), true)
+	f.Add(out.Bytes()[:out.Len()-1], false)
+	f.Fuzz(func(t *testing.T, b []byte, held bool) {
+		tw, err := openTwin(bytes.NewReader(b), int64(len(b)), noFiles, held)
+		if err != nil {
+			return
+		}
+		_ = tw.verify()
+		es, _ := tw.entries()
+		for _, e := range es {
+			_, _ = tw.interaction(e)
+		}
+		_ = tw.each(func(i *Interaction) error {
+			for _, b := range i.bodies() {
+				_, _, _ = b.Whole()
+			}
+			return nil
+		})
+		for _, s := range tw.sections {
+			c := cursor{section: s}
+			_, _ = c.search(key{})
+			_, _ = c.search(key{route: 1 << 63})
 		}
 	})
 }

@@ -25,6 +25,9 @@ func (s *Store) Glance(name string) (Glance, error) {
 	if err := checkName(name); err != nil {
 		return Glance{}, err
 	}
+	if f, err := s.format(name); err == nil && f == MessagePack {
+		return s.glanceTwin(name)
+	}
 	root, err := s.opened()
 	if err != nil {
 		return Glance{}, fmt.Errorf("look at cassette %s: %w", s.Path(name), err)

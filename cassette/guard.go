@@ -26,15 +26,20 @@ func (h *hider) guarded(c *Cassette) error {
 		return fmt.Errorf("%w: in the name of a host", ErrSecret)
 	}
 	for _, i := range c.Interactions {
-		n, err := i.node(profiles, p)
+		shown, err := i.settled()
+		if err != nil {
+			return err
+		}
+		n, err := shown.node(profiles, p)
 		if err != nil {
 			return err
 		}
 		if h.leaks(bytes.NewReader([]byte(n.compact()))) {
 			return fmt.Errorf("%w: in %s, %s", ErrSecret, i.ID, h.text(i.Line()))
 		}
-		for _, b := range i.bodies() {
-			if b.file == "" {
+		files := shown.bodies()
+		for k, b := range i.bodies() {
+			if files[k].file == "" {
 				continue
 			}
 			r, err := b.Open()
@@ -48,7 +53,7 @@ func (h *hider) guarded(c *Cassette) error {
 			}
 		}
 	}
-	for _, n := range c.dnsNodes() {
+	for _, n := range c.dnsNodes(0) {
 		if h.leaks(bytes.NewReader([]byte(n.compact()))) {
 			return fmt.Errorf("%w: in a DNS answer", ErrSecret)
 		}

@@ -18,6 +18,8 @@ type index struct {
 	routes map[string][]*slot // by bucket
 
 	tokens map[string]int // random values in answers: the place of the first; nil: not looked at yet
+
+	shelf *shelf // if that is not nil, it has all of the above
 }
 
 // A slot is one interaction to be served.
@@ -42,6 +44,7 @@ type variant struct {
 	left    []*slot // not served, in order; guarded by Player.mu
 	answer  string  // a digest of the first answer
 	uniform bool    // all answers are that
+	*window         // where the others are, if they are on a shelf
 }
 
 // index makes the index of all under u, to which it adds where there are
@@ -49,7 +52,9 @@ type variant struct {
 func (u *rules) index(all []*Interaction) (*index, error) {
 	x := &index{groups: map[[32]byte]*group{}, kin: map[[32]byte][]*group{}, routes: map[string][]*slot{}}
 	u.masks = map[string]map[string]bool{}
-	u.veilPaths(all)
+	for _, i := range all {
+		u.veilPath(i)
+	}
 	for n, i := range all {
 		s := &slot{i, i.key, n}
 		if !u.plain() {
@@ -85,29 +90,104 @@ func (x *index) add(s *slot) {
 	x.routes[s.form.bucket] = append(x.routes[s.form.bucket], s)
 }
 
+// group is the recordings of f's sum, nil if there are none.
+func (x *index) group(f *form) (*group, error) {
+	if x.shelf != nil {
+		return x.shelf.group(f)
+	}
+	return x.groups[f.sum], nil
+}
+
+// related are groups of f's loose sum, up to most of them: those of which
+// something is left to serve if open, else those of which nothing is. It says how
+// many there are; of a shelf, where there are more than most, how many recordings.
+func (x *index) related(f *form, open bool, most int) (out []*group, all int, err error) {
+	if x.shelf != nil {
+		return x.shelf.kin(f, open, most)
+	}
+	for _, g := range x.kin[f.loose] {
+		if g.open() != open {
+			continue
+		}
+		if all++; all <= most {
+			out = append(out, g)
+		}
+	}
+	return out, all, nil
+}
+
+// route is the recordings of f's bucket, and how many there are; from a shelf
+// come compareMost at most.
+func (x *index) route(f *form) ([]*slot, int, error) {
+	if x.shelf != nil {
+		k := key{route: routeKey(f.bucket)}
+		return x.shelf.near(k, k.after(), compareMost, func(o *form) bool { return o.bucket == f.bucket })
+	}
+	return x.routes[f.bucket], len(x.routes[f.bucket]), nil
+}
+
+// host is as route, of the recordings of f's host.
+func (x *index) host(f *form) ([]*slot, int, error) {
+	host := hostOf(f.route)
+	if x.shelf != nil {
+		h := hostKey(host)
+		to := key{^uint64(0), ^uint64(0), ^uint64(0), ^uint64(0)}
+		if h < 1<<32-1 {
+			to = key{route: (h + 1) << 32}
+		}
+		return x.shelf.near(key{route: h << 32}, to, compareMost, func(o *form) bool { return hostOf(o.route) == host })
+	}
+	var near []*slot
+	for _, s := range x.slots {
+		if hostOf(s.form.route) == host {
+			near = append(near, s)
+		}
+	}
+	return near, len(near), nil
+}
+
+// take says whether s is served, or about to be, from now on.
+func (x *index) take(s *slot, taken bool) {
+	if x.shelf != nil {
+		x.shelf.take(s, taken)
+	}
+}
+
+// each calls f with the places of g's recordings. What cannot be read is left out.
+func (x *index) each(g *group, f func(nth int)) {
+	if x.shelf == nil {
+		for _, s := range g.slots {
+			f(s.nth)
+		}
+		return
+	}
+	k := g.slots[0].form.groupKey()
+	for _, s := range x.shelf.sections {
+		if sp, err := x.shelf.span(s, k); err == nil {
+			_ = x.shelf.each([]span{sp}, func(e entry) bool { f(int(e.nth)); return true })
+		}
+	}
+}
+
 // plain says whether u is what an Interaction's own form was made by.
 func (u *rules) plain() bool {
 	return len(u.headers)+len(u.query)+len(u.drop)+len(u.urls)+len(u.templates)+len(u.aliases)+len(u.bodies) == 0 && u.off == 0
 }
 
-// veilPaths has paths with placeholders in them be found by the rest.
-func (u *rules) veilPaths(all []*Interaction) {
-	known := map[string]bool{}
-	for _, i := range all {
-		_, _, path, _ := cutURL(i.Request.URL)
-		if !strings.Contains(path, secretOpen) || u.off.has(lawRedacted) {
-			continue
+// veilPath has paths like i's be found by the rest, if there are placeholders in it.
+func (u *rules) veilPath(i *Interaction) {
+	_, _, path, _ := cutURL(i.Request.URL)
+	if !strings.Contains(path, secretOpen) || u.off.has(lawRedacted) {
+		return
+	}
+	segments := strings.Split(u.normalPath(path), "/")[1:]
+	for n, s := range segments {
+		if strings.Contains(s, secretOpen) {
+			segments[n] = "{}"
 		}
-		segments := strings.Split(u.normalPath(path), "/")[1:]
-		for n, s := range segments {
-			if strings.Contains(s, secretOpen) {
-				segments[n] = "{}"
-			}
-		}
-		if key := strings.Join(segments, "/"); !known[key] {
-			known[key] = true
-			u.templates = append(u.templates, template{segments: segments, veiled: true})
-		}
+	}
+	if !slices.ContainsFunc(u.templates, func(t template) bool { return t.veiled && slices.Equal(t.segments, segments) }) {
+		u.templates = append(u.templates, template{segments: segments, veiled: true})
 	}
 }
 
@@ -143,11 +223,7 @@ func (g *group) parts() []*variant {
 	for _, s := range g.slots {
 		key := ""
 		if len(g.slots) > 1 {
-			key = fmt.Sprintf("%q %q %q %q %q %q", s.form.secrets, s.form.soft, s.form.keys, s.form.ids, s.form.text, s.it.outcome())
-			if s.it.Request.End != exchange.Complete {
-				sum, _ := s.it.Request.Body.Sum()
-				key += sum
-			}
+			key = likeness(s.it, &s.form)
 		}
 		v := at[key]
 		if v == nil {
@@ -163,6 +239,17 @@ func (g *group) parts() []*variant {
 		v.left = slices.Clone(v.slots)
 	}
 	return g.variants
+}
+
+// likeness is what sums leave out of i, whose form is f, and its outcome: what is
+// equal and of one likeness is served in turn.
+func likeness(i *Interaction, f *form) string {
+	s := fmt.Sprintf("%q %q %q %q %q %q", f.secrets, f.soft, f.keys, f.ids, f.text, i.outcome())
+	if i.Request.End != exchange.Complete {
+		sum, _ := i.Request.Body.Sum()
+		s += sum
+	}
+	return s
 }
 
 // parsed are the atoms of g's request. Player.mu is held.
@@ -181,6 +268,9 @@ func (g *group) open() bool {
 // said is the place of the first answer that has the random value called key in
 // it, and whether there is one.
 func (x *index) said(key string) (int, bool) {
+	if x.shelf != nil {
+		return x.shelf.said(key)
+	}
 	if x.tokens == nil {
 		x.tokens = map[string]int{}
 		for _, s := range x.slots {

@@ -47,6 +47,8 @@ type meta struct {
 	with   string
 	start  time.Time
 	append bool
+	base   string // the twin that is appended to, as it was: see Store.base
+	format Format // that the cassette is written in, if there is none yet
 }
 
 // castagnoli adds b to sum, which begins as 0. It is computed by one instruction
@@ -112,6 +114,8 @@ func (p *pen) meta(m meta) {
 	p.str(m.with)
 	p.num(uint64(m.start.UnixNano()))
 	p.flag(m.append)
+	p.str(m.base)
+	p.str(string(m.format))
 	p.end()
 }
 
@@ -206,6 +210,10 @@ func (e *eye) meta() meta {
 	m := meta{pid: e.num(), name: e.str(), with: e.str()}
 	m.start = time.Unix(0, int64(e.num())).UTC()
 	m.append = e.num() == 1
+	m.base = e.str() // an older journal has neither
+	if m.format = Format(e.str()); m.format != MessagePack {
+		m.format = JSON
+	}
 	return m
 }
 

@@ -23,9 +23,16 @@ func (p *Player) closest(l *live, f form) ([]*offer, error) {
 	var fit []*offer
 	best, tie := looseLeast, false
 	seen := map[*group]bool{}
-	for _, s := range p.index.routes[f.bucket] {
-		g := p.index.groups[s.form.sum]
-		if seen[g] || len(seen) >= compareMost {
+	near, _, err := p.index.route(&f)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range near {
+		g, err := p.index.group(&s.form)
+		if err != nil {
+			return nil, err
+		}
+		if g == nil || seen[g] || len(seen) >= compareMost {
 			continue
 		}
 		seen[g] = true

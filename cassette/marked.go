@@ -69,13 +69,23 @@ func markedNode(b Body, fields []exchange.Field) (*node, error) {
 		}
 		n = viewNode(data, fields).mapStrings(unescape)
 	}
-	if !n.marked() {
-		n.add("marked", &node{kind: 's', tok: "true"})
+	if n.marked() {
+		return b.codingNode(n), nil
 	}
-	if b.coding != "" {
-		n.add("wire", (&node{}).add("encoding", strNode(b.coding)))
+	return b.markNode(n), nil
+}
+
+// markNode adds to n that b, which it has, is marked.
+func (b Body) markNode(n *node) *node {
+	return b.codingNode(n.add("marked", &node{kind: 's', tok: "true"}))
+}
+
+// codingNode adds to n with which content coding b came, if with one.
+func (b Body) codingNode(n *node) *node {
+	if b.coding == "" {
+		return n
 	}
-	return n, nil
+	return n.add("wire", (&node{}).add("encoding", strNode(b.coding)))
 }
 
 // marked says whether n shows a marked body.
@@ -85,21 +95,13 @@ func (n *node) marked() bool {
 
 // mentions says whether s is in a string of n.
 func (n *node) mentions(s string) bool {
-	return strings.Contains(n.tok, s) || slices.ContainsFunc(n.kids, func(k *node) bool { return k.mentions(s) }) ||
+	return n.kind == 's' && strings.Contains(n.tok, s) || slices.ContainsFunc(n.kids, func(k *node) bool { return k.mentions(s) }) ||
 		slices.ContainsFunc(n.mem, func(m member) bool { return strings.Contains(m.ktok, s) || m.val.mentions(s) })
 }
 
 // readMarked gives the marked body that n shows.
 func readMarked(n *node, files opener) (Body, error) {
-	var b Body
-	var err error
-	if n.get("file") != nil {
-		b, err = fileBody(n, files)
-	} else {
-		var data []byte
-		data, err = readView(n.mapStrings(escape))
-		b = bodyOf(data)
-	}
+	b, err := readBody(n.without("wire").without("marked").mapStrings(escape), files)
 	b.marked, b.coding = true, n.get("wire").text("encoding")
 	return b, err
 }

@@ -11,9 +11,15 @@ import (
 // rename gives the placeholders of the interactions that are not kept from an
 // old recording their final numbers, in the order of the file: those of
 // secrets known from the old one keep theirs, the others get the lowest free
-// one. It returns the shapes of all that are in use.
-func (m *merger) rename(is []*Interaction, oldShapes, newShapes map[string]string) map[string]string {
+// one. It returns the shapes of all that are in use. more says that there are
+// interactions of the old recording beside is.
+func (m *merger) rename(is []*Interaction, oldShapes, newShapes map[string]string, more bool) map[string]string {
 	used := map[string]bool{}
+	if more {
+		for old := range maps.Keys(oldShapes) {
+			used[old] = true
+		}
+	}
 	for _, i := range is {
 		if i.src != nil {
 			i.eachText(func(s string) string {
@@ -139,7 +145,7 @@ func (b *Body) eachText(f func(string) string) {
 		size, _ = io.Copy(io.Discard, r)
 		r.Close()
 	}
-	*b = Body{Size: size, open: open, marked: true, coding: b.coding, stale: b.file}
+	*b = Body{Size: size, open: open, marked: true, coding: b.coding}
 }
 
 // renameFiles gives the placeholders in i's bodies that are files the names that

@@ -23,36 +23,40 @@ func (p *Player) newMiss(o exchange.Origin, l *live) *exchange.Miss {
 // miss tells that nothing answers l, whose form is f, and what comes nearest.
 func (p *Player) miss(o exchange.Origin, l *live, f form) *exchange.Miss {
 	m := p.newMiss(o, l)
-	if g := p.index.groups[f.sum]; g != nil {
+	g, near, total, same, err := p.around(f)
+	switch {
+	case err != nil:
+		m.Reason = err.Error()
+	case g != nil:
 		p.explain(m, g, l, f)
-		return m
-	}
-	near, same := p.index.routes[f.bucket], true
-	if len(near) == 0 {
-		near, same = p.ofHost(f), false
-	}
-	if len(near) == 0 {
+	case total == 0:
 		m.Reason, m.Hosts = "no recording for this host", p.c.Hosts()
-		return m
+	default:
+		if total > compareMost {
+			m.Reason = fmt.Sprintf("compared %d of %d recordings", compareMost, total)
+			near = near[:min(compareMost, len(near))]
+		}
+		p.nearest(m, l, f, near, same)
 	}
-	if len(near) > compareMost {
-		m.Reason = fmt.Sprintf("compared %d of %d recordings", compareMost, len(near))
-		near = near[:compareMost]
-	}
-	p.nearest(m, l, f, near, same)
 	return m
 }
 
-// ofHost are the recordings of the host that f is of.
-func (p *Player) ofHost(f form) []*slot {
-	var near []*slot
-	host := hostOf(f.route)
-	for _, s := range p.index.slots {
-		if hostOf(s.form.route) == host {
-			near = append(near, s)
-		}
+// around is what is recorded that f is compared with: what is equal to it, else
+// some of its route, which same says, else some of its host.
+func (p *Player) around(f form) (g *group, near []*slot, total int, same bool, err error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if g, err = p.index.group(&f); g != nil || err != nil {
+		return g, nil, 0, false, err
 	}
-	return near
+	if near, total, err = p.index.route(&f); len(near) > 0 || err != nil {
+		return nil, near, total, true, err
+	}
+	near, total, err = p.index.host(&f)
+	if len(near) == 0 {
+		total = 0
+	}
+	return nil, near, total, false, err
 }
 
 // nearest tells which of near comes nearest to l, and what differs. same says
@@ -75,12 +79,25 @@ func (p *Player) nearest(m *exchange.Miss, l *live, f form, near []*slot, same b
 	p.mu.Unlock()
 	m.Nearest = p.near(best, diffs)
 	unexplained := func(d exchange.Diff) bool { return d.Why != "" }
-	if m.Reason == "" && len(p.index.kin[f.loose]) > 1 && p.opt.Match != MatchExact && !slices.ContainsFunc(diffs, unexplained) {
+	if m.Reason == "" && p.several(f) && p.opt.Match != MatchExact && !slices.ContainsFunc(diffs, unexplained) {
 		m.Reason = "recordings that differ from it only there have other answers"
 	}
 	if same || sameShape(best.form.route, f.route) {
 		m.Accept = acceptFlags(diffs, best.form.route, f.route)
 	}
+}
+
+// several says whether more than one group has f's loose sum.
+func (p *Player) several(f form) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := 0
+	for _, open := range []bool{true, false} {
+		if kin, _, err := p.index.related(&f, open, 2); err == nil {
+			n += len(kin)
+		}
+	}
+	return n > 1
 }
 
 // cost orders candidates by how far they are.
@@ -98,11 +115,13 @@ func (p *Player) near(s *slot, diffs []exchange.Diff) *exchange.Near {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	n := &exchange.Near{Method: s.it.Request.Method, URL: p.hiddenURL(s.it.Request.URL), Diffs: diffs}
-	for _, o := range p.index.groups[s.form.sum].slots {
-		n.Recorded++
-		if p.served[o] > 0 {
-			n.Served++
-		}
+	if g, _ := p.index.group(&s.form); g != nil {
+		p.index.each(g, func(nth int) {
+			n.Recorded++
+			if p.served[nth] > 0 {
+				n.Served++
+			}
+		})
 	}
 	return n
 }
@@ -131,7 +150,7 @@ func (p *Player) explain(m *exchange.Miss, g *group, l *live, f form) {
 			m.Reason = fmt.Sprintf("already served %d/%d", n.Served, n.Recorded)
 		case len(v.left) > 0 && p.ahead(v.left[0]) != nil:
 			m.Reason = "out of order: the next one recorded is " + p.ahead(v.left[0]).it.Line()
-		case p.equal(f) == nil:
+		case p.differs(f):
 			m.Reason = "a value in it stands for another of the recording"
 		default:
 			m.Reason = "the recording does not tell which of its answers is meant"
@@ -147,6 +166,12 @@ func (p *Player) explain(m *exchange.Miss, g *group, l *live, f form) {
 	}
 }
 
+// differs says whether a value in f stands for another of the recording.
+func (p *Player) differs(f form) bool {
+	fit, err := p.equal(f)
+	return err == nil && fit == nil
+}
+
 // difference lists where s and a request with the form f and the given atoms
 // differ, and why that is not taken for nothing. same says that their routes are
 // equal. p.mu is held.
@@ -160,7 +185,7 @@ func (p *Player) difference(s *slot, f form, live []atom, same bool) []exchange.
 			out = append(out, exchange.Diff{At: "path", Recorded: a, Live: b})
 		}
 	}
-	rec, err := p.index.groups[s.form.sum].parsed(p.rules)
+	rec, err := p.rules.atomsOf(&s.it.Request)
 	if err != nil {
 		return append(out, exchange.Diff{At: "body", Recorded: err.Error()})
 	}

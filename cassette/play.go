@@ -166,8 +166,12 @@ func (l *live) claim() (k *pick, f form, err error) {
 // player that is to be asked then is asked now if the first has none.
 func (l *live) sameRoute() (form, []*slot, error) {
 	f, err := l.p.rules.formOf(&l.req)
-	if err != nil || len(l.p.index.routes[f.bucket]) > 0 || l.then == nil {
-		return f, l.p.index.routes[f.bucket], err
+	if err != nil {
+		return f, nil, err
+	}
+	same, err := l.p.ofRoute(f)
+	if err != nil || len(same) > 0 || l.then == nil {
+		return f, same, err
 	}
 	l.p, l.then = l.then, nil
 	return l.sameRoute()
@@ -212,6 +216,14 @@ func (y *play) early(l *live, answer func(exchange.Event) error) error {
 		return y.tryNow(l, turns && !length, answer)
 	}
 	return nil
+}
+
+// ofRoute are recordings of f's route.
+func (p *Player) ofRoute(f form) ([]*slot, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	same, _, err := p.index.route(&f)
+	return same, err
 }
 
 // stranger says whether l is a WebSocket's handshake whose key none of same has.

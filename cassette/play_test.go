@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -25,9 +26,12 @@ func played(t *testing.T, opt PlayOptions, as ...asked) *Player {
 	return playerOf(t, load(t, s, "x"), opt)
 }
 
-// playerOf is c's player.
+// playerOf is c's player; where twinEnv is set, that of its twin.
 func playerOf(t *testing.T, c *Cassette, opt PlayOptions) *Player {
 	t.Helper()
+	if os.Getenv(twinEnv) != "" {
+		c = twinned(t, c)
+	}
 	p, err := c.Player(opt)
 	if err != nil {
 		t.Fatal(err)

@@ -2,6 +2,8 @@ package cassette
 
 import (
 	"fmt"
+	"iter"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -63,10 +65,10 @@ type Player struct {
 
 	mu sync.Mutex
 	scope
-	served map[*slot]int
-	noted  map[*Interaction]bool // looked at for what has expired
-	picked map[*slot]int         // served, or about to be
-	lines  map[string]*line      // what is served in order, by Order.lineOf
+	served []uint32         // how often, by place
+	picked []uint32         // served, or about to be, by place
+	noted  map[int]bool     // by place from 1: looked at for what has expired
+	lines  map[string]*line // what is served in order, by Order.lineOf
 	tally  Tally
 }
 
@@ -76,11 +78,15 @@ type Tally struct {
 	Exact       int // of those, by equal requests
 	Assumed     int // of those, with something taken on evidence
 	Missed      int
-	Assumptions []Assumption // one for each thing taken on evidence
-	Ambiguous   []Assumption // choices that the recording did not settle
-	Unused      []*Interaction
-	Expired     []Expiry // of the answers served, at most one each
+	Assumptions []Assumption   // one for each thing taken on evidence
+	Ambiguous   []Assumption   // choices that the recording did not settle
+	Left        int            // recordings that were not served
+	Unused      []*Interaction // those; of a mounted twin the first thousand
+	Expired     []Expiry       // of the answers served, at most one each
 }
+
+// unusedMost is how many recordings of a twin are told by Tally.Unused.
+const unusedMost = 1000
 
 // An Assumption is a difference that was taken for none, and why.
 type Assumption struct{ Method, URL, Evidence string }
@@ -93,9 +99,21 @@ func (c *Cassette) Player(opt PlayOptions) (*Player, error) {
 		return nil, fmt.Errorf("play cassette %s: %w", c.Name, err)
 	}
 	u.off = opt.off
-	p := &Player{c: c, opt: opt, rules: &u, hosts: shown(c.Interactions, &u), served: map[*slot]int{}, picked: map[*slot]int{}, noted: map[*Interaction]bool{}, scope: newScope(),
+	p := &Player{c: c, opt: opt, rules: &u, hosts: shown(c.Profiles(), &u), served: make([]uint32, c.Len()), picked: make([]uint32, c.Len()), noted: map[int]bool{}, scope: newScope(),
 		cover: opt.Redact.hider(func(class, _ string) string { return "(a secret: " + class + ")" })}
-	if p.index, err = u.index(c.Interactions); err != nil {
+	switch all := c.Interactions; {
+	case c.twin != nil && !c.twin.queued && opt.Order == OrderNone:
+		p.index = &index{}
+		p.index.shelf, err = u.shelf(c.twin)
+	case c.twin != nil:
+		err = c.each(func(i *Interaction) error { all = append(all, i); return nil })
+		if err == nil {
+			p.index, err = u.index(all)
+		}
+	default:
+		p.index, err = u.index(all)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("play cassette %s: %w", c.Name, err)
 	}
 	p.queues = queues(p.index.slots, p.rules)
@@ -103,12 +121,27 @@ func (c *Cassette) Player(opt PlayOptions) (*Player, error) {
 	return p, nil
 }
 
+// Profiles are the connections of c's interactions, some more than once.
+func (c *Cassette) Profiles() iter.Seq[Connection] {
+	return func(yield func(Connection) bool) {
+		if c.twin != nil {
+			maps.Values(c.twin.profiles)(yield)
+			return
+		}
+		for _, i := range c.Interactions {
+			if !yield(i.Connection) {
+				return
+			}
+		}
+	}
+}
+
 // shown is what each host, in lower case, showed in its connections, without
 // those that show nothing new.
-func shown(all []*Interaction, u *rules) map[string][]Connection {
+func shown(all iter.Seq[Connection], u *rules) map[string][]Connection {
 	hosts := map[string][]Connection{}
-	for _, i := range all {
-		c, host := i.Connection, u.aliased(i.Connection.Scheme, strings.ToLower(i.Connection.Host))
+	for c := range all {
+		host := u.aliased(c.Scheme, strings.ToLower(c.Host))
 		if !slices.ContainsFunc(hosts[host], func(o Connection) bool {
 			return o.Scheme == c.Scheme && o.Port == c.Port && o.ALPN == c.ALPN && slices.Equal(o.Names, c.Names)
 		}) {
@@ -159,8 +192,17 @@ func (p *Player) Tally() Tally {
 	t := p.tally
 	t.Assumptions, t.Ambiguous = slices.Clone(t.Assumptions), slices.Clone(t.Ambiguous)
 	t.Expired = slices.Clone(t.Expired)
+	for _, n := range p.served {
+		if n == 0 {
+			t.Left++
+		}
+	}
+	if p.index.shelf != nil {
+		t.Unused = p.index.shelf.unserved(p.served, unusedMost)
+		return t
+	}
 	for _, s := range p.index.slots {
-		if p.served[s] == 0 {
+		if p.served[s.nth] == 0 {
 			t.Unused = append(t.Unused, s.it)
 		}
 	}

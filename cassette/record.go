@@ -31,6 +31,8 @@ func (s *Store) Record(name string, opt RecordOptions) (*Recorder, error) {
 	} else if opt.Append && exists && c == nil {
 		_, err := s.load(name)
 		return nil, err
+	} else if c != nil {
+		c.Close()
 	}
 	seal, err := s.sealing(name, opt.Encrypt)
 	if err != nil {
@@ -43,6 +45,10 @@ func (s *Store) Record(name string, opt RecordOptions) (*Recorder, error) {
 	if _, _, err := s.recover(name, f); err != nil {
 		f.Close()
 		return nil, s.unrecovered(name, err)
+	}
+	if err := s.mend(name); err != nil {
+		s.release(name, f)
+		return nil, fmt.Errorf("record %s: %w", name, err)
 	}
 	r := &Recorder{store: s, name: name, opt: opt, seal: seal, start: time.Now(), file: f, write: f.Write, secrets: newSecrets()}
 	r.hide = opt.Redact.hider(r.substitute)
@@ -63,7 +69,7 @@ func (s *Store) sealing(name string, encrypt bool) (*sealing, error) {
 	if err != nil {
 		return nil, err
 	}
-	b, err := s.target(root, name, nil)
+	b, err := s.target(root, name, nil, JSON)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("record %s: %w", s.Path(name), err)
@@ -84,7 +90,10 @@ func (r *Recorder) begin() error {
 	if err := r.file.Truncate(0); err != nil {
 		return err
 	}
-	m := meta{pid: uint64(os.Getpid()), name: r.name, with: r.opt.With, start: r.start.UTC().Truncate(time.Millisecond), append: r.opt.Append}
+	m := meta{pid: uint64(os.Getpid()), name: r.name, with: r.opt.With, start: r.start.UTC().Truncate(time.Millisecond), append: r.opt.Append, format: r.opt.Format}
+	if m.append {
+		m.base = r.store.base(r.name)
+	}
 	if r.seal != nil {
 		scribe, err := r.seal.scribe(r.file)
 		if err != nil {

@@ -25,6 +25,7 @@ var ErrIncomplete = errors.New("cassette: recording is incomplete")
 type RecordOptions struct {
 	With   string // the program and its version, for recorded_with
 	Append bool   // keep the old interactions and add to them
+	Format Format // of a cassette that is not there yet; empty means JSON
 	// Exact turns quiet re-recording off: every interaction is written as it
 	// came, though only timing and volatile headers differ.
 	Exact bool

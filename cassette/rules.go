@@ -114,21 +114,25 @@ func (s *Store) Rules(name string) (Rules, error) {
 	if err := checkName(name); err != nil {
 		return Rules{}, err
 	}
-	c, err := s.load(name)
+	c, err := s.around(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		return Rules{}, nil
 	}
 	if err != nil {
 		return Rules{}, err
 	}
-	return c.Rules, nil
+	return c.Rules, c.Close()
 }
 
 // Accept adds rules to those of the cassette called name and tells whether that
 // changed it. If there is none, the error is fs.ErrNotExist; while it is being
 // recorded, ErrBusy. A recording that was cut off is recovered first.
 func (s *Store) Accept(name string, rules Rules) (bool, error) {
-	if _, err := s.Load(name); err != nil { // before a journal, which is the lock, is made
+	there, err := s.Mount(name) // before a journal, which is the lock, is made
+	if err != nil {
+		return false, err
+	}
+	if err := there.Close(); err != nil {
 		return false, err
 	}
 	release, err := s.quiet(name)
@@ -136,10 +140,11 @@ func (s *Store) Accept(name string, rules Rules) (bool, error) {
 		return false, err
 	}
 	defer release()
-	c, err := s.Load(name)
+	c, err := s.Mount(name)
 	if err != nil {
 		return false, err
 	}
+	defer c.Close()
 	all, more := c.Rules.with(rules)
 	if !more {
 		return false, nil
@@ -149,7 +154,12 @@ func (s *Store) Accept(name string, rules Rules) (bool, error) {
 		return false, err
 	}
 	c.accept(all)
-	if err := (&compaction{store: s, root: root, of: name, name: name, box: c.box}).commit(c); err != nil {
+	if c.box.format == MessagePack {
+		err = s.extend(name, c.twin, c, nil)
+	} else {
+		err = (&compaction{store: s, root: root, of: name, name: name, box: c.box}).commitAs(c, c.each)
+	}
+	if err != nil {
 		return false, fmt.Errorf("write cassette %s: %w", s.Path(name), err)
 	}
 	return true, nil

@@ -22,6 +22,11 @@ var ErrName = errors.New("cassette: not a cassette's name")
 // A Store is a directory of cassettes. No name leads out of it. It is safe for
 // concurrent use.
 type Store struct {
+	// Cache is the directory in which twins of large JSON cassettes are kept, so
+	// that they need not be parsed each time; it is made. Empty means none. It is
+	// set before the Store is used.
+	Cache string
+
 	dir string
 	key *Key              // nil: encrypted cassettes are refused
 	at  func(step string) // called before each step that changes a file, for tests; nil: by nobody
@@ -215,6 +220,9 @@ func (s *Store) load(name string) (*Cassette, error) {
 	root, err := s.opened()
 	if err != nil {
 		return nil, fmt.Errorf("load cassette %s: %w", s.Path(name), err)
+	}
+	if there := s.present(root, name); len(there) == 1 && there[0] == MessagePack {
+		return s.loadTwin(name)
 	}
 	c, err := s.read(root, name)
 	if err != nil {

@@ -20,8 +20,8 @@ type Expiry struct {
 // note looks for what has expired in i's answer, once for each interaction.
 func (p *Player) note(i *Interaction) {
 	p.mu.Lock()
-	known := p.noted[i]
-	p.noted[i] = true
+	known := p.noted[i.Seq]
+	p.noted[i.Seq] = true
 	p.mu.Unlock()
 	if known || i.Response == nil {
 		return

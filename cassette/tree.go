@@ -125,6 +125,9 @@ func (p *treeParser) array() *node {
 // quote is s as a JSON string token, with nothing escaped that need not be.
 // s is valid UTF-8.
 func quote(s string) string {
+	if !strings.ContainsFunc(s, func(c rune) bool { return c < 0x20 || c == '"' || c == '\\' }) {
+		return `"` + s + `"`
+	}
 	var b bytes.Buffer
 	b.Grow(len(s) + 2)
 	b.WriteByte('"')

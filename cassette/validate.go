@@ -34,6 +34,9 @@ func (s *Store) Validate(name string) (int, []Finding, error) {
 	if err != nil {
 		return 0, nil, fmt.Errorf("validate cassette %s: %w", s.Path(name), err)
 	}
+	if there := s.present(root, name); len(there) == 1 && there[0] == MessagePack {
+		return s.validateTwin(name)
+	}
 	b, in, err := s.text(root, name)
 	if err != nil {
 		return 0, nil, fmt.Errorf("validate cassette %w", err)

@@ -146,7 +146,7 @@ func (a *account) finish(e *engine, err error) {
 		a.Cassette.Path = e.cassettePath()
 	}
 	if e.cassette != nil {
-		a.Cassette.Interactions = len(e.cassette.Interactions)
+		a.Cassette.Interactions = e.cassette.Len()
 	}
 	a.ExitCode = exitStart
 	var coded *exit

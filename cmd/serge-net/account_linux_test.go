@@ -72,7 +72,7 @@ func TestReportJSON(t *testing.T) {
 	}{
 		{"record", append([]string{"record", "login", "--report", "json=" + file, "--"}, append(curl, page+"2")...), 0, with(func(a *account) {
 			a.Mode, a.Cassette.Interactions = "record", 0
-			a.Record = &accountRecord{Interactions: 1, Total: 1, Path: "cassettes/login.json", Changed: true}
+			a.Record = &accountRecord{Interactions: 1, Total: 1, Secrets: map[string]int{"auth": 1}, Path: "cassettes/login.json", Changed: true}
 		})},
 		{"replay", append([]string{"replay", "login", "--report", "json=" + file, "--"}, append(curl, page+"2")...), 0, with(func(a *account) {
 			a.Mode, a.Isolated = "replay", &yes

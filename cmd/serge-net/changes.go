@@ -58,7 +58,7 @@ func (e *engine) verified() (incomplete, findings, unserved bool) {
 	}
 	e.report.sayf("verified %s: %s, %d changed, %d not in the cassette, %d not asked for; %s",
 		e.flags.cassette, interactions(len(now.Interactions)), changed, added, len(unasked), seconds(time.Since(e.start)))
-	unserved = len(now.Interactions) == 0 && len(e.cassette.Interactions) > 0
+	unserved = len(now.Interactions) == 0 && e.cassette.Len() > 0
 	if unserved {
 		e.nothing("asked for")
 	}
@@ -132,5 +132,5 @@ func (e *engine) overdue(all []cassette.Expiry) {
 // nothing warns that the client used nothing of a cassette that is not empty.
 func (e *engine) nothing(done string) {
 	e.report.warnf("nothing was %s, though %s holds %s: did the %s reach %s at all?",
-		done, e.cassettePath(), interactions(len(e.cassette.Interactions)), e.client, e.reach)
+		done, e.cassettePath(), interactions(e.cassette.Len()), e.client, e.reach)
 }

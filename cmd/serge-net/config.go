@@ -45,6 +45,7 @@ type configTable struct {
 	Encrypt     *bool    `toml:"encrypt" flag:"encrypt"`
 	Mode        *string  `toml:"mode" flag:"mode"`
 	Strict      *bool    `toml:"strict"`
+	Format      *string  `toml:"format" flag:"format"`
 	Backend     *string  `toml:"backend" flag:"backend"`
 	OnMiss      *string  `toml:"on_miss" flag:"on-miss"`
 	Repeat      *string  `toml:"repeat" flag:"repeat"`
@@ -127,7 +128,7 @@ func configureOnly(c *cobra.Command, names ...string) error {
 func fromEnvironment(flags *pflag.FlagSet, env func(string) (string, bool)) error {
 	var first error
 	flags.VisitAll(func(f *pflag.Flag) {
-		if f.Changed || f.Name == "help" || first != nil {
+		if f.Changed || f.Name == "help" || isOwn(f) || first != nil {
 			return
 		}
 		upper := strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
@@ -254,7 +255,7 @@ func besides(dir string, argv []string) []string {
 // value or there is no such flag.
 func setAll(flags *pflag.FlagSet, name string, values []string, path string) error {
 	f := flags.Lookup(name)
-	if f == nil || f.Changed {
+	if f == nil || f.Changed || isOwn(f) {
 		return nil
 	}
 	for _, v := range values {

@@ -23,11 +23,13 @@ func convertCommand() *cobra.Command {
 		Use:   "convert NAME --to FORMAT",
 		Short: "put a cassette into another format, without loss",
 		Long: `convert writes the cassette NAME, and its bodies, in another format: plain JSON,
-compressed, or encrypted with the key of SERGE_KEY or --key-file. It takes the
+compressed, or encrypted with the key of SERGE_KEY or --key-file, or MessagePack
+with an index, which is for large ones. It takes the
 place of the old one, unless --output names another. A run keeps the format that
 a cassette has.`,
 		Example: `  serge-net convert login --to json.enc
-  serge-net convert login --to json.zst -o archive/login`,
+  serge-net convert login --to json.zst -o archive/login
+  serge-net convert load-test --to msgpack`,
 		Args: func(c *cobra.Command, args []string) error {
 			switch {
 			case len(args) != 1:
@@ -48,13 +50,29 @@ a cassette has.`,
 	s.StringVar(&v.to, "to", "", "what to write")
 	s.StringVarP(&v.out, "output", "o", "", "write the cassette `NAME` and leave the old one")
 	registerDir(c, &v.dir)
-	var words []string
-	for _, f := range cassette.Formats() {
-		words = append(words, string(f))
-	}
-	choices(c, "to", words...)
+	choices(c, "to", formatWords()...)
 	c.RegisterFlagCompletionFunc("output", cobra.NoFileCompletions)
 	return c
+}
+
+// formatWords are what formats are called on the command line.
+func formatWords() []string {
+	var words []string
+	for _, f := range cassette.Formats() {
+		if f == cassette.MessagePack {
+			f = "msgpack"
+		}
+		words = append(words, string(f))
+	}
+	return words
+}
+
+// formatCalled is the format called word.
+func formatCalled(word string) cassette.Format {
+	if word == "msgpack" {
+		return cassette.MessagePack
+	}
+	return cassette.Format(word)
 }
 
 // run converts v.name.
@@ -70,7 +88,7 @@ func (v *converting) run(stdout, stderr io.Writer) error {
 	from := store.Path(v.name)
 	before := footprintOf(append(store.Paths(v.out), upTo(v.dir.dir)...))
 	progress := newProgress(stderr, "convert", 0)
-	changed, err := store.Convert(v.name, v.out, cassette.Format(v.to), func(n, _ int) { progress.at(n) })
+	changed, err := store.Convert(v.name, v.out, formatCalled(v.to), func(n, of int) { progress.of = of; progress.at(n) })
 	progress.end()
 	before.own(append(store.Paths(v.out), upTo(v.dir.dir)...))
 	switch {

@@ -94,8 +94,7 @@ func (e *engine) answers(ctx context.Context) bool {
 	var dialing sync.WaitGroup
 	defer dialing.Wait()
 	reached := make(chan bool, answersAsked)
-	for _, i := range e.cassette.Interactions {
-		c := i.Connection
+	for c := range e.cassette.Profiles() {
 		o := exchange.Origin{Name: c.Host, Addr: netip.AddrPortFrom(netip.IPv4Unspecified(), c.Port)}
 		at := place{c.Host, c.Port}
 		if c.Port == 0 || len(tried) == answersAsked || tried[at] {

@@ -49,6 +49,7 @@ listed. Secrets stay placeholders; scripts take them from the environment.`,
 	s.StringVar(&e.format, "format", "", "what to write")
 	s.StringVarP(&e.out, "output", "o", "", "write to `FILE` instead of the standard output")
 	registerDir(c, &e.dir)
+	makeOwn(c, "format")
 	choices(c, "format", foreign.Targets()...)
 	return c
 }

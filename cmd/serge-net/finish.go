@@ -128,7 +128,7 @@ func (e *engine) replayed(o *outside) (missed int, findings, unserved bool) {
 	s := served{
 		exact:   t.Exact,
 		assumed: t.Assumed,
-		unused:  len(t.Unused),
+		unused:  t.Left,
 	}
 	if o != nil {
 		isolated := e.replays() && missed == 0 && e.pass == nil && o.isolated()
@@ -143,7 +143,7 @@ func (e *engine) replayed(o *outside) (missed int, findings, unserved bool) {
 	}
 	e.report.end(s, time.Since(e.start))
 	e.overdue(t.Expired)
-	unserved = e.mode == "replay" && t.Exact+t.Assumed+t.Missed == 0 && len(e.cassette.Interactions) > 0
+	unserved = e.mode == "replay" && t.Exact+t.Assumed+t.Missed == 0 && e.cassette.Len() > 0
 	if unserved {
 		e.nothing("served")
 	}

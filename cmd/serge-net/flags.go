@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/serge-net/serge-net/cassette"
 )
@@ -17,6 +18,7 @@ type engineFlags struct {
 	mode     string
 	cassette string
 	rack
+	format  string
 	encrypt bool
 	onMiss  string
 	repeat  string
@@ -58,6 +60,7 @@ func (f *engineFlags) register(c *cobra.Command) {
 	s := c.Flags()
 	s.SortFlags = false
 	f.rack.register(c)
+	s.StringVar(&f.format, "format", "json", "the form of a new cassette; one that is there keeps its own, until serge-net convert")
 	s.BoolVar(&f.encrypt, "encrypt", false, "encrypt what is recorded, with the key of SERGE_KEY or --key-file; what is encrypted stays so")
 	s.StringVar(&f.onMiss, "on-miss", "fail", "what a request gets that is not recorded: 501 or another status, a reset, the real answer, or that and be recorded")
 	s.StringVar(&f.match, "match", "smart", "how far a request may be from a recorded one: smart lets random values and times differ on evidence, exact nothing, loose takes the nearest")
@@ -79,6 +82,7 @@ func (f *engineFlags) register(c *cobra.Command) {
 	s.StringVar(&f.log, "log", "", "write to `FILE` instead of the terminal")
 	s.BoolVarP(&f.verbose, "verbose", "v", false, "say more: the steps of a run, each connection and whose it is")
 	s.BoolVarP(&f.quiet, "quiet", "q", false, "say nothing but what needs attention")
+	choices(c, "format", "json", "msgpack")
 	choices(c, "match", "smart", "exact", "loose")
 	choices(c, "on-miss", "fail", "passthrough", "record", "reset").or(func(s string) bool { return refusalOf(s).Status != 0 }, "status:400…599")
 	choices(c, "latency", "none", "recorded").or(func(s string) bool {
@@ -106,6 +110,16 @@ func choices(c *cobra.Command, name string, words ...string) *choice {
 	f.Value = chosen
 	return chosen
 }
+
+// ownFlag marks a flag that is called like one of run and means something else:
+// neither the environment nor the configuration file sets it.
+const ownFlag = "serge-net-own"
+
+// makeOwn marks c's flag name so.
+func makeOwn(c *cobra.Command, name string) { c.Flags().SetAnnotation(name, ownFlag, nil) }
+
+// isOwn says whether f is marked so.
+func isOwn(f *pflag.Flag) bool { _, own := f.Annotations[ownFlag]; return own }
 
 // output is where serge-net itself writes.
 func (f *engineFlags) output(stderr io.Writer) (io.WriteCloser, error) {

@@ -65,6 +65,7 @@ carried is listed; secrets are replaced as in any recording.`,
 	s.BoolVar(&m.replace, "replace", false, "replace a cassette of that name")
 	s.BoolVar(&m.add, "append", false, "add to a cassette of that name")
 	s.BoolVarP(&m.quiet, "quiet", "q", false, "say nothing but what needs attention")
+	makeOwn(c, "format")
 	choices(c, "format", append([]string{"auto"}, foreign.Formats()...)...)
 	c.RegisterFlagCompletionFunc("cassette", completeCassettes)
 	c.MarkFlagsMutuallyExclusive("replace", "append")

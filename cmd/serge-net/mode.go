@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"slices"
 
 	"github.com/serge-net/serge-net/cassette"
@@ -22,6 +23,9 @@ func (e *engine) open(ctx context.Context) error {
 		return hintUnlessHinted(err, "--cassette-dir names a directory, which the first recording makes")
 	}
 	e.store = store
+	if cache, err := os.UserCacheDir(); err == nil {
+		store.Cache = filepath.Join(cache, "serge-net")
+	}
 	if e.mode == "passthrough" {
 		return e.ruled()
 	}
@@ -48,7 +52,7 @@ func (e *engine) open(ctx context.Context) error {
 // record opens what the mode records to, if it does.
 func (e *engine) record() (err error) {
 	opt := e.flags.recordFlags.options()
-	opt.Encrypt, opt.Redact = e.flags.encrypt, e.redact
+	opt.Encrypt, opt.Format, opt.Redact = e.flags.encrypt, formatCalled(e.flags.format), e.redact
 	if e.flags.cassette == defaultCassette {
 		opt.Command = e.command
 	}
@@ -128,7 +132,11 @@ func (e *engine) load() error {
 	if e.mode == "record" {
 		return nil
 	}
-	c, err := e.store.Load(name)
+	open := e.store.Mount
+	if e.mode == "verify" || e.mode == "refresh" { // which compare all of it
+		open = e.store.Load
+	}
+	c, err := open(name)
 	switch {
 	case err == nil && auto && c.Incomplete && !inCI():
 		e.report.warnf("cassette %s is from a recording that did not end well; recording it again", name)
@@ -203,7 +211,7 @@ func (e *engine) started(by string) {
 	case "record":
 		e.report.sayf("record %s by %s", name, by)
 	default:
-		e.report.sayf("%s %s (%s) by %s", e.mode, name, interactions(len(e.cassette.Interactions)), by)
+		e.report.sayf("%s %s (%s) by %s", e.mode, name, interactions(e.cassette.Len()), by)
 	}
 }
 

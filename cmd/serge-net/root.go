@@ -114,6 +114,8 @@ func hintOf(err error) string {
 		return ours.hint
 	case errors.As(err, &lanes):
 		return lanes.Hint
+	case errors.Is(err, cassette.ErrForms):
+		return "serge-net convert makes one of the other"
 	case errors.Is(err, cassette.ErrKey):
 		return "its key is that of --key-file, else SERGE_KEY, else SERGE_KEY_FILE or key_file in serge-net.toml; git diff --no-textconv does without"
 	case errors.Is(err, cassette.ErrName):
