@@ -218,14 +218,14 @@ func readBody(n *node, files func(name string) (io.ReadCloser, error)) (Body, er
 		return bodyOf([]byte(n.scalar())), nil
 	case n.kind == '[':
 		return bytesBody(n)
+	case n.marked():
+		return readMarked(n, files)
 	case n.get("blob") != nil:
 		return blobBody(n, files)
 	case n.get("bytes") != nil && n.get("bytes").kind == kindBytes:
 		b := bodyOf([]byte(n.get("bytes").tok))
 		b.lean = n.text("lean") == "true"
 		return b, nil
-	case n.marked():
-		return readMarked(n, files)
 	case n.get("file") != nil:
 		return fileBody(n, files)
 	}
