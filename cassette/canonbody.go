@@ -30,7 +30,7 @@ func (d *reader) body(r *Request) error {
 	}
 	if !ok {
 		sum, err := r.Body.Sum()
-		d.emit("body", 0, "sha256 "+sum)
+		d.emit("body", 0, "sha256:"+sum) // as a digest, so that no other is taken for it
 		return err
 	}
 	if len(data) == 0 && mode == "" {

@@ -2,6 +2,7 @@ package cassette
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/serge-net/serge-net/exchange"
 )
@@ -55,6 +56,7 @@ func identityCases() []matchCase {
 		one("UUID against another shape", post("/", js), post("/", js), `{"id":"`+u1+`"}`, `{"id":"`+hex24v+`"}`, false),
 		one("what stands beside a UUID", post("/", js), post("/", js), `{"id":"order-`+u1+`"}`, `{"id":"user-`+v1+`"}`, false),
 		one("GraphQL query of another id", post("/", js), post("/", js), fmt.Sprintf(graphQL, "query U{a}", u1), fmt.Sprintf(graphQL, "query U{a}", v1), false, "GraphQL query"),
+		one("large body of other bytes", post("/"), post("/"), strings.Repeat("a", wholeMost+1), strings.Repeat("b", wholeMost+1), false),
 		one("persisted query of another hash", post("/", js), post("/", js), `{"extensions":{"persistedQuery":{"sha256Hash":"`+hex64u+`"}}}`, `{"extensions":{"persistedQuery":{"sha256Hash":"`+hex64v+`"}}}`, false),
 		bare(one("JWT of somebody else", post("/", js), post("/", js), `{"t":"`+jwt("ada", 1)+`"}`, `{"t":"`+jwt("bob", 2)+`"}`, false, "somebody else")),
 		{name: "server id comes back literally", rec: []asked{rec(post("/a"), "", `{"id":"`+u1+`"}`), rec(post("/b", js), `{"of":"`+u1+`"}`, "B")},

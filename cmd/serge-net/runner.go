@@ -52,9 +52,11 @@ func newRunner(f *runFlags, argv []string, say *report) *runner {
 		}
 		return fmt.Sprintf("serge-net %s %s -- %s", mode, f.cassette, shellWords(argv))
 	}
-	e := &engine{flags: &f.engineFlags, client: "command", reach: "the network", again: again, command: filepath.Base(argv[0]), report: say, start: time.Now()}
+	e := &engine{flags: &f.engineFlags, client: "command", reach: "the network", again: again, report: say, start: time.Now()}
 	e.account = newAccount(e)
-	e.account.Command = argv[0]
+	if len(argv) > 0 { // an attach has none
+		e.command, e.account.Command = filepath.Base(argv[0]), argv[0]
+	}
 	r := &runner{engine: e, flags: f, argv: argv}
 	if f.verbose {
 		r.follow()
