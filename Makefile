@@ -23,7 +23,7 @@ VM_PACKAGES := qemu-system-x86 kmod iptables iproute2 procps util-linux ca-certi
 VAGRANT_PACKAGES := debootstrap ruby shellcheck ca-certificates
 BENCH_PACKAGES := $(DEMO_PACKAGES) nginx-light nghttp2-client wrk
 
-.PHONY: build demo test test-all matrix errors vm-test vagrant-test generate fuzz bench lint cross help apt-%
+.PHONY: build demo test test-all matrix errors conformance vm-test vagrant-test generate fuzz bench lint cross help apt-%
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
@@ -49,6 +49,9 @@ matrix: apt-TEST_ALL ## every client in each lane as each user, to docs/clients.
 
 errors: apt-TEST ## what clients see of failing origins in each lane, to docs/errors.md
 	CGO_ENABLED=0 $(GO) test -count=1 -timeout 30m -run TestFailing ./cmd/serge-net -write-failures $(CURDIR)/docs/errors.md
+
+conformance: ## h2spec against what replays HTTP/2 and against net/http, to docs/h2spec.md
+	CGO_ENABLED=0 $(GO) test -count=1 -timeout 5m -run TestH2spec ./mitm/http2 -write $(CURDIR)/docs/h2spec.md
 
 VM_TESTS ?= .
 VM_SERIES ?= all

@@ -168,4 +168,7 @@ func (d *Decoder) reset(id uint32, by exchange.Side, code uint32, text string, o
 }
 
 // goawayText is the cause in words of an end by GOAWAY.
-func goawayText(code uint32) string { return "GOAWAY " + http2.ErrCode(code).String() }
+func goawayText(code uint32) string { return goAwayPrefix + http2.ErrCode(code).String() }
+
+// goAwayPrefix begins the text of an end by GOAWAY, also in cassettes.
+const goAwayPrefix = "GOAWAY "

@@ -3,13 +3,12 @@ package http2
 import (
 	"bufio"
 	"bytes"
+	"container/list"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net"
-	"strconv"
-	"strings"
 	"sync"
 	"time"
 
@@ -19,12 +18,20 @@ import (
 	"github.com/serge-net/serge-net/exchange"
 )
 
-// What the server announces and holds.
+// What the server announces and holds. A client that goes beyond what the protocol
+// lets it send is told so; the rest bounds what one connection costs, at a few
+// KiB for each open stream.
 const (
-	serveStreams = 250         // requests at once; more are refused, which clients try again
+	serveStreams = MaxStreams  // requests at once: what can be recorded; more are refused, which clients try again
 	serveWindow  = 64<<10 - 1  // bytes of a request's body before they are taken: the default
+	serveHeld    = 4 << 20     // and of all bodies
+	serveFields  = 64 << 20    // bytes of the fields of all open requests, by the count of RFC 9113, section 6.5.2
+	serveFrame   = 16 << 10    // bytes of a frame: the default
+	serveBlock   = 1 << 20     // bytes of a field block, with the headers of its frames
 	serveAhead   = 256 << 10   // bytes of frames that wait to be written, before answers wait
+	serveExcused = 1024        // streams that we reset, whose frames may have been on their way
 	serveLinger  = time.Second // for the last frames to a client that does not read
+	maxWindow    = 1<<31 - 1   // RFC 9113, section 6.9.1
 )
 
 // errGone is wrapped by an answer whose client has gone, or has reset the stream.
@@ -53,10 +60,24 @@ func Serve(ctx context.Context, conn net.Conn, scheme string, play Play) {
 	defer stop()
 	var writing sync.WaitGroup
 	writing.Go(s.write)
-	s.leave(s.read())
+	err := s.read()
+	s.leave(err)
 	s.calls.Wait()
 	writing.Wait()
+	if errors.As(err, new(http2.ConnectionError)) {
+		linger(conn)
+	}
 	conn.Close()
+}
+
+// linger lets a client read why it is left, which it could not if what it sends
+// met a closed connection: that resets it.
+func linger(conn net.Conn) {
+	if c, ok := conn.(interface{ CloseWrite() error }); ok {
+		_ = c.CloseWrite()
+	}
+	conn.SetReadDeadline(time.Now().Add(serveLinger))
+	_, _ = io.Copy(io.Discard, conn)
 }
 
 // server is one connection.
@@ -68,7 +89,9 @@ type server struct {
 
 	mu       sync.Mutex
 	ready    *sync.Cond    // there is something to write, or the end
-	moved    *sync.Cond    // a stream may go on: window, room, body, end
+	flushed  *sync.Cond    // what waited is being written, or the end
+	flushes  int           // how often that was
+	queue    list.List     // of *serving that wait for room, or the connection's window
 	out      *bytes.Buffer // frames to be written
 	frames   *http2.Framer // onto out
 	fields   *hpack.Encoder
@@ -76,17 +99,22 @@ type server struct {
 	frameMax int          // the largest frame that the client takes
 	window   int64        // what it takes of Data, of all streams
 	initial  int64        // and of a new one
+	credit   int64        // what it may send of Data, of all streams
+	owed     int64        // and what was taken since it was last told so
+	listed   int          // bytes of the fields of open requests
 	streams  map[uint32]*serving
 	newest   uint32
+	excused  []uint32 // streams that we reset, the last ones
+	calm     calm
 	left     error // why the connection is at its end
 }
 
 func newServer(conn net.Conn, scheme string, play Play) *server {
 	s := &server{
-		conn: conn, scheme: scheme, play: play, out: new(bytes.Buffer),
-		frameMax: 16 << 10, window: 64<<10 - 1, initial: 64<<10 - 1, streams: map[uint32]*serving{},
+		conn: conn, scheme: scheme, play: play, out: new(bytes.Buffer), calm: calm{left: calmMost, at: time.Now()},
+		frameMax: 16 << 10, window: 64<<10 - 1, initial: 64<<10 - 1, credit: serveHeld, streams: map[uint32]*serving{},
 	}
-	s.ready, s.moved = sync.NewCond(&s.mu), sync.NewCond(&s.mu)
+	s.ready, s.flushed = sync.NewCond(&s.mu), sync.NewCond(&s.mu)
 	s.fields = hpack.NewEncoder(&s.block)
 	s.frames = http2.NewFramer(&buffered{s}, nil)
 	return s
@@ -115,7 +143,9 @@ func (s *server) write() {
 		}
 		b := s.out
 		s.out = spare
-		s.moved.Broadcast()
+		s.flushes++
+		s.flushed.Broadcast()
+		s.pass()
 		s.mu.Unlock()
 		if _, err := s.conn.Write(b.Bytes()); err != nil {
 			s.leave(err)
@@ -140,28 +170,34 @@ func (s *server) leave(err error) {
 	s.left = fmt.Errorf("%w: %w", errGone, err)
 	s.conn.SetWriteDeadline(time.Now().Add(serveLinger))
 	s.ready.Broadcast()
-	s.moved.Broadcast()
+	s.flushed.Broadcast()
+	for _, t := range s.streams {
+		t.moved.Broadcast()
+	}
 }
 
 // read takes frames until the connection ends, and returns why it does.
 func (s *server) read() error {
-	in := bufio.NewReader(s.conn)
+	in := &allowance{r: bufio.NewReader(s.conn), left: serveBlock}
 	preface := make([]byte, len(Preface))
 	if _, err := io.ReadFull(in, preface); err != nil {
 		return err
 	}
+	s.greet()
 	if string(preface) != Preface {
-		return fmt.Errorf("%w: no client preface", errFraming)
+		return s.goAway(http2.ErrCodeProtocol)
 	}
 	frames := http2.NewFramer(nil, in)
 	frames.SetReuseFrames()
+	frames.SetMaxReadFrameSize(serveFrame)
 	frames.ReadMetaHeaders = hpack.NewDecoder(4<<10, nil)
 	frames.MaxHeaderListSize = MaxFields
-	s.mu.Lock()
-	s.frames.WriteSettings(http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: serveStreams})
-	s.mu.Unlock()
-	for {
+	for begun := false; ; begun = true {
+		in.left = serveBlock
 		f, err := frames.ReadFrame()
+		if _, ok := f.(*http2.SettingsFrame); err == nil && !ok && !begun {
+			err = http2.ConnectionError(http2.ErrCodeProtocol)
+		}
 		if err == nil {
 			err = s.frame(f)
 		}
@@ -170,201 +206,60 @@ func (s *server) read() error {
 		switch {
 		case err == nil:
 		case errors.As(err, &stream):
-			s.reset(stream.StreamID, stream.Code)
+			err = s.refuse(stream)
 		case errors.As(err, &whole):
-			s.mu.Lock()
-			s.frames.WriteGoAway(s.newest, http2.ErrCode(whole), nil)
-			s.mu.Unlock()
-			return err
-		default:
+			err = s.goAway(http2.ErrCode(whole))
+		case errors.Is(err, http2.ErrFrameTooLarge):
+			err = s.goAway(http2.ErrCodeFrameSize)
+		}
+		if err != nil {
 			return err
 		}
 	}
 }
 
-// reset ends stream id with code, here and at the client.
-func (s *server) reset(id uint32, code http2.ErrCode) {
+// greet announces what the server takes.
+func (s *server) greet() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.frames.WriteRSTStream(id, code)
-	if t := s.streams[id]; t != nil {
-		t.cut(exchange.End{How: exchange.Reset, Code: uint32(code), Err: "malformed: " + code.String()})
-	}
-	s.newest = max(s.newest, id)
+	s.frames.WriteSettings(
+		http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: serveStreams},
+		http2.Setting{ID: http2.SettingMaxHeaderListSize, Val: MaxFields},
+	)
+	s.frames.WriteWindowUpdate(0, serveHeld-(64<<10-1))
 }
 
-// frame takes one frame.
-func (s *server) frame(f http2.Frame) error {
+// goAway tells the client that the connection ends with code, and returns that.
+func (s *server) goAway(code http2.ErrCode) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.out.Len() > 4*serveAhead && s.left == nil {
-		s.moved.Wait() // who does not read is not heard
+	s.frames.WriteGoAway(s.newest, code, nil)
+	return http2.ConnectionError(code)
+}
+
+// refuse ends a stream at the client's fault, here and there. Its error is one
+// of the connection: too many of those.
+func (s *server) refuse(e http2.StreamError) error {
+	s.mu.Lock()
+	calm := s.calm.spend(1)
+	s.frames.WriteRSTStream(e.StreamID, e.Code)
+	s.excuse(e.StreamID)
+	if t := s.streams[e.StreamID]; t != nil {
+		t.cut(exchange.End{How: exchange.Reset, Code: uint32(e.Code), Err: "malformed: " + e.Code.String()})
 	}
-	t := s.streams[f.Header().StreamID]
-	switch f := f.(type) {
-	case *http2.MetaHeadersFrame:
-		return s.headers(f, t)
-	case *http2.DataFrame:
-		return s.data(f, t)
-	case *http2.SettingsFrame:
-		return s.settings(f)
-	case *http2.PingFrame:
-		if !f.IsAck() {
-			s.frames.WritePing(true, f.Data)
-		}
-	case *http2.WindowUpdateFrame:
-		if f.StreamID == 0 {
-			s.window += int64(f.Increment)
-		} else if t != nil {
-			t.window += int64(f.Increment)
-		}
-		s.moved.Broadcast()
-	case *http2.RSTStreamFrame:
-		if t != nil {
-			t.cut(exchange.End{How: exchange.Reset, Code: uint32(f.ErrCode), Err: "RST_STREAM " + f.ErrCode.String() + " by the client"})
-		}
+	s.newest = max(s.newest, e.StreamID)
+	s.mu.Unlock()
+	if !calm {
+		return s.goAway(http2.ErrCodeEnhanceYourCalm)
 	}
 	return nil
 }
 
-// settings takes what the client announces.
-func (s *server) settings(f *http2.SettingsFrame) error {
-	if f.IsAck() {
-		return nil
+// excuse notes that we reset stream id: what the client sent before it knew is
+// no fault.
+func (s *server) excuse(id uint32) {
+	s.excused = append(s.excused, id)
+	if len(s.excused) > serveExcused {
+		s.excused = s.excused[1:]
 	}
-	err := f.ForeachSetting(func(v http2.Setting) error {
-		if err := v.Valid(); err != nil {
-			return err
-		}
-		switch v.ID {
-		case http2.SettingHeaderTableSize:
-			s.fields.SetMaxDynamicTableSizeLimit(v.Val)
-		case http2.SettingMaxFrameSize:
-			s.frameMax = int(min(v.Val, 64<<10))
-		case http2.SettingInitialWindowSize:
-			for _, t := range s.streams {
-				t.window += int64(v.Val) - s.initial // may become negative: RFC 9113, section 6.9.2
-			}
-			s.initial = int64(v.Val)
-		}
-		return nil
-	})
-	if err == nil {
-		s.frames.WriteSettingsAck()
-	}
-	s.moved.Broadcast()
-	return err
-}
-
-// headers takes a request's head, or its trailers.
-func (s *server) headers(f *http2.MetaHeadersFrame, t *serving) error {
-	id := f.StreamID
-	switch {
-	case t != nil && !f.StreamEnded():
-		return http2.StreamError{StreamID: id, Code: http2.ErrCodeProtocol}
-	case t != nil:
-		t.trailers = regular(f)
-		t.finish()
-		return nil
-	case id%2 == 0:
-		return http2.ConnectionError(http2.ErrCodeProtocol)
-	case id <= s.newest:
-		return nil // its stream was reset
-	}
-	s.newest = id
-	switch {
-	case len(s.streams) >= serveStreams:
-		return http2.StreamError{StreamID: id, Code: http2.ErrCodeRefusedStream}
-	case f.Truncated:
-		return http2.StreamError{StreamID: id, Code: http2.ErrCodeEnhanceYourCalm}
-	}
-	t = &serving{s: s, id: id, window: s.initial, credit: serveWindow, head: headOf(f, s.scheme)}
-	if t.head == nil {
-		return http2.StreamError{StreamID: id, Code: http2.ErrCodeProtocol}
-	}
-	if f.StreamEnded() {
-		t.finish()
-	}
-	s.streams[id] = t
-	s.calls.Go(t.run)
-	return nil
-}
-
-// headOf is f as a request's head, nil if it is none.
-func headOf(f *http2.MetaHeadersFrame, scheme string) *exchange.Head {
-	h := &exchange.Head{
-		Method: f.PseudoValue("method"), Scheme: scheme, Authority: f.PseudoValue("authority"),
-		Target: f.PseudoValue("path"), Version: "2", Fields: regular(f),
-	}
-	if h.Authority == "" {
-		h.Authority, _ = exchange.Get(h.Fields, "host")
-	}
-	if h.Method == "CONNECT" && h.Target == "" {
-		h.Target = h.Authority
-	}
-	if p := f.PseudoValue("protocol"); p != "" {
-		h.Fields = append([]exchange.Field{{Name: ":protocol", Value: p}}, h.Fields...)
-	}
-	if h.Method == "" || h.Target == "" {
-		return nil
-	}
-	return h
-}
-
-// regular is f's fields without the pseudo fields.
-func regular(f *http2.MetaHeadersFrame) []exchange.Field {
-	all := f.RegularFields()
-	fields := make([]exchange.Field, len(all))
-	for i, v := range all {
-		fields[i] = exchange.Field{Name: v.Name, Value: v.Value}
-	}
-	return fields
-}
-
-// data takes a piece of body. The connection's window is given back at once, the
-// stream's when the piece is taken: that bounds what is held.
-func (s *server) data(f *http2.DataFrame, t *serving) error {
-	n := f.Length
-	if n > 0 {
-		s.frames.WriteWindowUpdate(0, n)
-	}
-	switch {
-	case t == nil && f.StreamID > s.newest:
-		return http2.ConnectionError(http2.ErrCodeProtocol)
-	case t == nil:
-		return nil // it was reset
-	case t.ended != nil:
-		return http2.StreamError{StreamID: t.id, Code: http2.ErrCodeStreamClosed}
-	}
-	if t.credit -= int64(n); t.credit < 0 {
-		return http2.StreamError{StreamID: t.id, Code: http2.ErrCodeFlowControl}
-	}
-	t.body = append(t.body, f.Data()...)
-	t.padding += n - uint32(len(f.Data()))
-	if f.StreamEnded() {
-		t.finish()
-	}
-	s.moved.Broadcast()
-	return nil
-}
-
-// forbidden reports whether name is of one connection only, and so has no
-// place in HTTP/2 (RFC 9113, section 8.2.2).
-func forbidden(name string) bool {
-	for _, f := range [...]string{"Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Upgrade"} {
-		if strings.EqualFold(name, f) {
-			return true
-		}
-	}
-	return false
-}
-
-// length is the Content-Length in fields, -1 without a valid one.
-func length(fields []exchange.Field) int64 {
-	v, _ := exchange.Get(fields, "content-length")
-	n, err := strconv.ParseInt(v, 10, 64)
-	if err != nil || n < 0 {
-		return -1
-	}
-	return n
 }

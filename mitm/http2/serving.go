@@ -1,12 +1,13 @@
 package http2
 
 import (
+	"container/list"
 	"fmt"
 	"net/http"
 	"slices"
 	"strconv"
 	"strings"
-	"time"
+	"sync"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -22,10 +23,16 @@ type serving struct {
 
 	// What follows is guarded by s.mu.
 
-	window   int64  // what the client takes of Data
-	credit   int64  // what it may send
-	body     []byte // what came and was not taken
-	padding  uint32 // of its frames
+	moved    *sync.Cond    // the stream may go on: its turn, window, body, end
+	place    *list.Element // in the connection's queue
+	window   int64         // what the client takes of Data
+	credit   int64         // what it may send
+	owed     int64         // and what was taken since it was last told so
+	body     []byte        // what came and was not taken
+	padding  int64         // of its frames
+	expected int64         // bytes of body by its Content-Length, or -1
+	received int64
+	listed   int // bytes of the request's fields
 	trailers []exchange.Field
 	ended    *exchange.End // how the client's side ended, if it has
 	gone     bool          // the stream was reset
@@ -36,18 +43,29 @@ type serving struct {
 }
 
 // finish ends the client's side.
-func (t *serving) finish() {
+func (t *serving) finish() error {
+	if t.expected >= 0 && t.received != t.expected {
+		return http2.StreamError{StreamID: t.id, Code: http2.ErrCodeProtocol}
+	}
 	t.ended = &exchange.End{}
-	t.s.moved.Broadcast()
+	t.moved.Broadcast()
+	return nil
 }
 
 // cut resets the stream.
 func (t *serving) cut(end exchange.End) {
-	t.gone, t.body = true, nil
+	t.gone = true
+	t.drop()
 	if t.ended == nil {
 		t.ended = &end
 	}
-	t.s.moved.Broadcast()
+	t.moved.Broadcast()
+}
+
+// drop lets go of body that nobody will take.
+func (t *serving) drop() {
+	t.s.give(int64(len(t.body)) + t.padding)
+	t.body, t.padding = nil, 0
 }
 
 // run plays the stream.
@@ -87,16 +105,17 @@ func (t *serving) next(spare []byte) ([]byte, exchange.End) {
 	t.s.mu.Lock()
 	defer t.s.mu.Unlock()
 	for len(t.body) == 0 && t.ended == nil && t.s.left == nil {
-		t.s.moved.Wait()
+		t.moved.Wait()
 	}
 	switch {
 	case len(t.body) > 0:
 		b := t.body
-		n := uint32(len(b)) + t.padding
+		n := int64(len(b)) + t.padding
 		t.body, t.padding = spare[:0], 0
-		if t.ended == nil {
-			t.credit += int64(n)
-			t.s.frames.WriteWindowUpdate(t.id, n)
+		t.s.give(n)
+		if t.owed += n; t.ended == nil && t.owed >= serveWindow/4 {
+			t.s.frames.WriteWindowUpdate(t.id, uint32(t.owed))
+			t.credit, t.owed = t.credit+t.owed, 0
 		}
 		return b, exchange.End{}
 	case t.ended == nil:
@@ -110,8 +129,11 @@ func (t *serving) close() {
 	t.s.mu.Lock()
 	defer t.s.mu.Unlock()
 	delete(t.s.streams, t.id)
+	t.s.listed -= t.listed
+	t.drop()
 	if !t.done && !t.gone && t.s.left == nil {
 		t.s.frames.WriteRSTStream(t.id, http2.ErrCodeInternal)
+		t.s.excuse(t.id)
 	}
 }
 
@@ -132,7 +154,7 @@ func (t *serving) answer(e exchange.Event) error {
 	t.s.mu.Lock()
 	defer t.s.mu.Unlock()
 	t.pause(e.Pause)
-	if err := t.lost(); err != nil {
+	if err := t.turn(false); err != nil {
 		return err
 	}
 	switch e.Kind {
@@ -145,30 +167,18 @@ func (t *serving) answer(e exchange.Event) error {
 			return nil
 		}
 		t.release(false)
-		t.done = true
 		t.s.list("", e.Fields, t.id, true)
+		t.finished()
 	case exchange.KindEnd:
 		return t.end(e.End)
 	}
 	return nil
 }
 
-// pause lets d pass, unless the client leaves or resets the stream before. s.mu
-// is held, but not meanwhile.
-func (t *serving) pause(d time.Duration) {
-	if d <= 0 {
-		return
-	}
-	until := time.Now().Add(d)
-	wake := time.AfterFunc(d, func() {
-		t.s.mu.Lock()
-		defer t.s.mu.Unlock()
-		t.s.moved.Broadcast()
-	})
-	defer wake.Stop()
-	for t.lost() == nil && time.Now().Before(until) {
-		t.s.moved.Wait()
-	}
+// finished notes that the answer is at its end.
+func (t *serving) finished() {
+	t.done = true
+	t.s.calm.earn(calmAnswer)
 }
 
 // respond sends a head, interim or final. The final one waits for the stream's
@@ -218,15 +228,15 @@ func (t *serving) send(b []byte) error {
 	}
 	t.release(false)
 	for s := t.s; len(b) > 0; {
-		for t.lost() == nil && (t.window <= 0 || s.window <= 0 || s.out.Len() > serveAhead) {
-			s.moved.Wait()
-		}
-		if err := t.lost(); err != nil {
+		if err := t.turn(true); err != nil {
 			return err
 		}
 		n := min(int64(len(b)), t.window, s.window, int64(s.frameMax))
 		s.frames.WriteData(t.id, false, b[:n])
 		t.window, s.window, b = t.window-n, s.window-n, b[n:]
+		if len(b) == 0 || n >= calmWorth {
+			s.calm.earn(calmData)
+		}
 	}
 	return nil
 }
@@ -237,23 +247,7 @@ func (t *serving) end(e *exchange.End) error {
 	case t.done:
 		return nil
 	case e.How != exchange.Complete:
-		t.release(false)
-		if e.How == exchange.Left {
-			t.hold(e.Patience())
-			if t.lost() != nil { // as it was recorded
-				t.done = true
-				return nil
-			}
-		}
-		code := http2.ErrCode(e.Code)
-		if code == http2.ErrCodeNo {
-			code = http2.ErrCodeInternal
-		}
-		if err := t.drain(); err != nil {
-			return err
-		}
-		t.s.frames.WriteRSTStream(t.id, code)
-		t.cut(*e)
+		return t.abort(e)
 	case !t.headed:
 		return fmt.Errorf("%w: an end, and no head", errFraming)
 	case t.held != nil:
@@ -261,32 +255,37 @@ func (t *serving) end(e *exchange.End) error {
 	default:
 		t.s.frames.WriteData(t.id, true, nil)
 	}
-	t.done = true
+	t.finished()
 	return nil
 }
 
-// hold is silent for limit, or until the client leaves the stream.
-func (t *serving) hold(limit time.Duration) {
-	over := false
-	timer := time.AfterFunc(limit, func() {
-		t.s.mu.Lock()
-		defer t.s.mu.Unlock()
-		over = true
-		t.s.moved.Broadcast()
-	})
-	defer timer.Stop()
-	for t.lost() == nil && !over {
-		t.s.moved.Wait()
+// abort resets the stream. One that a leaving server had not looked at (GOAWAY
+// without an error) is refused, which clients try again as they did.
+func (t *serving) abort(e *exchange.End) error {
+	code := http2.ErrCode(e.Code)
+	switch {
+	case code != http2.ErrCodeNo:
+	case e.How == exchange.Reset && !t.headed && strings.HasPrefix(e.Err, goAwayPrefix):
+		code = http2.ErrCodeRefusedStream
+	default:
+		code = http2.ErrCodeInternal
 	}
-}
-
-// drain waits until what was sent is on its way. A client that reads a reset
-// together with data before it may lose the data (curl 7.88 does).
-func (t *serving) drain() error {
-	for t.lost() == nil && t.s.out.Len() > 0 {
-		t.s.moved.Wait()
+	t.release(false)
+	if e.How == exchange.Left {
+		t.pause(e.Patience())
+		if t.lost() != nil { // as it was recorded
+			t.done = true
+			return nil
+		}
 	}
-	return t.lost()
+	if err := t.drain(); err != nil {
+		return err
+	}
+	t.s.frames.WriteRSTStream(t.id, code)
+	t.s.excuse(t.id)
+	t.cut(*e)
+	t.finished()
+	return nil
 }
 
 // list writes fields, with status in front if there is one.
