@@ -17,6 +17,7 @@ const (
 	calmAnswer = 8              // and for an answer
 	calmData   = 4              // and for a DATA frame that was worth it
 	calmWorth  = 1 << 10        // bytes: that, or all there was to send
+	calmBomb   = 256            // is what fields beyond MaxFields cost: a millisecond to read, from 10 KiB
 )
 
 // calm counts what a client may still send that asks for nothing.
@@ -43,6 +44,9 @@ func (c *calm) earn(n int) { c.left = min(c.left+n, calmMost) }
 func idle(f http2.Frame) int {
 	switch f := f.(type) {
 	case *http2.MetaHeadersFrame:
+		if f.Truncated {
+			return calmBomb
+		}
 		return 0
 	case *http2.DataFrame:
 		if len(f.Data()) > 0 || f.StreamEnded() {
