@@ -168,7 +168,7 @@ func (c *Cassette) recordedAt(i *Interaction) time.Time {
 // random values of its own request.
 func sameButTokens(a, b *Interaction) bool {
 	x, y := a.Response, b.Response
-	if x == nil || y == nil || x.Status != y.Status || x.End != y.End {
+	if x == nil || y == nil || x.Status != y.Status || x.End != y.End || x.EndCode != y.EndCode {
 		return false
 	}
 	own := func(i *Interaction) func(string) (string, bool) {

@@ -131,8 +131,9 @@ type Message struct {
 	// End is how it ended: Complete, Truncated, Reset, Malformed or Left. Of a
 	// request that did not end, because its origin had answered, Body is the
 	// beginning.
-	End   exchange.How
-	times []time.Duration
+	End     exchange.How
+	EndCode uint32 // HTTP/2, of a message that was Reset: the code of RST_STREAM or GOAWAY
+	times   []time.Duration
 }
 
 // Run is Count chunks of the same Size in bytes.

@@ -240,6 +240,7 @@ func (m *Message) read(n *node, files opener, fields, trailers *[]exchange.Field
 		m.RawEnd = []byte(e)
 	}
 	m.End, _ = exchange.HowOf(n.text("end"))
+	m.EndCode = uint32(n.number("end_code"))
 	return nil
 }
 

@@ -258,6 +258,9 @@ func (m *Message) finish(n *node, rawHead []byte, fields, trailers []exchange.Fi
 	if m.End != exchange.Complete {
 		n.add("end", strNode(m.End.String()))
 	}
+	if m.EndCode != 0 {
+		n.add("end_code", intNode(m.EndCode))
+	}
 	return n, nil
 }
 

@@ -50,7 +50,7 @@ func interactionPlace() place {
 }
 
 func messagePlace() place {
-	return place{"body": bodyPlace()}.leaves("http_version", "headers", "raw_head", "trailers", "raw_end", "end")
+	return place{"body": bodyPlace()}.leaves("http_version", "headers", "raw_head", "trailers", "raw_end", "end", "end_code")
 }
 
 func bodyPlace() place {

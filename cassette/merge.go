@@ -174,7 +174,7 @@ func (t *trial) requests(old, n *Interaction) bool {
 	skip := func(name string) bool {
 		return ignoredOrVolatile(name) || strings.EqualFold(name, "content-length") && (a.Body.Size != b.Body.Size || b.Body.marked)
 	}
-	return t.marks(a.URL, b.URL) && t.text(a.Target, b.Target) && a.Version == b.Version && a.End == b.End && t.fields(a.Fields, b.Fields, skip) &&
+	return t.marks(a.URL, b.URL) && t.text(a.Target, b.Target) && a.Version == b.Version && a.End == b.End && a.EndCode == b.EndCode && t.fields(a.Fields, b.Fields, skip) &&
 		t.fields(a.Trailers, b.Trailers, volatile) && (a.RawHead == nil) == (b.RawHead == nil) && t.bodyMarks(content{a.Body, a.Fields}, content{b.Body, b.Fields})
 }
 
@@ -198,7 +198,7 @@ func (t *trial) responses(a, b *Response) bool {
 	if a.Body.Size > 0 { // else it is the length of a body that is not there
 		skip = func(name string) bool { return volatile(name) || strings.EqualFold(name, "content-length") }
 	}
-	return interim && a.Status == b.Status && a.Reason == b.Reason && a.Version == b.Version && a.End == b.End &&
+	return interim && a.Status == b.Status && a.Reason == b.Reason && a.Version == b.Version && a.End == b.End && a.EndCode == b.EndCode &&
 		t.fields(a.Fields, b.Fields, skip) && t.fields(a.Trailers, b.Trailers, volatile) &&
 		t.body(content{a.Body, a.Fields}, content{b.Body, b.Fields}) && (a.RawHead == nil) == (b.RawHead == nil)
 }

@@ -91,6 +91,9 @@ func (i *Interaction) answer() string {
 		}
 		sum, err := r.Body.meaning(r.Fields)
 		put(h, fmt.Sprint(sum, err, r.End))
+		if r.EndCode != 0 {
+			put(h, fmt.Sprint(r.EndCode))
+		}
 	}
 	return string(h.Sum(nil))
 }

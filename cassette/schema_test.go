@@ -86,6 +86,8 @@ func recordings() map[string][]exchange.Event {
 		"raw":     answer(&exchange.Head{Status: 200, Version: "1.0", Raw: []byte("HTTP/1.0 200\n\n")}, "\xff"),
 		"hints":   append(slices.Clone(ask), append([]exchange.Event{says(exchange.KindHead, exchange.Event{Head: hints})}, answer(ok(), "x")[len(ask):]...)...),
 		"cut":     append(answer(ok(), "x")[:len(ask)+2], says(exchange.KindEnd, exchange.Event{End: &exchange.End{How: exchange.Truncated}})),
+		"reset":   append(answer(ok(), "x")[:len(ask)+2], says(exchange.KindEnd, exchange.Event{End: &exchange.End{How: exchange.Reset, Code: 8}})),
+		"left":    append(answer(ok(), "x")[:len(ask)+2], says(exchange.KindEnd, exchange.Event{End: &exchange.End{How: exchange.Left}})),
 		"refused": append(slices.Clone(ask), says(exchange.KindEnd, exchange.Event{End: &exchange.End{How: exchange.Refused, Err: "connection refused"}, Raw: []byte("\xff")})),
 		"upgrade": answer(&exchange.Head{Status: 101, Version: "1.1"}, "", sends(exchange.KindData, exchange.Event{Data: []byte("hi")}), says(exchange.KindData, exchange.Event{Data: []byte("\xff")}), sends(exchange.KindEnd, exchange.Event{End: &exchange.End{}})),
 	}

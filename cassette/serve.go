@@ -87,7 +87,7 @@ func (p *Player) perform(l *live, i *Interaction, s *schedule, tell func(exchang
 		}
 	}
 	waited := i.Timing.Send + i.Timing.Wait + i.Timing.Receive
-	end := exchange.Event{Kind: exchange.KindEnd, End: &exchange.End{How: r.End, Wait: waited}}
+	end := exchange.Event{Kind: exchange.KindEnd, End: &exchange.End{How: r.End, Code: r.EndCode, Wait: waited}}
 	if r.End != exchange.Complete {
 		end.Raw = p.filled(r.RawEnd)
 	}

@@ -84,6 +84,9 @@ func (t *tape) message(s *side) (Message, error) {
 	case s.end == nil || s.end.How == exchange.Complete:
 	case s.end.How == exchange.Reset, s.end.How == exchange.Malformed, s.end.How == exchange.Left:
 		m.End = s.end.How
+		if m.End == exchange.Reset {
+			m.EndCode = s.end.Code
+		}
 	default:
 		m.End = exchange.Truncated
 	}
