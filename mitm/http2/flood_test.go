@@ -181,6 +181,7 @@ func watchGoAway(conn net.Conn, told chan<- http2.ErrCode) {
 // TestUnread: who sends and does not read costs no more than what waits for it,
 // and is left in the end.
 func TestUnread(t *testing.T) {
+	const batch = 8000
 	synctest.Test(t, func(t *testing.T) {
 		near, far := net.Pipe()
 		go Serve(t.Context(), far, "https", flooded(nil))
@@ -192,12 +193,12 @@ func TestUnread(t *testing.T) {
 		synctest.Wait()
 		before := cost()
 		c.Reset()
-		for range 1000 {
+		for range batch {
 			c.WritePing(false, [8]byte{})
 		}
 		var err error
 		pings, most := 0, int64(0)
-		for ; err == nil && pings < 1<<20; pings += 1000 {
+		for ; err == nil && pings < 1<<20; pings += batch {
 			_, err = near.Write(c.Bytes())
 			synctest.Wait()
 			most = max(most, cost()-before)

@@ -97,20 +97,32 @@ type h2specCase struct {
 	failed       bool
 }
 
-// run runs suite and reads its report.
+// run runs suite in parts, as much of its time is waiting.
 func (r *h2specRun) run(t *testing.T, suite string) {
+	parts := [][]string{{"generic", "hpack"}, {"http2/3", "http2/4", "http2/5"}, {"http2/6"}, {"http2/7", "http2/8"}}
+	cases := make([][]h2specCase, len(parts))
+	var wg sync.WaitGroup
+	for i, part := range parts {
+		wg.Go(func() { cases[i] = r.runPart(t, suite, part) })
+	}
+	wg.Wait()
+	r.cases = slices.Concat(cases...)
+}
+
+// runPart runs the sections of part, and reads the report.
+func (r *h2specRun) runPart(t *testing.T, suite string, part []string) (cases []h2specCase) {
 	host, port, err := net.SplitHostPort(r.addr)
 	if err != nil {
 		t.Error(err)
-		return
+		return nil
 	}
 	report := filepath.Join(t.TempDir(), "junit.xml")
-	args := append([]string{"-S", "-h", host, "-p", port, "-j", report}, r.args...)
+	args := slices.Concat([]string{"-S", "-h", host, "-p", port, "-j", report}, r.args, part)
 	out, _ := exec.CommandContext(t.Context(), suite, args...).CombinedOutput() // fails if a case does
 	raw, err := os.ReadFile(report)
 	if err != nil {
 		t.Errorf("%s: %v\n%s", r.name, err, out)
-		return
+		return nil
 	}
 	var all struct {
 		Suites []struct {
@@ -124,17 +136,18 @@ func (r *h2specRun) run(t *testing.T, suite string) {
 	}
 	if err := xml.Unmarshal(raw, &all); err != nil {
 		t.Errorf("%s: %v", r.name, err)
-		return
+		return nil
 	}
 	for _, s := range all.Suites {
 		for _, c := range s.Cases {
 			detail := cmp.Or(c.Failure, c.Error)
-			r.cases = append(r.cases, h2specCase{name: c.Package + ": " + c.Name, failed: detail != nil})
+			cases = append(cases, h2specCase{name: c.Package + ": " + c.Name, failed: detail != nil})
 			if detail != nil {
-				r.cases[len(r.cases)-1].detail = strings.Join(strings.Fields(*detail), " ")
+				cases[len(cases)-1].detail = strings.Join(strings.Fields(*detail), " ")
 			}
 		}
 	}
+	return cases
 }
 
 // h2specReport is the runs as docs/h2spec.md.

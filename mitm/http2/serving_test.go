@@ -21,7 +21,7 @@ import (
 
 // TestServeBulk sends more than any window both ways.
 func TestServeBulk(t *testing.T) {
-	const up, down = 1 << 20, 10 << 20
+	const up, down = 2 * serveHeld, 10 << 20
 	var got int
 	conn, _ := serve(t, func(e exchange.Event, answer func(exchange.Event) error) error {
 		if got += len(e.Data); e.Kind != exchange.KindEnd {
@@ -80,6 +80,45 @@ func TestServeFrames(t *testing.T) {
 			c.headers(1, true, ":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/wait")
 			c.WriteData(1, true, []byte("x"))
 		}, []string{"RST_STREAM 1 STREAM_CLOSED"}},
+		{"data behind our reset", func(c *wire) {
+			c.headers(1, false, ":method", "GET")
+			c.WriteData(1, false, []byte("x"))
+			c.headers(1, true, "x-sum", "1")
+			c.WritePing(false, [8]byte{1})
+		}, []string{"RST_STREAM 1 PROTOCOL_ERROR", "PING ack"}},
+		{"a head behind the end", func(c *wire) {
+			get(c, 1, "/wait")
+			get(c, 1, "/wait")
+		}, []string{"GOAWAY STREAM_CLOSED"}},
+		{"trailers that are none", func(c *wire) {
+			c.headers(1, false, ":method", "PUT", ":scheme", "https", ":path", "/wait")
+			c.headers(1, true, ":path", "/")
+		}, []string{"RST_STREAM 1 PROTOCOL_ERROR"}},
+		{"less than its length", func(c *wire) {
+			c.headers(1, false, ":method", "PUT", ":scheme", "https", ":path", "/wait", "content-length", "2")
+			c.WriteData(1, true, []byte("x"))
+		}, []string{"RST_STREAM 1 PROTOCOL_ERROR"}},
+		{"fields beyond all bounds", func(c *wire) {
+			block := c.fields(append(asked("/wait"), "x", strings.Repeat("\xff", 3000))...)
+			c.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, EndHeaders: true, BlockFragment: append(block, strings.Repeat("\xbe", 1000)...)})
+			c.WritePing(false, [8]byte{1})
+		}, []string{"RST_STREAM 1 ENHANCE_YOUR_CALM", "PING ack"}},
+		{"windows of all streams overflow", func(c *wire) {
+			get(c, 1, "/wait")
+			c.WriteWindowUpdate(1, 1<<30)
+			c.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1<<31 - 1})
+		}, []string{"GOAWAY FLOW_CONTROL_ERROR"}},
+		{"no settings first", func(c *wire) {
+			c.Reset()
+			c.WriteString(Preface)
+			c.WritePing(false, [8]byte{1})
+		}, []string{"GOAWAY PROTOCOL_ERROR"}},
+		{"no preface", func(c *wire) {
+			c.Reset()
+			c.WriteString("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+		}, []string{"GOAWAY PROTOCOL_ERROR"}},
+		{"left by GOAWAY", func(c *wire) { get(c, 1, "/goaway") }, []string{"RST_STREAM 1 REFUSED_STREAM"}},
+		{"left by GOAWAY behind a head", func(c *wire) { get(c, 1, "/goaway later") }, []string{"HEADERS 1", "RST_STREAM 1 INTERNAL_ERROR"}},
 		{"code", func(c *wire) { get(c, 1, "/cancel") }, []string{"RST_STREAM 1 CANCEL"}},
 		{"many fields", func(c *wire) { get(c, 1, "/large") }, []string{"HEADERS 1", "CONTINUATION 1", "CONTINUATION 1 end"}},
 	} {
@@ -91,9 +130,11 @@ func TestServeFrames(t *testing.T) {
 
 // frameReplies are TestServeFrames'. What is not there is never answered.
 var frameReplies = map[string][]exchange.Event{
-	"/eight":  {head(200), data("abcdefgh"), ended(exchange.Complete)},
-	"/cancel": {{From: exchange.Server, Kind: exchange.KindEnd, End: &exchange.End{How: exchange.Reset, Code: uint32(http2.ErrCodeCancel)}}},
-	"/large":  {head(200, "content-length", "0", "x", strings.Repeat("\xff", 40<<10)), ended(exchange.Complete)},
+	"/eight":        {head(200), data("abcdefgh"), ended(exchange.Complete)},
+	"/cancel":       {{From: exchange.Server, Kind: exchange.KindEnd, End: &exchange.End{How: exchange.Reset, Code: uint32(http2.ErrCodeCancel)}}},
+	"/goaway":       {{From: exchange.Server, Kind: exchange.KindEnd, End: &exchange.End{How: exchange.Reset, Err: goawayText(0)}}},
+	"/goaway later": {head(200), {From: exchange.Server, Kind: exchange.KindEnd, End: &exchange.End{How: exchange.Reset, Err: goawayText(0)}}},
+	"/large":        {head(200, "content-length", "0", "x", strings.Repeat("\xff", 40<<10)), ended(exchange.Complete)},
 }
 
 // talk plays frameReplies to what say writes, and compares the frames that
