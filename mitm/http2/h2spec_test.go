@@ -206,7 +206,7 @@ func greet(e exchange.Event, answer func(exchange.Event) error) error {
 
 // played serves play at the address it returns for as long as the test runs,
 // in TLS if there is a conf.
-func played(t *testing.T, conf *tls.Config, play Play) string {
+func played(t testing.TB, conf *tls.Config, play Play) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -239,7 +239,7 @@ func played(t *testing.T, conf *tls.Config, play Play) string {
 }
 
 // standard serves the same with net/http.
-func standard(t *testing.T, conf *tls.Config) string {
+func standard(t testing.TB, conf *tls.Config) string {
 	t.Helper()
 	ln, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
