@@ -336,3 +336,42 @@ func (c countData) Read(b []byte) (int, error) {
 	*c.n += int64(n)
 	return n, err
 }
+
+// TestTurns: a stream that waits for the connection's window keeps nobody from
+// sending what needs none.
+func TestTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := net.Pipe()
+		large := head(200, "content-length", "0", "x", strings.Repeat("\xff", 40<<10))
+		go Serve(t.Context(), far, "https", func(e exchange.Event, answer func(exchange.Event) error) error {
+			answers := []exchange.Event{large, ended(exchange.Complete)}
+			if e.Stream == 1 {
+				answers = []exchange.Event{head(200), data(strings.Repeat("x", 1<<20))}
+			}
+			for _, a := range answers {
+				if err := answer(a); e.Kind != exchange.KindHead || err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		c := newWire(Preface)
+		c.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1 << 20})
+		c.headers(1, false, asked("/")...)
+		near.Write(c.Bytes())
+		synctest.Wait() // for the connection's window to be used up
+		c.Reset()
+		const n = 20
+		for id := uint32(3); id < 3+2*n; id += 2 {
+			c.headers(id, false, asked("/")...)
+		}
+		near.Write(c.Bytes())
+		synctest.Wait() // for the room to be
+		near.SetReadDeadline(time.Now().Add(time.Minute))
+		if got := completed(near, n); got != n {
+			t.Errorf("%d answers; want %d", got, n)
+		}
+		near.Close()
+		synctest.Wait()
+	})
+}

@@ -91,7 +91,8 @@ type server struct {
 	ready    *sync.Cond    // there is something to write, or the end
 	flushed  *sync.Cond    // what waited is being written, or the end
 	flushes  int           // how often that was
-	queue    list.List     // of *serving that wait for room, or the connection's window
+	rooms    list.List     // of *serving that wait for room to write in
+	windows  list.List     // and of those that need the connection's window too
 	out      *bytes.Buffer // frames to be written
 	frames   *http2.Framer // onto out
 	fields   *hpack.Encoder

@@ -1,7 +1,6 @@
 package http2
 
 import (
-	"container/list"
 	"fmt"
 	"net/http"
 	"slices"
@@ -23,14 +22,13 @@ type serving struct {
 
 	// What follows is guarded by s.mu.
 
-	moved    *sync.Cond    // the stream may go on: its turn, window, body, end
-	place    *list.Element // in the connection's queue
-	window   int64         // what the client takes of Data
-	credit   int64         // what it may send
-	owed     int64         // and what was taken since it was last told so
-	body     []byte        // what came and was not taken
-	padding  int64         // of its frames
-	expected int64         // bytes of body by its Content-Length, or -1
+	moved    *sync.Cond // the stream may go on: its turn, window, body, end
+	window   int64      // what the client takes of Data
+	credit   int64      // what it may send
+	owed     int64      // and what was taken since it was last told so
+	body     []byte     // what came and was not taken
+	padding  int64      // of its frames
+	expected int64      // bytes of body by its Content-Length, or -1
 	received int64
 	listed   int // bytes of the request's fields
 	trailers []exchange.Field

@@ -3,23 +3,23 @@ package http2
 import "time"
 
 // turn waits until t may write, or with data until it may write that. Streams take
-// turns at what they share, the connection's window and the room for frames; who
-// wakes one of them is who makes room, so that none wakes in vain.
+// turns at what they share, the room for frames and the connection's window: who
+// gets on wakes the next, so that few wake in vain.
 func (t *serving) turn(data bool) error {
 	s := t.s
+	queue := &s.rooms
+	if data {
+		queue = &s.windows
+	}
 	for t.lost() == nil {
-		shared := s.out.Len() <= serveAhead && (!data || s.window > 0)
 		switch {
 		case data && t.window <= 0:
-			s.pass() // to who can use the turn
+			s.pass() // the turn is not for t
 			t.moved.Wait()
-		case !shared:
-			t.place = s.queue.PushBack(t)
+		case s.out.Len() > serveAhead || data && s.window <= 0:
+			place := queue.PushBack(t)
 			t.moved.Wait()
-			if t.place != nil { // something else moved
-				s.queue.Remove(t.place)
-				t.place = nil
-			}
+			queue.Remove(place) // unless pass has
 		default:
 			s.pass()
 			return nil
@@ -29,13 +29,14 @@ func (t *serving) turn(data bool) error {
 	return t.lost()
 }
 
-// pass wakes the stream whose turn it is, if there is room.
+// pass wakes the stream whose turn it is, if there is one.
 func (s *server) pass() {
-	if e := s.queue.Front(); e != nil && s.out.Len() <= serveAhead {
-		s.queue.Remove(e)
-		t := e.Value.(*serving)
-		t.place = nil
-		t.moved.Broadcast()
+	queue := &s.rooms
+	if queue.Len() == 0 && s.window > 0 {
+		queue = &s.windows
+	}
+	if e := queue.Front(); e != nil && s.out.Len() <= serveAhead {
+		queue.Remove(e).(*serving).moved.Broadcast()
 	}
 }
 
