@@ -21,7 +21,7 @@ import (
 
 // TestServeBulk sends more than any window both ways.
 func TestServeBulk(t *testing.T) {
-	const up, down = 2 * serveHeld, 10 << 20
+	const up, down = 2 * serveHeld, 3 << 20
 	var got int
 	conn, _ := serve(t, func(e exchange.Event, answer func(exchange.Event) error) error {
 		if got += len(e.Data); e.Kind != exchange.KindEnd {
