@@ -19,11 +19,12 @@ MATRIX_PACKAGES := gnutls-bin apt python3-pycurl python3-httpx python3-aiohttp p
 	python3-websockets python3-httplib2 python3-gi gir1.2-soup-3.0 glib-networking awscli \
 	maven gradle kotlin ruby ruby-faraday ruby-bundler php-cli php-curl php-guzzlehttp-guzzle libwww-perl perl \
 	libssl-dev pkg-config chromium firefox-esr $(if $(shell command -v npm),,npm)
+FIXTURES_PACKAGES := curl openssl util-linux python3-venv ruby-vcr ruby-webmock nodejs default-jre-headless maven chromium $(if $(shell command -v npm),,npm)
 VM_PACKAGES := qemu-system-x86 kmod iptables iproute2 procps util-linux ca-certificates
 VAGRANT_PACKAGES := debootstrap ruby shellcheck ca-certificates
 BENCH_PACKAGES := $(DEMO_PACKAGES) nginx-light nghttp2-client wrk
 
-.PHONY: build demo test test-all matrix errors conformance vm-test vagrant-test generate fuzz bench lint cross help apt-%
+.PHONY: build demo test test-all matrix errors conformance vm-test vagrant-test generate fixtures fuzz bench lint cross help apt-%
 
 help: ## what there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F':.*## ' '{printf "%-12s %s\n", $$1, $$2}'
@@ -65,6 +66,9 @@ vagrant-test: apt-VAGRANT build ## provision a Debian in a chroot as Vagrant doe
 
 generate: apt-TEST ## the eBPF objects from their C
 	$(GO) generate ./bpf/...
+
+fixtures: apt-FIXTURES ## recordings by other tools, written anew by them: cassette/foreign/testdata
+	cassette/foreign/testdata/make/all.sh
 
 FUZZTIME ?= 10s
 fuzz: ## each fuzzer for FUZZTIME

@@ -22,6 +22,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/serge-net/serge-net/cassette"
 	"github.com/serge-net/serge-net/exchange"
 )
 
@@ -36,7 +37,8 @@ type Recording struct {
 	Format    string    // one of Formats
 	Start     time.Time // of the first exchange; zero if the file does not say
 	Exchanges []Exchange
-	Notes     []Note // what could not be carried, in order of the file
+	Rules     []cassette.Rule // how the tool matched requests, where that is not as usual
+	Notes     []Note          // what could not be carried, in order of the file
 }
 
 // An Exchange is one request and what came of it. Bodies are without transfer
@@ -45,9 +47,11 @@ type Exchange struct {
 	URL          string // absolute
 	Request      exchange.Head
 	RequestBody  []byte
-	Response     *exchange.Head // nil: Failure says why
+	Interim      []exchange.Head // 1xx answers
+	Response     *exchange.Head  // nil: Failure says why
 	ResponseBody []byte
 	Trailers     []exchange.Field // of the response
+	Messages     []Message        // of a WebSocket, whose handshake the rest of this is
 	Failure      exchange.End
 	Start        time.Time     // zero if the file does not say
 	Wait         time.Duration // from the end of the request to the response
@@ -88,8 +92,8 @@ func dialects() []dialect {
 		{"nock", isNock, readNock},
 		{"vcrpy", func(v *value) bool { return firstRequest(v).peek("uri") != nil || isEmptyV1(v) }, readVCRpy},
 		{"go-vcr", isGoVCR, readGoVCR},
-		{"mitmproxy", func(v *value) bool { return v != nil && v.unit == "byte" }, readMitmproxy},
-		{"serge", func(v *value) bool { return v.peek("interactions") != nil }, readSerge},
+		{"mitmproxy", isMitmproxy, readMitmproxy},
+		{"serge", isSerge, readSerge},
 	}
 }
 
@@ -133,6 +137,7 @@ func Read(fsys fs.FS, name, format string) (*Recording, error) {
 			return nil, fmt.Errorf("%s: read as %s: %w", name, k.name, err)
 		}
 		d.leftovers(root, "")
+		d.settleRules()
 		d.sort()
 		return d.rec, nil
 	}
@@ -162,8 +167,23 @@ func load(fsys fs.FS, name string) (*value, error) {
 	return root, nil
 }
 
-// parse tells tnetstrings, JSON and YAML apart by how b begins.
+// inflatedMost bounds what a compressed file may unfold to, in bytes.
+const inflatedMost = 256 << 20
+
+// parse tells what b is written in by how it begins: compressed (VCR's
+// :compressed serializer is zlib), tnetstrings, MessagePack, JSON or YAML.
 func parse(b []byte) (*value, error) {
+	for _, c := range []struct{ magic, coding string }{{"\x1f\x8b", "gzip"}, {"\x78\x9c", "deflate"}, {"\x78\x01", "deflate"}, {"\x78\xda", "deflate"}} {
+		if !bytes.HasPrefix(b, []byte(c.magic)) {
+			continue
+		}
+		plain, ok := cassette.Decoded(b, c.coding, inflatedMost)
+		if !ok {
+			return nil, fmt.Errorf("compressed, and damaged or over %d MiB", inflatedMost>>20)
+		}
+		b = plain
+		break
+	}
 	b = bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))
 	text := bytes.TrimLeft(b, " \t\r\n")
 	switch {
@@ -171,6 +191,8 @@ func parse(b []byte) (*value, error) {
 		return nil, errors.New("is empty")
 	case isTnetstring(b):
 		return parseFlows(b)
+	case isMsgpack(b):
+		return parseMsgpack(b)
 	case text[0] == '{' || text[0] == '[':
 		return parseJSON(b)
 	}
@@ -199,6 +221,7 @@ type draft struct {
 	files fs.FS
 	name  string
 	rec   *Recording
+	urls  []urlPattern // in the order of the file
 }
 
 // note says that something at v was not carried.

@@ -1,128 +1,98 @@
 package foreign
 
 import (
-	"bytes"
-	"compress/flate"
 	"encoding/base64"
-	"encoding/binary"
-	"errors"
-	"io"
 	"strings"
 
 	"github.com/serge-net/serge-net/cassette"
 	"github.com/serge-net/serge-net/exchange"
+	"github.com/serge-net/serge-net/ws"
 )
 
-// webSocket are the messages of an upgraded stream that is a WebSocket. The
-// format has no control frames: they are noted.
-func (x *export) webSocket(i *cassette.Interaction) ([]harMessage, error) {
+// webSocket are the messages of an upgraded stream that is a WebSocket, and its
+// control frames, for which HAR has no place.
+func (x *export) webSocket(i *cassette.Interaction) ([]harMessage, []harControl, error) {
 	if len(i.Upgraded) == 0 {
-		return nil, nil
+		return nil, nil, nil
 	}
 	if up, _ := exchange.Get(i.Response.Fields, "upgrade"); !strings.EqualFold(up, "websocket") {
 		x.note(i, "an upgraded stream is not carried")
-		return nil, nil
+		return nil, nil, nil
 	}
-	if ext, _ := exchange.Get(i.Response.Fields, "sec-websocket-extensions"); ext != "" && !strings.Contains(ext, "no_context_takeover") {
-		x.note(i, "compressed WebSocket messages may refer to earlier ones: those are not carried")
-	}
-	var out []harMessage
-	var rest [2][]byte
-	var parts [2]frame
-	at := float64(x.c.RecordedAt.UnixMilli()+i.Timing.Start.Milliseconds()) / 1000
+	client, server := inflaters(i.Response.Fields)
+	l := listener{at: float64(x.c.RecordedAt.UnixMilli()+i.Timing.Start.Milliseconds()) / 1000}
+	sides := [2]ws.Reader{{Masked: true, Inflate: client, Limit: bodyMost}, {Inflate: server, Limit: bodyMost}}
 	for _, m := range i.Upgraded {
 		b, err := x.bytes(i, m.Body)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		buf := append(rest[m.From], b...)
-		for {
-			f, n, ok := frameOf(buf)
-			if !ok {
-				break
-			}
-			buf = buf[n:]
-			if f.opcode >= 8 {
-				x.note(i, "WebSocket pings, pongs and closes are not carried")
-				continue
-			}
-			p := &parts[m.From]
-			if f.opcode != 0 {
-				*p = frame{opcode: f.opcode, deflated: f.deflated}
-			}
-			p.data = append(p.data, f.data...)
-			if !f.final {
-				continue
-			}
-			if h, err := p.message(m.From, at); err != nil {
-				x.note(i, "a compressed WebSocket message is not carried")
-			} else {
-				out = append(out, h)
-			}
-			*p = frame{}
+		if err := sides[m.From].Feed(b, func(e ws.Event) { l.hear(m.From, e) }); err != nil {
+			x.note(i, "a WebSocket is carried up to where it is none any more")
+			break
 		}
-		rest[m.From] = bytes.Clone(buf)
 	}
-	return out, nil
+	return l.messages, l.control, nil
 }
 
-// A frame is one of RFC 6455, or a message of several.
-type frame struct {
-	opcode          int
-	final, deflated bool
-	data            []byte // unmasked
+// inflaters undo permessage-deflate of the client and the server, nil if the
+// answer to the handshake does not have it.
+func inflaters(fields []exchange.Field) (client, server *ws.Inflater) {
+	var values []string
+	for _, f := range fields {
+		if strings.EqualFold(f.Name, "sec-websocket-extensions") {
+			values = append(values, f.Value)
+		}
+	}
+	xs, err := ws.Extensions(values)
+	if err != nil {
+		return nil, nil
+	}
+	for _, one := range xs {
+		if p, err := ws.ParseParams(one, false); err == nil && one.Name == ws.PermessageDeflate {
+			_, ofClient := p.Client()
+			_, ofServer := p.Server()
+			return ws.NewInflater(ws.MaxWindowBits, ofClient), ws.NewInflater(ws.MaxWindowBits, ofServer)
+		}
+	}
+	return nil, nil
 }
 
-// frameOf is the frame that b begins with and its length; false if it is not all there.
-func frameOf(b []byte) (frame, int, bool) {
-	if len(b) < 2 {
-		return frame{}, 0, false
-	}
-	f := frame{opcode: int(b[0] & 15), final: b[0]&0x80 != 0, deflated: b[0]&0x40 != 0}
-	masked, size, at := b[1]&0x80 != 0, uint64(b[1]&0x7f), 2
-	switch {
-	case size == 126 && len(b) >= 4:
-		size, at = uint64(binary.BigEndian.Uint16(b[2:])), 4
-	case size == 127 && len(b) >= 10:
-		size, at = binary.BigEndian.Uint64(b[2:]), 10
-	case size >= 126:
-		return frame{}, 0, false
-	}
-	var mask [4]byte
-	if masked {
-		if len(b) < at+4 {
-			return frame{}, 0, false
-		}
-		copy(mask[:], b[at:])
-		at += 4
-	}
-	if uint64(len(b)-at) < size {
-		return frame{}, 0, false
-	}
-	f.data = bytes.Clone(b[at : at+int(size)])
-	for i := range f.data {
-		f.data[i] ^= mask[i&3]
-	}
-	return f, at + int(size), true
+// A listener puts the messages of both sides in order of their ends.
+type listener struct {
+	at       float64 // seconds since 1970
+	op       [2]ws.Opcode
+	parts    [2][]byte
+	messages []harMessage
+	control  []harControl
 }
 
-// message is f as HAR has it.
-func (f *frame) message(from exchange.Side, at float64) (harMessage, error) {
-	data := f.data
-	if f.deflated { // RFC 7692 7.2.2
-		tail := io.MultiReader(bytes.NewReader(data), strings.NewReader("\x00\x00\xff\xff\x01\x00\x00\xff\xff"))
-		out, err := io.ReadAll(io.LimitReader(flate.NewReader(tail), plainMost))
-		if err != nil && !errors.Is(err, io.EOF) {
-			return harMessage{}, err
+// hear takes in what from said.
+func (l *listener) hear(from exchange.Side, e ws.Event) {
+	switch e.Kind {
+	case ws.KindStart:
+		l.op[from], l.parts[from] = e.Header.Opcode, nil
+	case ws.KindData:
+		l.parts[from] = append(l.parts[from], e.Data...)
+	case ws.KindEnd:
+		m := l.message(from, l.op[from])
+		m.Data = string(l.parts[from])
+		if l.op[from] != ws.Text {
+			m.Data = base64.StdEncoding.EncodeToString(l.parts[from])
 		}
-		data = out
+		l.messages = append(l.messages, m)
+	case ws.KindControl:
+		m := l.message(from, e.Header.Opcode)
+		m.Data = base64.StdEncoding.EncodeToString(e.Data)
+		l.control = append(l.control, harControl{len(l.messages), m})
 	}
-	m := harMessage{Type: "send", Time: at, Opcode: f.opcode, Data: string(data)}
+}
+
+// message is one without its data.
+func (l *listener) message(from exchange.Side, op ws.Opcode) harMessage {
+	m := harMessage{Type: "send", Time: l.at, Opcode: int(op)}
 	if from == exchange.Server {
 		m.Type = "receive"
 	}
-	if f.opcode == 2 || !textual(data) {
-		m.Data = base64.StdEncoding.EncodeToString(data)
-	}
-	return m, nil
+	return m
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/serge-net/serge-net/exchange"
+	"github.com/serge-net/serge-net/ws"
 )
 
 // readHAR reads HAR 1.2 (http://www.softwareishard.com/blog/har-12-spec/), as
@@ -36,13 +37,12 @@ type harEntry struct {
 
 func (h harEntry) read() error {
 	d, v := h.d, h.v
-	v.skip("_id", "_order", "_serge", "connection", "serverIPAddress", "time", "comment")
-	if m := v.get("_webSocketMessages"); m != nil {
-		m.all()
-		d.note(m, "WebSocket messages are not carried: they are not replayed yet")
-	}
+	v.skip("_id", "_order", "_initiator", "_priority", "_resourceType", "_frameref", "_monotonicTime", "pageref", "cache", "_serverPort", "connection", "serverIPAddress", "time", "comment")
 	var e Exchange
 	var err error
+	if e.Messages, err = h.socket(v); err != nil {
+		return err
+	}
 	q, r := v.get("request"), v.get("response")
 	if q == nil {
 		return v.fault("an entry without a request")
@@ -66,7 +66,9 @@ func (h harEntry) read() error {
 		return err
 	}
 	h.answer(&e, r)
-	if c := r.get("content"); e.Response != nil && c != nil {
+	if e.Messages != nil {
+		r.skip("content")
+	} else if c := r.get("content"); e.Response != nil && c != nil {
 		if e.ResponseBody, err = h.content(c, e.Response.Fields); err != nil {
 			return err
 		}
@@ -75,16 +77,93 @@ func (h harEntry) read() error {
 	if h.polly {
 		kept = either
 	}
+	if own := v.get("_serge"); own != nil {
+		kept = either
+		if err := e.amend(own); err != nil {
+			return err
+		}
+	}
 	d.add(v, e, kept)
 	return nil
+}
+
+// socket is the messages of an entry that is a WebSocket: in it, or, by
+// Playwright, one a line in a file beside it.
+func (h harEntry) socket(v *value) ([]Message, error) {
+	if m := v.get("_webSocketMessages"); m != nil {
+		return h.messages(m.list())
+	}
+	file := v.peek("response").peek("content").peek("_file")
+	if file == nil || v.peek("response").peek("status").string() != "101" {
+		return nil, nil
+	}
+	file.used = true
+	b, err := h.d.side(file, path.Dir(h.d.name))
+	if err != nil {
+		return nil, err
+	}
+	var lines []*value
+	for line := range strings.Lines(string(b)) {
+		m, err := parseJSON([]byte(line))
+		if err != nil {
+			return nil, file.fault("%s: %v", file.text, err)
+		}
+		m.pos = file.pos
+		lines = append(lines, m)
+	}
+	return h.messages(lines)
+}
+
+// messages are those of a WebSocket, as Chromium has them: data is base64 unless
+// it is text.
+func (h harEntry) messages(list []*value) ([]Message, error) {
+	ms := []Message{}
+	var first float64
+	for i, k := range list {
+		at, _ := k.get("time").float() // since 1970: seconds, or by Playwright milliseconds
+		if at > 1e11 {
+			at /= 1000
+		}
+		if i == 0 {
+			first = at
+		}
+		m := Message{From: exchange.Client, At: fraction(at - first), Op: ws.Text}
+		if k.str("type") == "receive" {
+			m.From = exchange.Server
+		}
+		data := k.get("data")
+		m.Data = []byte(data.string())
+		switch op := k.int("opcode"); op {
+		case 1:
+		case 2:
+			b, err := base64.StdEncoding.DecodeString(data.string())
+			if err != nil {
+				return nil, data.fault("data of a WebSocket message: %v", err)
+			}
+			m.Op, m.Data = ws.Binary, b
+		default:
+			h.d.note(k, "a WebSocket message of opcode %d is not carried", op)
+			continue
+		}
+		ms = append(ms, m)
+	}
+	return ms, nil
+}
+
+// fraction is s seconds; 0 if that is no length of time.
+func fraction(s float64) time.Duration {
+	if !(s > 0) || s > 1e6 {
+		return 0
+	}
+	return time.Duration(s * float64(time.Second))
 }
 
 // answer takes the response r in, or why there is none.
 func (h harEntry) answer(e *Exchange, r *value) {
 	r.skip("cookies", "headersSize", "bodySize", "redirectURL", "_transferSize", "comment")
-	why := r.str("_error")
-	if why == "" {
-		why = h.v.str("_error")
+	why := r.str("_error") + h.v.str("_error")
+	if text := r.str("_failureText"); why == "" { // Playwright
+		why = text
 	}
 	status := r.int("status")
 	if status <= 0 {
@@ -109,6 +188,10 @@ func howOf(why string) exchange.How {
 	switch w := strings.ToLower(why); {
 	case strings.Contains(w, "refused") || strings.Contains(w, "connect call failed"):
 		return exchange.Refused
+	case strings.Contains(w, "dns") || strings.Contains(w, "resolve") || strings.Contains(w, "name_not"):
+		return exchange.Unresolved
+	case strings.Contains(w, "unreachable"):
+		return exchange.Unreachable
 	case strings.Contains(w, "timed_out") || strings.Contains(w, "timed out") || strings.Contains(w, "timeout"):
 		return exchange.Timeout
 	case strings.Contains(w, "ssl") || strings.Contains(w, "tls") || strings.Contains(w, "cert"):
@@ -132,6 +215,9 @@ func (h harEntry) posted(v *value) ([]byte, error) {
 		return nil, nil
 	}
 	v.skip("mimeType", "comment", "size")
+	if file := v.get("_file"); file != nil {
+		return h.d.side(file, path.Dir(h.d.name))
+	}
 	params := v.get("params")
 	if text := v.get("text"); !text.empty() {
 		params.allIfAny()
@@ -161,7 +247,7 @@ func (v *value) allIfAny() {
 
 // content is a response's body.
 func (h harEntry) content(v *value, fields []exchange.Field) ([]byte, error) {
-	v.skip("mimeType", "compression", "comment")
+	v.skip("mimeType", "compression", "comment", "_isBinary")
 	size := v.int("size")
 	text := v.get("text")
 	if file := v.get("_file"); file != nil {

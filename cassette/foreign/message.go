@@ -155,6 +155,10 @@ func (d *draft) answer(at *value, version string, status int, reason string, fie
 func (d *draft) add(at *value, e Exchange, kept storage) {
 	scheme, rest, ok := strings.Cut(e.URL, "://")
 	scheme = strings.ToLower(scheme)
+	if len(e.Messages) > 0 || scheme == "ws" || scheme == "wss" {
+		scheme = strings.Replace(scheme, "ws", "http", 1)
+		d.handshake(at, &e)
+	}
 	if !ok || scheme != "http" && scheme != "https" || !httpguts.ValidHeaderFieldName(e.Request.Method) {
 		d.note(at, "not an HTTP exchange: %q %s left out", e.Request.Method, e.URL)
 		return
@@ -179,13 +183,15 @@ func (d *draft) add(at *value, e Exchange, kept storage) {
 	r.Scheme, r.Authority, r.Target = scheme, host, printable(target)
 	e.URL = scheme + "://" + host + r.Target
 	r.Fields = d.settleBody(at, r.Fields, e.RequestBody, kept)
-	if e.Response != nil && (e.Response.Status < 200 || e.Response.Status > 999) {
+	if e.Response != nil && e.Messages == nil && (e.Response.Status < 200 || e.Response.Status > 999) {
 		d.note(at, "status %d is not the status of an answer: left out", e.Response.Status)
 		return
 	}
 	if h := e.Response; h != nil {
 		h.Fields = d.settleBody(at, h.Fields, e.ResponseBody, kept)
-		d.frame(at, r.Method, h, len(e.ResponseBody))
+		if e.Failure.How == exchange.Complete {
+			d.frame(at, r.Method, h, len(e.ResponseBody))
+		}
 		if r.Method == "CONNECT" {
 			d.note(at, "CONNECT is left out: what passed through it is in the other exchanges")
 			return

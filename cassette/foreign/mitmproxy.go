@@ -2,15 +2,22 @@ package foreign
 
 import (
 	"net"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/serge-net/serge-net/exchange"
+	"github.com/serge-net/serge-net/ws"
 )
 
 // flowsNewest is the newest version of mitmproxy's files that is known here:
 // mitmproxy/io/compat.py counts them.
 const flowsNewest = 21
+
+// isMitmproxy says whether v is a list of flows.
+func isMitmproxy(v *value) bool {
+	return v != nil && v.unit == "byte" && v.kind == '[' && len(v.kids) > 0 && v.kids[0].peek("version") != nil && v.kids[0].peek("type") != nil
+}
 
 // readMitmproxy reads a file that mitmproxy or mitmdump -w wrote.
 func readMitmproxy(d *draft, root *value) error {
@@ -27,10 +34,6 @@ func readMitmproxy(d *draft, root *value) error {
 			v.all()
 			d.note(v, "%s flows are not carried", kind)
 			continue
-		}
-		if w := v.get("websocket"); !w.null() {
-			w.all()
-			d.note(w, "WebSocket messages are not carried: they are not replayed yet")
 		}
 		d.flow(v)
 	}
@@ -65,6 +68,9 @@ func (d *draft) flow(v *value) {
 			e.Wait = failed.Sub(e.Start)
 		}
 	}
+	if w := v.get("websocket"); !w.null() {
+		e.Messages = d.flowMessages(w, seconds(r.peek("timestamp_end")))
+	}
 	if r.null() {
 		if e.Failure.How == exchange.Complete {
 			d.note(v, "a flow without a response is left out")
@@ -76,12 +82,49 @@ func (d *draft) flow(v *value) {
 	if e.Failure.How != exchange.Complete {
 		e.Failure.How = exchange.Truncated
 	}
-	if c := r.peek("content"); c.null() {
+	if c := r.peek("content"); c.null() && e.Failure.How == exchange.Complete {
 		d.note(r, "the body was streamed and is not in the file: carried as empty")
 	}
 	e.ResponseBody, e.Trailers = []byte(r.str("content")), d.fieldsOf(r.get("trailers"))
 	e.Response = d.answer(r, d.version(r, r.str("http_version")), r.int("status_code"), r.str("reason"), d.fieldsOf(r.get("headers")))
 	d.add(v, e, asSent)
+}
+
+// flowMessages are those of a WebSocket that was opened at begun. mitmproxy
+// answers pings itself and keeps none.
+func (d *draft) flowMessages(w *value, begun time.Time) []Message {
+	ms := []Message{}
+	since := func(v *value) time.Duration { return max(seconds(v).Sub(begun), 0) }
+	for _, k := range w.get("messages").list() {
+		f := k.list()
+		if len(f) < 4 {
+			d.note(k, "a WebSocket message that is none is left out")
+			continue
+		}
+		m := Message{From: exchange.Server, At: since(f[3]), Op: ws.Text, Data: []byte(f[2].text)}
+		if f[1].text == "true" {
+			m.From = exchange.Client
+		}
+		if f[0].text == "2" {
+			m.Op = ws.Binary
+		}
+		if len(f) > 4 && f[4].text == "true" {
+			d.note(k, "a WebSocket message that was dropped is left out")
+			continue
+		}
+		ms = append(ms, m)
+	}
+	by := exchange.Server
+	if w.str("closed_by_client") == "true" {
+		by = exchange.Client
+	}
+	if code := w.get("close_code"); !code.null() {
+		at := since(w.get("timestamp_end"))
+		n, _ := strconv.ParseUint(code.text, 10, 16)
+		ms = append(ms, closing(by, at, ws.Code(n), w.str("close_reason"))...)
+	}
+	w.skip("timestamp_end", "close_reason")
+	return ms
 }
 
 // seconds is the number v as a time since 1970.

@@ -6,51 +6,142 @@ import (
 	"strings"
 
 	"github.com/serge-net/serge-net/exchange"
+	"github.com/serge-net/serge-net/ws"
 )
 
-// readSerge reads the JSON of magneto-serge and matgto, which is an ancestor of
-// this program's: header maps, bodies as strings or lists of bytes.
+// isSerge says whether v is a cassette of serge's line. One in MessagePack is a
+// list: version, name, recorded_at, interactions.
+func isSerge(v *value) bool {
+	return v.peek("interactions") != nil || v != nil && v.unit == "byte" && v.kind == '[' && len(v.kids) >= 4 && len(v.kids) <= 5 && v.kids[3].kind == '['
+}
+
+// readSerge reads the JSON and MessagePack of magneto-serge and matgto, which
+// are ancestors of this program's: header maps, bodies as strings or lists of
+// bytes. In their MessagePack some objects are lists of their members' values.
 func readSerge(d *draft, root *value) error {
 	if root.peek("connections") != nil || root.peek("secrets") != nil {
 		return root.fault("this is a cassette of serge-net already: copy it, with its .bodies, to where cassettes are")
 	}
+	root.members("version", "name", "recorded_at", "interactions", "cookies")
 	root.skip("version", "name", "recorded_at")
 	for _, v := range root.get("interactions").list() {
-		for _, key := range []string{"Http", "http", "HttpError", "http_error"} {
+		v.skip("id", "recorded_at", "timestamp")
+		kind := v.str("kind") + v.str("type")
+		for _, key := range []string{"Http", "http", "HttpError", "http_error", "WebSocket", "websocket"} {
 			if in := v.get(key); in != nil {
-				v = in
+				v, kind = in, key
 				break
 			}
 		}
-		if kind := v.str("kind") + v.str("type"); strings.Contains(strings.ToLower(kind), "websocket") || v.peek("request") == nil {
-			v.all()
-			d.note(v, "WebSocket and other interactions that are not HTTP are not carried")
-			continue
-		}
-		v.skip("id", "recorded_at", "timestamp")
-		q, r := v.get("request"), v.get("response")
 		var e Exchange
 		var err error
-		e.URL = q.str("url")
-		e.Request = exchange.Head{Method: strings.ToUpper(q.str("method")), Version: d.version(q, q.str("http_version")), Fields: d.fieldsOf(q.get("headers"))}
-		if e.RequestBody, err = sergeBody(q.get("body")); err != nil {
+		if strings.Contains(strings.ToLower(kind), "websocket") {
+			err = sergeSocket(v, &e)
+		} else {
+			err = d.sergeHTTP(v, &e)
+		}
+		if err != nil {
 			return err
 		}
-		q.skip("cookies")
-		r.skip("cookies")
-		if r.null() {
-			f := v.get("error")
-			why := f.str("error_type") + f.str("kind")
-			e.Failure = exchange.End{How: howOf(why), Err: strings.Trim(why+": "+f.str("message")+f.str("cause"), ": ")}
-			d.add(v, e, either)
-			continue
-		}
-		if e.ResponseBody, err = sergeBody(r.get("body")); err != nil {
-			return err
-		}
-		e.Response = d.answer(r, e.Request.Version, r.int("status"), r.str("reason"), d.fieldsOf(r.get("headers")))
 		d.add(v, e, either)
 	}
+	return nil
+}
+
+// members makes v, if it is a list, the object whose members have these names.
+func (v *value) members(names ...string) {
+	if v != nil && v.kind == '[' && len(v.kids) <= len(names) {
+		v.kind, v.keys = '{', names[:len(v.kids)]
+	}
+}
+
+// sergeHTTP reads a request and what came of it.
+func (d *draft) sergeHTTP(v *value, e *Exchange) error {
+	q, r := v.get("request"), v.get("response")
+	q.members("method", "url", "headers", "body", "cookies")
+	r.members("status", "headers", "body", "cookies")
+	q.skip("cookies") // they are in the headers, too
+	r.skip("cookies")
+	e.URL = q.str("url")
+	e.Request = exchange.Head{Method: strings.ToUpper(q.str("method")), Version: d.version(q, q.str("http_version")), Fields: d.fieldsOf(q.get("headers"))}
+	var err error
+	if e.RequestBody, err = sergeBody(q.get("body")); err != nil {
+		return err
+	}
+	if r.null() {
+		f := v.get("error")
+		if f.peek("error_type") == nil && f.peek("kind") == nil && f != nil && len(f.kids) == 1 { // {"Timeout": {…}}
+			f.keys, f = []string{"error_type"}, f.kids[0]
+			f.members("message")
+		}
+		why := f.str("error_type") + f.str("kind")
+		if why == "" && v.peek("error") != nil && f != v.peek("error") {
+			why = "error"
+		}
+		f.skip("timeout_ms", "redirect_count", "details")
+		e.Failure = exchange.End{How: howOf(why + " " + f.str("message")), Err: strings.Trim(why+": "+f.str("message")+f.str("cause"), ": ")}
+		return nil
+	}
+	if e.ResponseBody, err = sergeBody(r.get("body")); err != nil {
+		return err
+	}
+	e.Response = d.answer(r, e.Request.Version, r.int("status"), r.str("reason"), d.fieldsOf(r.get("headers")))
+	return nil
+}
+
+// sergeSocket reads a WebSocket: its messages, in any of the shapes that were
+// written, without its handshake.
+func sergeSocket(v *value, e *Exchange) error {
+	e.URL = v.str("url")
+	e.Request = exchange.Head{Method: "GET", Version: "1.1"}
+	e.Messages = []Message{}
+	for _, k := range v.get("messages").list() {
+		m := Message{From: exchange.Client, At: milliseconds(k.get("timestamp_ms"))}
+		switch strings.ToLower(k.str("direction")) {
+		case "received", "receive", "server":
+			m.From = exchange.Server
+		}
+		data, kind := k.get("data"), k.str("msg_type")+k.str("type")
+		if p := k.get("payload"); p.isMap() && len(p.kids) == 1 { // {"Text": "…"}
+			kind, data = p.keys[0], p.kids[0]
+			data.used = true
+		} else if p != nil {
+			kind, data = kind+p.str("msg_type")+p.str("type"), p
+			if in := p.get("data"); in != nil {
+				data = in
+			}
+		}
+		var err error
+		if m.Data, err = sergeBody(data); err != nil {
+			return err
+		}
+		switch strings.ToLower(kind) {
+		case "text", "":
+			m.Op = ws.Text
+		case "binary":
+			m.Op = ws.Binary
+		case "ping":
+			m.Op = ws.Ping
+		case "pong":
+			m.Op = ws.Pong
+		default:
+			return k.fault("a WebSocket message of type %q is not known", kind)
+		}
+		if m.Op.Control() {
+			m.Data = m.Data[:min(len(m.Data), 125)] // RFC 6455, 5.5
+		}
+		e.Messages = append(e.Messages, m)
+	}
+	f := v.get("close_frame")
+	f.members("code", "reason")
+	if f.null() {
+		return nil
+	}
+	by := exchange.Client
+	if strings.HasPrefix(strings.ToLower(f.str("direction")), "receive") {
+		by = exchange.Server
+	}
+	e.Messages = append(e.Messages, closing(by, 0, ws.Code(f.int("code")), f.str("reason"))...)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package foreign
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -62,6 +63,9 @@ func (e *Exchange) tell(w exchange.Watcher, start time.Duration) (time.Duration,
 	say(exchange.Client, exchange.Event{Kind: exchange.KindHead, Head: &e.Request})
 	body(exchange.Client, e.RequestBody)
 	say(exchange.Client, exchange.Event{Kind: exchange.KindEnd, End: &exchange.End{}})
+	for n := range e.Interim {
+		say(exchange.Server, exchange.Event{Kind: exchange.KindHead, Head: &e.Interim[n]})
+	}
 	at += max(e.Wait, 0)
 	end := e.Failure
 	if e.Response != nil {
@@ -71,6 +75,18 @@ func (e *Exchange) tell(w exchange.Watcher, start time.Duration) (time.Duration,
 		if len(e.Trailers) > 0 {
 			say(exchange.Server, exchange.Event{Kind: exchange.KindTrailers, Fields: e.Trailers})
 		}
+	}
+	if e.Messages != nil {
+		begun, f := at, newFramer()
+		for _, m := range e.Messages {
+			frame, wrong := f.frame(m)
+			if wrong != nil {
+				return at, errors.Join(wrong, watch.Close())
+			}
+			at = max(at, begun+m.At)
+			say(m.From, exchange.Event{Kind: exchange.KindData, Data: frame})
+		}
+		say(exchange.Client, exchange.Event{Kind: exchange.KindEnd, End: &exchange.End{}})
 	}
 	say(exchange.Server, exchange.Event{Kind: exchange.KindEnd, End: &end})
 	if err2 := watch.Close(); err == nil {

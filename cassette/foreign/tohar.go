@@ -3,6 +3,7 @@ package foreign
 import (
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"io"
 	"mime"
 	"net/url"
@@ -61,6 +62,9 @@ type (
 		RedirectURL string     `json:"redirectURL"`
 		HeadersSize int        `json:"headersSize"`
 		BodySize    int64      `json:"bodySize"`
+		// Transferred is the head, as HTTP/1 has it, and the body as it passed, in
+		// bytes. Chromium has it.
+		Transferred int64 `json:"_transferSize"`
 	}
 	harContent struct {
 		Size        int    `json:"size"`
@@ -83,12 +87,6 @@ type (
 		Time   float64 `json:"time"`
 		Opcode int     `json:"opcode"`
 		Data   string  `json:"data"`
-	}
-	// harSerge is what HAR has no place for.
-	harSerge struct {
-		ID       string    `json:"id"`
-		End      string    `json:"end,omitempty"`
-		Trailers []harPair `json:"trailers,omitempty"`
 	}
 )
 
@@ -120,6 +118,7 @@ func (x *export) harEntry(i *cassette.Interaction) (harOut, error) {
 	}
 	e.Request = harRequest{Method: i.Request.Method, URL: i.Request.URL, HTTPVersion: "HTTP/" + i.Request.Version, Cookies: []harPair{},
 		Headers: pairs(i.Request.Fields), Query: queryPairs(i.Request.URL), HeadersSize: -1, BodySize: i.Request.Body.Size}
+	e.Extension.Sent.Request = sent(body, i.Request.Fields)
 	if len(body) > 0 {
 		ct, _ := exchange.Get(i.Request.Fields, "content-type")
 		p := harPosted{MimeType: shown(ct)}
@@ -132,8 +131,8 @@ func (x *export) harEntry(i *cassette.Interaction) (harOut, error) {
 		e.Response = harResponse{HTTPVersion: e.Request.HTTPVersion, Cookies: []harPair{}, Headers: []harPair{}, HeadersSize: -1, BodySize: -1, Content: harContent{MimeType: "x-unknown"}}
 		return e, nil
 	}
-	if len(r.Informational) > 0 {
-		x.note(i, "1xx answers are not carried")
+	for _, one := range r.Informational {
+		e.Extension.Interim = append(e.Extension.Interim, harInterim{one.Status, pairs(one.Fields)})
 	}
 	if r.End != exchange.Complete {
 		e.Extension.End = r.End.String()
@@ -141,15 +140,16 @@ func (x *export) harEntry(i *cassette.Interaction) (harOut, error) {
 	if len(r.Trailers) > 0 {
 		e.Extension.Trailers = pairs(r.Trailers)
 	}
-	e.Messages, err = x.webSocket(i)
-	if err != nil {
+	if e.Messages, e.Extension.Control, err = x.webSocket(i); err != nil {
 		return e, err
 	}
-	e.Response, err = x.harResponse(i)
+	e.Response, e.Extension.Sent.Response, err = x.harResponse(i)
 	return e, err
 }
 
-func (x *export) harResponse(i *cassette.Interaction) (harResponse, error) {
+// harResponse is i's answer, and its body as it passed where that is another than
+// the answer's.
+func (x *export) harResponse(i *cassette.Interaction) (harResponse, string, error) {
 	r := i.Response
 	version := r.Version
 	if version == "" {
@@ -159,9 +159,10 @@ func (x *export) harResponse(i *cassette.Interaction) (harResponse, error) {
 	ct, _ := exchange.Get(r.Fields, "content-type")
 	out := harResponse{Status: r.Status, StatusText: r.Reason, HTTPVersion: "HTTP/" + version, Cookies: []harPair{}, Headers: pairs(r.Fields),
 		RedirectURL: shown(location), HeadersSize: -1, BodySize: r.Body.Size}
+	out.Transferred = int64(len(fmt.Sprintf("HTTP/1.1 %d %s\r\n", r.Status, r.Reason))+len(head(r.Fields, "", -1))) + r.Body.Size
 	body, err := x.bytes(i, r.Body)
 	if err != nil {
-		return out, err
+		return out, "", err
 	}
 	text, isText := readable(body, r.Fields)
 	if _, ok := cassette.Decoded(body, coding(r.Fields), plainMost); !ok && len(body) > 0 {
@@ -169,7 +170,7 @@ func (x *export) harResponse(i *cassette.Interaction) (harResponse, error) {
 	}
 	out.Content = harContent{Size: len(text), MimeType: shown(ct), Compression: int64(len(text)) - r.Body.Size}
 	out.Content.Text, out.Content.Encoding = inText(text, isText)
-	return out, nil
+	return out, sent(body, r.Fields), nil
 }
 
 // inText is b as text and how that is encoded.

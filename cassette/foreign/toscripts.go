@@ -29,6 +29,7 @@ func writeCurl(w io.Writer, x *export) error {
 		fmt.Fprintf(w, "\n# %s\n", exchange.Visible(i.Line()))
 		if len(i.Upgraded) > 0 {
 			x.note(i, "upgraded streams are not carried")
+			return nil
 		}
 		words := []string{"curl --silent --show-error --globoff --path-as-is --include"}
 		switch i.Request.Method {
@@ -61,6 +62,9 @@ func writeCurl(w io.Writer, x *export) error {
 			words[0] = "printf %s " + base64.StdEncoding.EncodeToString(body) + " | base64 -d | " + words[0]
 		}
 		words = append(words, quoted(i.Request.URL))
+		if i.Response == nil || i.Response.End != exchange.Complete {
+			words = append(words, "|| :") // it failed then, too
+		}
 		_, err = fmt.Fprintln(w, strings.Join(words, " \\\n  "))
 		return err
 	})

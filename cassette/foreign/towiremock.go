@@ -38,6 +38,10 @@ func writeWireMock(w io.Writer, x *export) error {
 	stubs := []*stub{}
 	equal := map[string][]*stub{}
 	err := x.each(func(_ int, i *cassette.Interaction) error {
+		if len(i.Upgraded) > 0 {
+			x.note(i, "upgraded streams are not carried")
+			return nil
+		}
 		s, err := x.stub(i)
 		if err != nil {
 			return err
@@ -140,8 +144,8 @@ func (x *export) stubResponse(i *cassette.Interaction) (map[string]any, error) {
 	if len(headers) > 0 {
 		out["headers"] = headers
 	}
-	if len(r.Trailers) > 0 || len(r.Informational) > 0 || len(i.Upgraded) > 0 || r.End != exchange.Complete {
-		x.note(i, "trailers, 1xx answers, upgraded streams and cut answers are not carried")
+	if len(r.Trailers) > 0 || len(r.Informational) > 0 || r.End != exchange.Complete {
+		x.note(i, "trailers, 1xx answers and cut answers are not carried")
 	}
 	body, err := x.bytes(i, r.Body)
 	switch {

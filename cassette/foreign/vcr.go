@@ -37,6 +37,7 @@ func readVCR(d *draft, root *value) error {
 		r.skip("adapter_metadata")
 		s := r.get("status")
 		e.Response = d.answer(r, d.version(r, r.str("http_version")), s.int("code"), s.str("message"), d.fieldsOf(r.get("headers")))
+		d.placeholders(v, &e)
 		d.add(v, e, either)
 	}
 	return nil

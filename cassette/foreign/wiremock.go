@@ -8,10 +8,12 @@ import (
 	"io/fs"
 	"net/url"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/serge-net/serge-net/cassette"
 	"github.com/serge-net/serge-net/exchange"
 )
 
@@ -75,11 +77,13 @@ func isWireMock(v *value) bool {
 	return false
 }
 
-// unknownHost is the host of mappings that name none: they are for any.
+// unknownHost is what mappings that name no host are recorded for: they are for
+// any, and a rule takes any for it.
 const unknownHost = "http://localhost"
 
-// readWireMock reads WireMock's mappings. What matches more than one request is
-// not a recording of any: it is noted and left out.
+// readWireMock reads WireMock's mappings. What matches by pattern becomes an
+// exchange that the pattern is for, and a rule. What has no form as a rule is
+// noted and left out.
 func readWireMock(d *draft, root *value) error {
 	root.skip("meta")
 	list := slices.Clone(mappingsIn(root))
@@ -99,41 +103,30 @@ func readWireMock(d *draft, root *value) error {
 		}
 		d.add(v, e, either)
 	}
+	d.anyHead()
 	return nil
 }
 
-// mapping is one of WireMock's, if it stands for one exchange.
+// mapping is one of WireMock's, if it has a form here.
 func (d *draft) mapping(q, r *value) (Exchange, bool, error) {
 	var e Exchange
-	target := q.str("url")
-	if target == "" {
-		target = q.str("urlPath")
-	}
-	if target == "" || q.str("method") == "" || q.str("method") == "ANY" {
-		d.note(q, "a mapping by pattern is a rule, not a recording: left out")
-		return e, false, nil
-	}
 	if r.peek("proxyBaseUrl") != nil || len(r.peek("transformers").listOf()) > 0 {
 		d.note(r, "a mapping that proxies or transforms is left out")
 		return e, false, nil
 	}
-	base := unknownHost
-	if host := d.equal(q.get("host")); host != "" {
-		scheme, port := q.str("scheme"), q.str("port")
-		if scheme == "" {
-			scheme = "http"
-		}
-		base = scheme + "://" + host
-		if port != "" {
-			base += ":" + port
-		}
-	} else {
-		d.note(q, "no host is named: taken for %s", unknownHost)
-	}
-	e.URL = base + target + d.queryOf(q, strings.Contains(target, "?"))
 	e.Request = exchange.Head{Method: q.str("method"), Version: "1.1", Fields: d.matchers(q.get("headers"))}
+	if e.Request.Method == "" || e.Request.Method == "ANY" {
+		d.note(q, "a mapping for any method is carried for GET")
+		e.Request.Method = "GET"
+	}
+	var ok bool
+	if e.URL, ok = d.mappingURL(q); !ok {
+		return e, false, nil
+	}
+	if !d.bodyPatterns(q.get("bodyPatterns"), &e) {
+		return e, false, nil
+	}
 	var err error
-	e.RequestBody = d.patterns(q.get("bodyPatterns"))
 	if e.ResponseBody, err = d.mockBody(r); err != nil {
 		return e, false, err
 	}
@@ -155,6 +148,50 @@ func (d *draft) mapping(q, r *value) (Exchange, bool, error) {
 	e.Response = d.answer(r, "1.1", status, r.str("statusMessage"), d.fieldsOf(r.get("headers")))
 	return e, true, nil
 }
+
+// mappingURL is the URL of a mapping, or one that its pattern is for.
+func (d *draft) mappingURL(q *value) (string, bool) {
+	base := unknownHost
+	if host := d.equal(q.get("host")); host != "" {
+		scheme, port := q.str("scheme"), q.str("port")
+		if scheme == "" {
+			scheme = "http"
+		}
+		base = scheme + "://" + host
+		if port != "" {
+			base += ":" + port
+		}
+	} else {
+		d.note(q, "no host is named: carried for any")
+		d.rule(cassette.Rule{Because: "mappings that name no host are for any", URLRegex: `^https?://[^/?]+`, As: unknownHost})
+	}
+	scheme, host, _ := strings.Cut(base, "://")
+	parts := urlParts{scheme: scheme, host: regexp.QuoteMeta(host), query: anyQuery}
+	query := d.queryOf(q, strings.Contains(q.peek("url").string(), "?"))
+	if q.peek("queryParameters") != nil {
+		parts.query = regexp.QuoteMeta(query)
+	}
+	switch {
+	case q.peek("url") != nil:
+		return base + q.str("url") + query, true
+	case q.peek("urlPath") != nil && q.peek("queryParameters") != nil:
+		return base + q.str("urlPath") + query, true
+	case q.peek("urlPath") != nil:
+		parts.path = regexp.QuoteMeta(q.str("urlPath"))
+	case q.peek("urlPattern") != nil:
+		parts.path, parts.query = q.str("urlPattern"), ""
+	case q.peek("urlPathPattern") != nil:
+		parts.path = q.str("urlPathPattern")
+	case q.peek("urlPathTemplate") != nil:
+		parts.path = hole.ReplaceAllString(regexp.QuoteMeta(q.str("urlPathTemplate")), "[^/?]+")
+	default:
+		parts.path = anyPath
+	}
+	return d.pattern(q, parts)
+}
+
+// hole is a variable of a path template after QuoteMeta.
+var hole = regexp.MustCompile(`\\\{[^/{}]*\\\}`)
 
 // listOf is the elements of v, and does not count as use.
 func (v *value) listOf() []*value {
@@ -186,6 +223,8 @@ func (d *draft) matchers(v *value) []exchange.Field {
 		v.kids[i].used = true
 		if s := d.equal(v.kids[i]); s != "" {
 			fs = append(fs, exchange.Field{Name: name, Value: s})
+		} else {
+			d.note(v.kids[i], "a pattern of a header is not carried: the header is not looked at")
 		}
 	}
 	return fs
@@ -209,26 +248,57 @@ func (d *draft) queryOf(q *value, more bool) string {
 	return out
 }
 
-// patterns is the body that a request must have.
-func (d *draft) patterns(v *value) []byte {
-	for _, p := range v.list() {
-		p.skip("ignoreArrayOrder", "ignoreExtraElements", "caseInsensitive")
-		switch {
-		case p.peek("equalTo") != nil:
-			return []byte(p.str("equalTo"))
-		case p.peek("equalToJson") != nil:
-			j := p.get("equalToJson")
-			j.all()
-			return j.json()
-		case p.peek("binaryEqualTo") != nil:
-			b, err := base64.StdEncoding.DecodeString(p.str("binaryEqualTo"))
-			if err == nil {
-				return b
+// bodyPatterns takes in the body that a request must have, or what it is like. It
+// is false if a matcher has no form here.
+func (d *draft) bodyPatterns(v *value, e *Exchange) bool {
+	if v == nil {
+		if e.Request.Method != "GET" && e.Request.Method != "HEAD" {
+			d.ruleFor(e.Request.Method, e.URL, "none")
+		}
+		return true
+	}
+	if len(v.list()) > 1 {
+		d.note(v, "of several patterns of a body only the first is carried")
+	}
+	for _, p := range v.list()[:min(1, len(v.kids))] {
+		how := ""
+		for i, key := range p.keys {
+			k := p.kids[i]
+			k.used = true
+			switch key {
+			case "equalTo":
+				e.RequestBody = []byte(k.text)
+			case "equalToJson":
+				k.all()
+				e.RequestBody, how = k.json(), "json"
+				if p.peek("ignoreExtraElements").string() == "true" {
+					how = "partial"
+				}
+			case "binaryEqualTo":
+				b, err := base64.StdEncoding.DecodeString(k.text)
+				if err != nil {
+					d.note(k, "a body that is no base64 is left out")
+					return false
+				}
+				e.RequestBody = b
+			case "matches":
+				e.RequestBody, how = []byte("(?s)^(?:"+k.text+")$"), "regex"
+			case "contains":
+				e.RequestBody, how = []byte("(?s)"+regexp.QuoteMeta(k.text)), "regex"
+			case "ignoreArrayOrder", "ignoreExtraElements", "caseInsensitive":
+				if k.text == "true" && key != "ignoreExtraElements" {
+					d.note(k, "%s of a body is not carried", key)
+				}
+			default:
+				d.note(p, "a mapping by a %s matcher of the body is left out", key)
+				return false
 			}
 		}
-		p.used = true
+		if how != "" {
+			d.ruleFor(e.Request.Method, e.URL, how)
+		}
 	}
-	return nil
+	return true
 }
 
 // json is v as compact JSON; a string is taken to be JSON already.

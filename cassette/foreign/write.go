@@ -18,7 +18,7 @@ type script struct {
 
 func scripts() []script {
 	return []script{
-		{"har", writeHAR}, {"wiremock", writeWireMock}, {"curl", writeCurl}, {"k6", writeK6}, {"markdown", writeMarkdown}, {"pcapng", writePcapng},
+		{"har", writeHAR}, {"wiremock", writeWireMock}, {"vcr", writeVCR}, {"vcrpy", writeVCRpy}, {"curl", writeCurl}, {"k6", writeK6}, {"markdown", writeMarkdown}, {"pcapng", writePcapng},
 	}
 }
 

@@ -31,7 +31,7 @@ var arrows = map[string][]string{
 	"mitm":             {"exchange", "mitm/http1", "mitm/http2"},
 	"cassette":         {"cassette/secret", "exchange", "ws"},
 	"cassette/secret":  nil,
-	"cassette/foreign": {"cassette", "exchange"},
+	"cassette/foreign": {"cassette", "exchange", "ws"},
 	"bench":            {"redirect/testnet"},
 	"vagrant/vm":       {"certs"},
 	"cmd/serge-net":    {"redirect", "dnsstub", "certs", "mitm", "cassette", "cassette/foreign", "cassette/secret", "exchange"},

@@ -34,7 +34,7 @@ func importCommand() *cobra.Command {
 		Short: "make a cassette of another tool's recording",
 		Long: `import makes a cassette of what another tool recorded: HAR (browsers, Polly,
 mitmproxy), VCR, vcrpy, go-vcr, WireMock (a file or its directory), Hoverfly,
-mitmproxy's flows, nock. The format is told by the content. What cannot be
+mitmproxy's flows, nock, magneto-serge. The format is told by the content. What cannot be
 carried is listed; secrets are replaced as in any recording.`,
 		Example: `  serge-net import session.har
   serge-net import spec/cassettes/login.yml --cassette login
@@ -101,12 +101,24 @@ func (m *importing) run(ctx context.Context, stderr io.Writer) error {
 		return err
 	}
 	if !m.quiet {
-		say.warnf("%s (%s) -> %s: %s carried, %s", m.file, rec.Format, store.Path(m.name), interactions(len(rec.Exchanges)), notCarried(rec.Notes))
+		say.warnf("%s (%s) -> %s: %s carried%s, %s", m.file, rec.Format, store.Path(m.name), interactions(len(rec.Exchanges)), rulesOf(rec), notCarried(rec.Notes))
 		if !sum.Changed {
 			say.warnf("%s says the same already: not touched", store.Path(m.name))
 		}
 	}
 	return nil
+}
+
+// rulesOf says how many rules of matching came with rec.
+func rulesOf(rec *foreign.Recording) string {
+	switch n := len(rec.Rules); n {
+	case 0:
+		return ""
+	case 1:
+		return ", with 1 rule of matching"
+	default:
+		return fmt.Sprintf(", with %d rules of matching", n)
+	}
 }
 
 // notCarried is how much of a recording was not carried.
@@ -184,6 +196,11 @@ func (m *importing) tell(ctx context.Context, store *cassette.Store, rec *foreig
 	sum, err := r.Close(told != nil)
 	if told != nil {
 		return sum, fmt.Errorf("import %s: %w; what was imported until then is marked incomplete", m.file, told)
+	}
+	if err == nil && len(rec.Rules) > 0 {
+		var more bool
+		more, err = store.Accept(m.name, cassette.Rules{Match: rec.Rules})
+		sum.Changed = sum.Changed || more
 	}
 	return sum, err
 }

@@ -24,6 +24,12 @@ class H(BaseHTTPRequestHandler):
             self.send(302, b"", "text/plain", [("Location", "/text")])
         elif self.path == "/text":
             self.send(200, "grüezi\nwohl: \"yes\"\n".encode(), "text/plain; charset=utf-8")
+        elif self.path == "/cut":
+            self.send_response(200)
+            self.send_header("Content-Length", "100")
+            self.end_headers()
+            self.wfile.write(b"half")
+            self.close_connection = True
         else:
             self.send(404, b'{"error": "none"}', "application/json")
     do_HEAD = do_GET

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	v1 "github.com/dnaeon/go-vcr/recorder"
+	v3 "gopkg.in/dnaeon/go-vcr.v3/recorder"
 	v4 "gopkg.in/dnaeon/go-vcr.v4/pkg/recorder"
 )
 
@@ -46,6 +47,12 @@ func main() {
 	}
 	all(r.GetDefaultClient())
 	r.Stop()
+	m, err := v3.NewWithOptions(&v3.Options{CassetteName: "out/govcr3", Mode: v3.ModeRecordOnly, SkipRequestLatency: true, RealTransport: http.DefaultTransport})
+	if err != nil {
+		panic(err)
+	}
+	all(m.GetDefaultClient())
+	m.Stop()
 	o, err := v1.NewAsMode("out/govcr1", v1.ModeRecording, nil)
 	if err != nil {
 		panic(err)
