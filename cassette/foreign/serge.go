@@ -70,16 +70,18 @@ func (d *draft) sergeHTTP(v *value, e *Exchange) error {
 	}
 	if r.null() {
 		f := v.get("error")
-		if f.peek("error_type") == nil && f.peek("kind") == nil && f != nil && len(f.kids) == 1 { // {"Timeout": {…}}
-			f.keys, f = []string{"error_type"}, f.kids[0]
-			f.members("message")
-		}
 		why := f.str("error_type") + f.str("kind")
-		if why == "" && v.peek("error") != nil && f != v.peek("error") {
-			why = "error"
+		if why == "" && f.isMap() && len(f.kids) == 1 { // {"Timeout": {"message": …}}
+			why, f = f.keys[0], f.kids[0]
+			f.used = true
+			f.members("message", "timeout_ms")
 		}
 		f.skip("timeout_ms", "redirect_count", "details")
-		e.Failure = exchange.End{How: howOf(why + " " + f.str("message")), Err: strings.Trim(why+": "+f.str("message")+f.str("cause"), ": ")}
+		message := f.str("message") + f.str("cause")
+		e.Failure = exchange.End{How: howOf(why), Err: strings.Trim(why+": "+message, ": ")}
+		if e.Failure.How == exchange.Reset {
+			e.Failure.How = howOf(message)
+		}
 		return nil
 	}
 	if e.ResponseBody, err = sergeBody(r.get("body")); err != nil {

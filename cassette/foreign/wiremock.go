@@ -284,7 +284,7 @@ func (d *draft) bodyPatterns(v *value, e *Exchange) bool {
 			case "matches":
 				e.RequestBody, how = []byte("(?s)^(?:"+k.text+")$"), "regex"
 			case "contains":
-				e.RequestBody, how = []byte("(?s)"+regexp.QuoteMeta(k.text)), "regex"
+				e.RequestBody, how = []byte("(?s)^.*"+regexp.QuoteMeta(k.text)+".*$"), "regex"
 			case "ignoreArrayOrder", "ignoreExtraElements", "caseInsensitive":
 				if k.text == "true" && key != "ignoreExtraElements" {
 					d.note(k, "%s of a body is not carried", key)
