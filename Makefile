@@ -12,7 +12,7 @@ DEMO_PACKAGES := curl ca-certificates python3
 TEST_PACKAGES := $(DEMO_PACKAGES) gcc libc6-dev clang llvm libbpf-dev nginx-light wget \
 	python3-requests nodejs default-jdk-headless openssl nghttp2-client musl-tools procps bind9-dnsutils util-linux \
 	iptables iproute2 systemd libcap2-bin tmux cpio libnss3-tools libxml2-utils git python3-pip python3-venv
-TEST_ALL_PACKAGES := $(TEST_PACKAGES) gradle junit4 $(MATRIX_PACKAGES)
+TEST_ALL_PACKAGES := $(TEST_PACKAGES) gradle junit4 $(MATRIX_PACKAGES) tshark ruby-vcr ruby-webmock
 # What the matrix of clients has of Debian. pip, npm, Maven and cargo bring the
 # rest; cargo is taken from PATH.
 MATRIX_PACKAGES := gnutls-bin apt python3-pycurl python3-httpx python3-aiohttp python3-urllib3 python3-boto3 python3-grpcio \
@@ -42,7 +42,7 @@ test: apt-TEST lint cross ## everything that CI checks
 
 test-all: apt-TEST_ALL test ## the rest: every fuzzer for a minute, the whole matrix, soak, other kernels
 	$(MAKE) fuzz FUZZTIME=60s
-	SERGE_TEST_ALL=1 $(GO) test -count=1 -timeout 90m ./cmd/serge-net ./redirect/...
+	SERGE_TEST_ALL=1 $(GO) test -count=1 -timeout 90m ./cmd/serge-net ./redirect/... ./cassette/foreign
 	$(MAKE) vm-test vagrant-test
 
 matrix: apt-TEST_ALL ## every client in each lane as each user, to docs/clients.md

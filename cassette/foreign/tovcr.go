@@ -131,7 +131,8 @@ func writeVCR(w io.Writer, x *export) error {
 	return encodeYAML(w, mapping("http_interactions", list, "recorded_with", "serge-net "+cassette.Version))
 }
 
-// writeVCRpy writes a cassette of vcrpy. Its bodies are as they passed.
+// writeVCRpy writes a cassette of vcrpy. Its bodies stand without content coding:
+// whether vcrpy hands a coded one out as it is depends on its version.
 func writeVCRpy(w io.Writer, x *export) error {
 	list := &yaml.Node{Kind: yaml.SequenceNode}
 	err := x.eachAnswered(func(t taped) {
@@ -139,9 +140,14 @@ func writeVCRpy(w io.Writer, x *export) error {
 		if len(t.asked) == 0 {
 			asked = nil
 		}
+		answered, fields := t.answered, t.Response.Fields
+		if plain, ok := cassette.Decoded(answered, coding(fields), plainMost); ok && coding(fields) != "" {
+			answered, fields = plain, without(without(fields, "content-encoding"), "content-length")
+			x.note(t.Interaction, "a body's content coding is not carried: it stands decoded")
+		}
 		list.Content = append(list.Content, mapping(
 			"request", mapping("body", asked, "headers", headerNode(t.Request.Fields), "method", t.Request.Method, "uri", t.Request.URL),
-			"response", mapping("body", mapping("string", string(t.answered)), "headers", headerNode(t.Response.Fields),
+			"response", mapping("body", mapping("string", string(answered)), "headers", headerNode(fields),
 				"status", mapping("code", t.Response.Status, "message", t.reason))))
 	})
 	if err != nil {

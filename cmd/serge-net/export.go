@@ -24,8 +24,9 @@ func exportCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use:   "export NAME --format FORMAT",
 		Short: "write a cassette in another tool's form",
-		Long: `export writes a cassette as HAR 1.2, WireMock's mappings, a shell script of curl
-calls, a k6 load test, Markdown, or a packet capture. What cannot be carried is
+		Long: `export writes a cassette as HAR 1.2, WireMock's mappings, a cassette of VCR or
+vcrpy, a shell script of curl calls, a k6 load test, Markdown, or a packet
+capture. What cannot be carried is
 listed. Secrets stay placeholders; scripts take them from the environment.`,
 		Example: `  serge-net export login --format har -o login.har
   serge-net export login --format curl | AUTH_1=token sh`,

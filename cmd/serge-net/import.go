@@ -35,7 +35,8 @@ func importCommand() *cobra.Command {
 		Long: `import makes a cassette of what another tool recorded: HAR (browsers, Polly,
 mitmproxy), VCR, vcrpy, go-vcr, WireMock (a file or its directory), Hoverfly,
 mitmproxy's flows, nock, magneto-serge. The format is told by the content. What cannot be
-carried is listed; secrets are replaced as in any recording.`,
+carried is listed; secrets are replaced as in any recording; what a tool matches
+by pattern becomes rules of matching.`,
 		Example: `  serge-net import session.har
   serge-net import spec/cassettes/login.yml --cassette login
   serge-net import wiremock/ --cassette api --replace`,
