@@ -54,6 +54,7 @@ type Exchange struct {
 	Messages     []Message        // of a WebSocket, whose handshake the rest of this is
 	Failure      exchange.End
 	Start        time.Time     // zero if the file does not say
+	Send         time.Duration // from the beginning of the request to its end
 	Wait         time.Duration // from the end of the request to the response
 	Receive      time.Duration // from there to its end
 }

@@ -53,8 +53,8 @@ func (h harEntry) read() error {
 		}
 	}
 	t := v.get("timings")
-	e.Wait, e.Receive = milliseconds(t.get("wait")), milliseconds(t.get("receive"))
-	for _, key := range []string{"blocked", "dns", "connect", "send", "ssl"} {
+	e.Send, e.Wait, e.Receive = milliseconds(t.get("send")), milliseconds(t.get("wait")), milliseconds(t.get("receive"))
+	for _, key := range []string{"blocked", "dns", "connect", "ssl"} {
 		if f, _ := t.peek(key).float(); f <= 0 {
 			t.skip(key)
 		}

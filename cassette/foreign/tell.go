@@ -61,6 +61,7 @@ func (e *Exchange) tell(w exchange.Watcher, start time.Duration) (time.Duration,
 		}
 	}
 	say(exchange.Client, exchange.Event{Kind: exchange.KindHead, Head: &e.Request})
+	at += max(e.Send, 0)
 	body(exchange.Client, e.RequestBody)
 	say(exchange.Client, exchange.Event{Kind: exchange.KindEnd, End: &exchange.End{}})
 	for n := range e.Interim {

@@ -117,6 +117,32 @@ func TestWrite(t *testing.T) {
 	}
 }
 
+// TestThereAndBack: what is written as HAR and read again is the same, by
+// tools whose recordings have all that HAR lacks.
+func TestThereAndBack(t *testing.T) {
+	for _, file := range []string{"mitmproxy.flows", "govcr4.yaml", "polly.har", "playwright.har", "nock14.json"} {
+		c := imported(t, file)
+		var out bytes.Buffer
+		if _, err := Write(&out, c, "har", nil); err != nil {
+			t.Fatal(err)
+		}
+		rec, err := Read(fstest.MapFS{"f": {Data: out.Bytes()}}, "f", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff([]string(nil), noteLines(rec)); diff != "" {
+			t.Errorf("notes of %s (-want +got):\n%s", file, diff)
+		}
+		again := told(t, rec.Start, func(w exchange.Watcher) error { return rec.Tell(w, nil) })
+		for _, d := range cassette.Compare(c, again) {
+			t.Errorf("%s: %v", file, d)
+		}
+		if len(again.Interactions) != len(c.Interactions) {
+			t.Errorf("%s: %d interactions; want %d", file, len(again.Interactions), len(c.Interactions))
+		}
+	}
+}
+
 // sockets is how many upgraded streams c has.
 func sockets(c *cassette.Cassette) int {
 	n := 0
