@@ -53,10 +53,11 @@ type Exchange struct {
 	Trailers     []exchange.Field // of the response
 	Messages     []Message        // of a WebSocket, whose handshake the rest of this is
 	Failure      exchange.End
-	Start        time.Time     // zero if the file does not say
-	Send         time.Duration // from the beginning of the request to its end
-	Wait         time.Duration // from the end of the request to the response
-	Receive      time.Duration // from there to its end
+	again        func() (*Exchange, error) // reads it with its bodies, which are nil until then; nil if they are there
+	Start        time.Time                 // zero if the file does not say
+	Send         time.Duration             // from the beginning of the request to its end
+	Wait         time.Duration             // from the end of the request to the response
+	Receive      time.Duration             // from there to its end
 }
 
 // A Note is something that could not be carried, or was changed to be.
@@ -124,7 +125,18 @@ func isEmptyV1(v *value) bool {
 // Read reads the recording called name in fsys: a file, or WireMock's
 // directory. format is one of Formats, or "" to tell it by the content. An error
 // names the line.
+//
+// A large HAR, or mitmproxy's flows, are read piece by piece: fsys has to stay
+// usable until the Recording was told, and its files have to be io.ReaderAt.
 func Read(fsys fs.FS, name, format string) (*Recording, error) {
+	return read(fsys, name, format, streamFrom)
+}
+
+// read is Read with streams from a size of from bytes on.
+func read(fsys fs.FS, name, format string, from int64) (*Recording, error) {
+	if rec, err := readLarge(fsys, name, format, from); rec != nil || err != nil {
+		return rec, err
+	}
 	root, err := load(fsys, name)
 	if err != nil {
 		return nil, err
@@ -146,6 +158,29 @@ func Read(fsys fs.FS, name, format string) (*Recording, error) {
 		return nil, fmt.Errorf("%q: %w", format, ErrFormat)
 	}
 	return nil, fmt.Errorf("%s: %w", name, ErrFormat)
+}
+
+// readLarge reads the file name as a stream, if it is large and in such a format.
+func readLarge(fsys fs.FS, name, format string, from int64) (*Recording, error) {
+	info, err := fs.Stat(fsys, name)
+	if err != nil || !info.Mode().IsRegular() || info.Size() < from {
+		return nil, err
+	}
+	f, err := fsys.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	s, err := streamOf(f)
+	if err != nil || s == nil || format != "" && format != s.format {
+		return nil, err
+	}
+	d := &draft{files: fsys, name: name, rec: &Recording{Format: s.format}}
+	if err := d.readStream(s); err != nil {
+		return nil, fmt.Errorf("%s: read as %s: %w", name, s.format, err)
+	}
+	d.sort()
+	return d.rec, nil
 }
 
 // load reads name as a tree, whatever it is written in.

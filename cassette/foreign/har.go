@@ -17,8 +17,8 @@ import (
 // browsers, mitmproxy, Playwright and Polly write it.
 func readHAR(d *draft, root *value) error {
 	l := root.get("log")
-	l.skip("version", "creator", "browser", "comment", "_recordingName")
-	polly := l.peek("creator").peek("name").string() == "Polly.JS"
+	skipLog(l)
+	polly := isPolly(l)
 	for _, v := range l.get("entries").list() {
 		h := harEntry{d, v, polly}
 		if err := h.read(); err != nil {
@@ -27,6 +27,12 @@ func readHAR(d *draft, root *value) error {
 	}
 	return nil
 }
+
+// skipLog takes for used what of the log l says nothing of its entries.
+func skipLog(l *value) { l.skip("version", "creator", "browser", "comment", "_recordingName") }
+
+// isPolly says whether Polly wrote the log l.
+func isPolly(l *value) bool { return l.peek("creator").peek("name").string() == "Polly.JS" }
 
 // A harEntry is one entry of a HAR. Polly keeps bodies in ways of its own.
 type harEntry struct {

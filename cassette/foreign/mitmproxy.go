@@ -22,21 +22,32 @@ func isMitmproxy(v *value) bool {
 // readMitmproxy reads a file that mitmproxy or mitmdump -w wrote.
 func readMitmproxy(d *draft, root *value) error {
 	for _, v := range root.list() {
-		if n := v.int("version"); n > flowsNewest {
-			d.note(v, "flows of version %d are newer than %d and may hold more than is known here", n, flowsNewest)
+		if err := d.mitmproxyFlow(v); err != nil {
+			return err
 		}
-		v.skip("id", "client_conn", "server_conn", "intercepted", "is_replay", "timestamp_created", "marked")
-		if b := v.get("backup"); !b.null() {
-			b.all()
-			d.note(v, "a flow was modified: its original is not carried")
-		}
-		if kind := v.str("type"); kind != "http" {
-			v.all()
-			d.note(v, "%s flows are not carried", kind)
-			continue
-		}
-		d.flow(v)
 	}
+	return nil
+}
+
+// mitmproxyFlow takes in a flow of any kind.
+func (d *draft) mitmproxyFlow(v *value) error {
+	if v.kind != '{' {
+		return v.fault("not a flow")
+	}
+	if n := v.int("version"); n > flowsNewest {
+		d.note(v, "flows of version %d are newer than %d and may hold more than is known here", n, flowsNewest)
+	}
+	v.skip("id", "client_conn", "server_conn", "intercepted", "is_replay", "timestamp_created", "marked")
+	if b := v.get("backup"); !b.null() {
+		b.all()
+		d.note(v, "a flow was modified: its original is not carried")
+	}
+	if kind := v.str("type"); kind != "http" {
+		v.all()
+		d.note(v, "%s flows are not carried", kind)
+		return nil
+	}
+	d.flow(v)
 	return nil
 }
 

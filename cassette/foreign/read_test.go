@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -250,6 +251,52 @@ func TestRefused(t *testing.T) {
 	}
 }
 
+// TestStreams: what is read piece by piece tells the same as what is read whole.
+func TestStreams(t *testing.T) {
+	for _, file := range []string{"mitmproxy.flows", "polly.har", "polly5.har", "playwright.har", "playwright/attach.har"} {
+		fsys := os.DirFS("testdata/tools")
+		whole, err := Read(fsys, file, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		pieces, err := read(fsys, file, "", 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(pieces.Exchanges) == 0 || pieces.Exchanges[0].again == nil {
+			t.Errorf("%s was not read piece by piece", file)
+		}
+		notes, got := noteLines(whole), noteLines(pieces)
+		slices.Sort(notes)
+		slices.Sort(got)
+		if diff := cmp.Diff(notes, got); diff != "" {
+			t.Errorf("notes of %s (-whole +pieces):\n%s", file, diff)
+		}
+		a := told(t, whole.Start, func(w exchange.Watcher) error { return whole.Tell(w, nil) })
+		b := told(t, pieces.Start, func(w exchange.Watcher) error { return pieces.Tell(w, nil) })
+		for _, d := range cassette.Compare(a, b) {
+			t.Errorf("%s: %v", file, d)
+		}
+	}
+}
+
+// TestStreamRefused: what is cut or mangled is refused with its place, piece by
+// piece too.
+func TestStreamRefused(t *testing.T) {
+	for _, tt := range []struct{ file, want string }{
+		{"{\"log\": {\"entries\": [\n{\"request\": ", "line 2: unexpected EOF"},
+		{"{\"log\": {\"entries\": [\n{\"request\": }]", "line 2: invalid character"},
+		{"4:type;9", "byte 0: not a flow"},
+		{"90:type;9", "byte 0: a length of 90, but less is left"},
+		{"9999999999:", "byte 0: not a tnetstring of up to 1024 MiB"},
+	} {
+		_, err := read(fstest.MapFS{"f": {Data: []byte(tt.file)}}, "f", "", 0)
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("read(%q) = %v; want an error with %q", tt.file, err, tt.want)
+		}
+	}
+}
+
 // FuzzRead holds that no file breaks a reader, and that what is read can be told.
 func FuzzRead(f *testing.F) {
 	for _, dir := range []string{"testdata/tools", "testdata/hand"} {
@@ -268,6 +315,11 @@ func FuzzRead(f *testing.F) {
 		f.Add([]byte("- {scope: a, path: b}"), name)
 	}
 	f.Fuzz(func(t *testing.T, b []byte, format string) {
+		if pieces, err := read(fstest.MapFS{"f": {Data: b}}, "f", format, 0); err == nil {
+			if err := pieces.Tell(new(heard), nil); err != nil {
+				t.Fatal(err)
+			}
+		}
 		rec, err := Read(fstest.MapFS{"f": {Data: b}}, "f", format)
 		if err != nil {
 			return

@@ -42,6 +42,13 @@ func (r *Recording) Tell(w exchange.Watcher, done func(n int) error) error {
 
 // tell tells w one exchange that began at start, and returns when it ended.
 func (e *Exchange) tell(w exchange.Watcher, start time.Duration) (time.Duration, error) {
+	if e.again != nil {
+		whole, err := e.again()
+		if err != nil {
+			return start, err
+		}
+		e = whole
+	}
 	watch, err := w.Open(e.origin())
 	if err != nil {
 		return start, err

@@ -135,8 +135,11 @@ type jsonReader struct {
 	line int
 }
 
-func parseJSON(b []byte) (*value, error) {
-	r := &jsonReader{b: b, dec: json.NewDecoder(bytes.NewReader(b)), line: 1}
+func parseJSON(b []byte) (*value, error) { return parseJSONAt(b, 1) }
+
+// parseJSONAt is parseJSON of what begins at a line of its file.
+func parseJSONAt(b []byte, line int) (*value, error) {
+	r := &jsonReader{b: b, dec: json.NewDecoder(bytes.NewReader(b)), line: line}
 	r.dec.UseNumber()
 	v, err := r.value(0)
 	if err == nil {
