@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -280,6 +281,39 @@ func TestStreams(t *testing.T) {
 	}
 }
 
+// TestStreamHoldsLittle: of a large file little is held.
+func TestStreamHoldsLittle(t *testing.T) {
+	dir := t.TempDir()
+	text := strings.Repeat("x", 1<<20)
+	file := strings.Builder{}
+	file.WriteString(`{"log": {"entries": [`)
+	const entries = 16
+	for n := range entries {
+		fmt.Fprintf(&file, `%s{"request": {"method": "GET", "url": "http://a.example.com/%d"}, "response": {"status": 200, "content": {"text": "%s"}}}`, ","[:min(n, 1)], n, text)
+	}
+	file.WriteString("]}}")
+	if err := os.WriteFile(dir+"/big.har", []byte(file.String()), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	file.Reset()
+	var before, after runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	rec, err := Read(os.DirFS(dir), "big.har", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	runtime.GC()
+	runtime.ReadMemStats(&after)
+	if held := int64(after.HeapAlloc) - int64(before.HeapAlloc); held > 4<<20 {
+		t.Errorf("of %d MiB, %d KiB are held", entries, held>>10)
+	}
+	var w heard
+	if err := rec.Tell(&w, nil); err != nil || w.requests != entries || w.bytes != entries<<20 {
+		t.Errorf("Tell = %v, of %d requests and %d bytes; want %d and %d", err, w.requests, w.bytes, entries, entries<<20)
+	}
+}
+
 // TestStreamRefused: what is cut or mangled is refused with its place, piece by
 // piece too.
 func TestStreamRefused(t *testing.T) {
@@ -334,8 +368,8 @@ func FuzzRead(f *testing.F) {
 	})
 }
 
-// heard is a Watcher that counts requests.
-type heard struct{ requests int }
+// heard is a Watcher that counts requests, and bytes of bodies.
+type heard struct{ requests, bytes int }
 
 func (h *heard) Open(exchange.Origin) (exchange.Watch, error) { return h, nil }
 func (h *heard) Flush() error                                 { return nil }
@@ -345,5 +379,6 @@ func (h *heard) Event(e exchange.Event) error {
 	if e.From == exchange.Client && e.Kind == exchange.KindHead {
 		h.requests++
 	}
+	h.bytes += len(e.Data)
 	return nil
 }

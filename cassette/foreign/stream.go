@@ -218,7 +218,7 @@ func (d *draft) readStream(s *stream) error {
 			return err
 		}
 		before := len(d.rec.Exchanges)
-		pos := p.v.pos
+		at, size, pos := p.at, p.size, p.v.pos // not p: its tree would stay
 		if err := s.each(d, p.v); err != nil {
 			return err
 		}
@@ -226,7 +226,7 @@ func (d *draft) readStream(s *stream) error {
 		for n := before; n < len(d.rec.Exchanges); n++ {
 			e := &d.rec.Exchanges[n]
 			e.RequestBody, e.ResponseBody = nil, nil
-			e.again = func() (*Exchange, error) { return d.reread(s, p.at, p.size, pos) }
+			e.again = func() (*Exchange, error) { return d.reread(s, at, size, pos) }
 		}
 	}
 }

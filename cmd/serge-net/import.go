@@ -76,10 +76,11 @@ by pattern becomes rules of matching.`,
 // run imports m.file. If ctx ends before all is told, what was told is kept as a
 // recording that was cut off is.
 func (m *importing) run(ctx context.Context, stderr io.Writer) error {
-	rec, err := m.read()
+	rec, files, err := m.read(stderr)
 	if err != nil {
 		return err
 	}
+	defer files.Close() // what is large is read again when it is told
 	store, err := m.dir.open()
 	if err != nil {
 		return err
@@ -134,13 +135,14 @@ func notCarried(notes []foreign.Note) string {
 	return fmt.Sprintf("%d things lost or changed, listed above", n)
 }
 
-// read reads m.file, with the files that it refers to in its own directory.
-func (m *importing) read() (*foreign.Recording, error) {
+// read reads m.file, with the files that it refers to in its own directory, which
+// the caller closes.
+func (m *importing) read(stderr io.Writer) (*foreign.Recording, io.Closer, error) {
 	dir, name := filepath.Split(filepath.Clean(m.file))
 	info, err := os.Stat(m.file)
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("import: %w", err)
+		return nil, nil, fmt.Errorf("import: %w", err)
 	case info.IsDir():
 		dir, name = m.file, "."
 	case filepath.Base(filepath.Clean(dir)) == "mappings": // of WireMock: its __files lie beside
@@ -152,21 +154,23 @@ func (m *importing) read() (*foreign.Recording, error) {
 	}
 	root, err := os.OpenRoot(dir)
 	if err != nil {
-		return nil, fmt.Errorf("import: %w", err)
+		return nil, nil, fmt.Errorf("import: %w", err)
 	}
-	defer root.Close()
 	format := m.format
 	if format == "auto" {
 		format = ""
 	}
-	rec, err := foreign.Read(root.FS(), name, format)
-	switch {
-	case errors.Is(err, foreign.ErrFormat):
-		return nil, hint(fmt.Errorf("import %s: %w", dir, err), "--format says which it is: %s", strings.Join(foreign.Formats(), ", "))
-	case err != nil:
-		return nil, fmt.Errorf("import: in %s: %w", dir, err)
+	progress := newProgress(stderr, "read", int(info.Size()))
+	rec, err := foreign.Read(watchedFS{root.FS(), name, progress}, name, format)
+	progress.end()
+	if err == nil {
+		return rec, root, nil
 	}
-	return rec, nil
+	root.Close()
+	if errors.Is(err, foreign.ErrFormat) {
+		return nil, nil, hint(fmt.Errorf("import %s: %w", dir, err), "--format says which it is: %s", strings.Join(foreign.Formats(), ", "))
+	}
+	return nil, nil, fmt.Errorf("import: in %s: %w", dir, err)
 }
 
 // vacant says whether the cassette may be written.
