@@ -257,7 +257,8 @@ type draft struct {
 	files fs.FS
 	name  string
 	rec   *Recording
-	urls  []urlPattern // in the order of the file
+	urls  []urlPattern    // in the order of the file
+	hosts []cassette.Rule // what hosts are taken for, before URLs are looked at
 }
 
 // note says that something at v was not carried.

@@ -109,7 +109,7 @@ func oneOf(ranges []rune) rune {
 // URL that no other rule is for. An exchange whose own URL fits a pattern goes
 // first, as in the tools.
 func (d *draft) settleRules() {
-	d.rec.Rules = slices.DeleteFunc(append(d.urlRules(), d.rec.Rules...), func(r cassette.Rule) bool {
+	d.rec.Rules = slices.DeleteFunc(slices.Concat(d.hosts, d.urlRules(), d.rec.Rules), func(r cassette.Rule) bool {
 		err := r.Check()
 		if err != nil {
 			d.note(nil, "a rule of matching has no form here: %v", err)

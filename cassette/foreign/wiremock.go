@@ -163,7 +163,7 @@ func (d *draft) mappingURL(q *value) (string, bool) {
 		}
 	} else {
 		d.note(q, "no host is named: carried for any")
-		d.rule(cassette.Rule{Because: "mappings that name no host are for any", URLRegex: `^https?://[^/?]+`, As: unknownHost})
+		d.hosts = []cassette.Rule{{Because: "mappings that name no host are for any", URLRegex: `^https?://[^/?]+`, As: unknownHost}}
 	}
 	scheme, host, _ := strings.Cut(base, "://")
 	parts := urlParts{scheme: scheme, host: regexp.QuoteMeta(host), query: anyQuery}

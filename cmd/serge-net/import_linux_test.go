@@ -105,6 +105,30 @@ func numbered(s string) string {
 	return strings.Replace(s, fmt.Sprintf("call %d\n", n+1), "call M\n", 1)
 }
 
+// TestImportedOddly replays what is no plain answer: HTTP/2 with trailers, a
+// refused connection and a cut answer of mitmproxy's, and patterns.
+func TestImportedOddly(t *testing.T) {
+	r := newRig(t)
+	hand := "../../cassette/foreign/testdata/hand/"
+	for _, file := range []string{tools + "/mitmproxy.flows", hand + "hoverfly.json", hand + "wiremock"} {
+		path, err := filepath.Abs(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.well("import", path)
+	}
+	for _, tt := range []struct{ cassette, script, want string }{
+		{"mitmproxy", "curl -sS -i --http2 https://api.example.com:8443/h2 | tr -d '\\r' | grep -v '^date\\|^$'", "HTTP/2 200 \ncontent-type: text/plain\ntrailer: x-sum\nin h2x-sum: 5\n"},
+		{"mitmproxy", "curl -s http://api.example.com:1/refused; echo $?; curl -s http://api.example.com:8123/cut; echo $?", "56\n18\n"}, // refused once it is accepted: a reset
+		{"hoverfly", "curl -s http://api.example.com/any/thing; curl -s 'http://api.example.com:8123/count?q=1'", "xcall 1"},
+		{"wiremock", "curl -s -o /dev/null -w '%{http_code}' http://elsewhere.example.com/any/thing; curl -s 'http://api.example.com:8123/count?q=1'", "200call 1"},
+	} {
+		if o := r.replay(tt.cassette, "bash", "-c", tt.script); o.stdout != tt.want {
+			t.Errorf("of %s, %s says %q; want %q\n%s", tt.cassette, tt.script, o.stdout, tt.want, o.stderr)
+		}
+	}
+}
+
 // TestImportAndExport: what import refuses, and each form that export writes is
 // written and, where it can be read, replayed.
 func TestImportAndExport(t *testing.T) {
