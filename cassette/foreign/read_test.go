@@ -42,13 +42,15 @@ func bin() string {
 	return string(b)
 }
 
-// TestTools reads what each tool wrote, and compares it with what the origin said.
-func TestTools(t *testing.T) {
-	tests := []struct {
-		file, format string
-		exchanges    int
-		notes        []string
-	}{
+// A toolFile is what a tool wrote, and what is read of it.
+type toolFile struct {
+	file, format string
+	exchanges    int
+	notes        []string
+}
+
+func toolFiles() []toolFile {
+	return []toolFile{
 		{"vcrpy.yaml", "vcrpy", 10, []string{"line 2: body was kept decoded: Content-Encoding is left out, Content-Length set"}},
 		{"vcrpy.decoded.yaml", "vcrpy", 10, nil},
 		{"vcrpy.json", "vcrpy", 6, nil},
@@ -79,7 +81,11 @@ func TestTools(t *testing.T) {
 		{"nock.json", "nock", 7, []string{"line 125: Content-Length did not fit the body: set"}},
 		{"mitmproxy.flows", "mitmproxy", 12, nil},
 	}
-	for _, tt := range tests {
+}
+
+// TestTools reads what each tool wrote, and compares it with what the origin said.
+func TestTools(t *testing.T) {
+	for _, tt := range toolFiles() {
 		t.Run(tt.file, func(t *testing.T) {
 			rec, err := Read(os.DirFS("testdata/tools"), tt.file, "")
 			if err != nil {

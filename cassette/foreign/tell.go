@@ -42,12 +42,9 @@ func (r *Recording) Tell(w exchange.Watcher, done func(n int) error) error {
 
 // tell tells w one exchange that began at start, and returns when it ended.
 func (e *Exchange) tell(w exchange.Watcher, start time.Duration) (time.Duration, error) {
-	if e.again != nil {
-		whole, err := e.again()
-		if err != nil {
-			return start, err
-		}
-		e = whole
+	e, err := e.whole()
+	if err != nil {
+		return start, err
 	}
 	watch, err := w.Open(e.origin())
 	if err != nil {
@@ -101,6 +98,14 @@ func (e *Exchange) tell(w exchange.Watcher, start time.Duration) (time.Duration,
 		err = err2
 	}
 	return at, err
+}
+
+// whole is e with its bodies.
+func (e *Exchange) whole() (*Exchange, error) {
+	if e.again == nil {
+		return e, nil
+	}
+	return e.again()
 }
 
 // origin is the server that e went to.
