@@ -133,18 +133,7 @@ func Apply(old, new *Cassette, changes []Change) (*Cassette, error) {
 // members which this version does not know are carried too. The shapes are those
 // of all secrets.
 func moveIn(old, new *Cassette, brought []*Interaction) ([]*Interaction, map[string]string, error) {
-	m := merger{toOld: map[string]string{}, toNew: map[string]string{}}
-	groups := map[[32]byte][]*Interaction{}
-	for _, o := range old.Interactions {
-		groups[o.key.sum] = append(groups[o.key.sum], o)
-	}
-	for _, n := range new.Interactions {
-		for _, o := range groups[n.key.sum] {
-			if m.equal(o, n) {
-				break
-			}
-		}
-	}
+	m := acquainted(old, new)
 	shapes := maps.Clone(old.shapes)
 	if shapes == nil {
 		shapes = map[string]string{}
@@ -194,6 +183,24 @@ func moveIn(old, new *Cassette, brought []*Interaction) ([]*Interaction, map[str
 		i.renameFiles(rename)
 	}
 	return c.Interactions, shapes, nil
+}
+
+// acquainted is a merger that knows which placeholders of old and new stand for the
+// same secrets, as far as interactions that are the same tell.
+func acquainted(old, new *Cassette) *merger {
+	m := &merger{toOld: map[string]string{}, toNew: map[string]string{}}
+	groups := map[[32]byte][]*Interaction{}
+	for _, o := range old.Interactions {
+		groups[o.key.sum] = append(groups[o.key.sum], o)
+	}
+	for _, n := range new.Interactions {
+		for _, o := range groups[n.key.sum] {
+			if m.equal(o, n) {
+				break
+			}
+		}
+	}
+	return m
 }
 
 // marksOf are the placeholders of c.

@@ -33,13 +33,14 @@ type Summary struct {
 
 // A compaction makes a journal a cassette.
 type compaction struct {
-	store *Store
-	root  *os.Root        // nil: body files are only named
-	of    string          // the cassette whose journal it is
-	name  string          // of the target, which may lie in .failed
-	box   box             // of the target
-	had   map[string]bool // body files that the cassette there refers to
-	made  []string        // body files that were not there before
+	store   *Store
+	root    *os.Root        // nil: body files are only named
+	of      string          // the cassette whose journal it is
+	name    string          // of the target, which may lie in .failed
+	box     box             // of the target
+	had     map[string]bool // body files that the cassette there refers to
+	made    []string        // body files that were not there before
+	extends bool            // new records go behind those of a twin
 }
 
 // compact writes what t tells. incomplete says that something is missing, or
@@ -62,18 +63,8 @@ func (s *Store) compact(t *tape, name string, opt RecordOptions, incomplete bool
 		return sum, nil // the journal was compacted before, and only its removal was missed
 	}
 	c := &compaction{store: s, root: root, of: name, name: name}
-	if c.box, err = s.target(root, name, t.seal, t.meta.format); err != nil {
+	if old, err = c.aim(t, old, exists, incomplete); err != nil {
 		return sum, err
-	}
-	if incomplete && exists && (old == nil || !old.Incomplete) {
-		c.name = failedDir + "/" + name
-		if !t.meta.append {
-			old = nil
-		}
-	}
-	extends := t.meta.append && c.name == name && old != nil && old.twin != nil && c.box.format == MessagePack
-	if old != nil && !extends && old.fill() != nil {
-		old = nil // it counts as there, but not as read
 	}
 	news, err := t.interactions()
 	if err != nil {
@@ -107,7 +98,7 @@ func (s *Store) compact(t *tape, name string, opt RecordOptions, incomplete bool
 	if same && !moved {
 		return sum, nil
 	}
-	if extends {
+	if c.extends {
 		sum.Interactions += old.Len()
 		err = s.extend(name, old.twin, out, out.Interactions)
 	} else {
@@ -118,6 +109,26 @@ func (s *Store) compact(t *tape, name string, opt RecordOptions, incomplete bool
 	}
 	sum.Path, sum.Changed = c.path(), true
 	return sum, nil
+}
+
+// aim decides where c writes and in what form, and returns what of old, which may be
+// nil though a file exists, goes into it.
+func (c *compaction) aim(t *tape, old *Cassette, exists, incomplete bool) (*Cassette, error) {
+	var err error
+	if c.box, err = c.store.target(c.root, c.of, t.seal, t.meta.format); err != nil {
+		return nil, err
+	}
+	if incomplete && exists && (old == nil || !old.Incomplete) {
+		c.name = failedDir + "/" + c.of
+		if !t.meta.append {
+			old = nil
+		}
+	}
+	c.extends = t.meta.append && c.name == c.of && old != nil && old.twin != nil && c.box.format == MessagePack
+	if old != nil && !c.extends && old.fill() != nil {
+		return nil, nil // it counts as there, but not as read
+	}
+	return old, nil
 }
 
 // last looks once more at out before it is written, for secrets that are left.
