@@ -14,7 +14,9 @@
 //
 // A stream whose final Head is 101, or 2xx to CONNECT, carries Data of both
 // sides, in order, until each side's End. It so has two Ends of the client: that
-// of the request, before the final Head, and that of what it sent after it.
+// of the request, before the final Head, and that of what it sent after it. If
+// the final Head is Framed, the stream is a WebSocket: it has Messages in place of
+// Data, and Data is what came that is no WebSocket.
 package exchange
 
 import (
@@ -97,6 +99,8 @@ const (
 	KindData                     // Event.Data: a piece of body or of an upgraded stream
 	KindTrailers                 // Event.Fields
 	KindEnd                      // Event.End
+	KindMessage                  // Event.Message, and Event.Data: a piece of a WebSocket's message
+	KindWait                     // of a Player's answer: see Play.Event
 )
 
 // Head is a request's or a response's first part. Which of the two is told by
@@ -203,6 +207,9 @@ type Event struct {
 	At     time.Duration // since the connection was opened
 	Head   *Head
 	Data   []byte
+	// Framed is, of a response's Head, that the stream goes on in Messages.
+	Framed  bool
+	Message *Message
 	// Chunk is, on the first Data of an HTTP/1 chunk, the chunk's size, and
 	// zero on every other: a chunk may arrive in several pieces.
 	Chunk  int64
@@ -286,6 +293,9 @@ type Play interface {
 	// whole answer goes to answer, in order and blocking while the client reads
 	// slowly, before Event returns. An interim answer (100) may go earlier.
 	// Nothing that matches: a *Miss, and answer was not called for a final head.
+	// KindWait goes to answer where the Play wants to be called with the same event
+	// after Event.Pause, in the place of an earlier one, or not any more if that is
+	// zero. A *Miss that it then returns ends nothing: what is due was not said.
 	// An error of answer is returned as it is. The recording was not used up if it
 	// is the first of the answer's, or wraps ErrUndelivered.
 	Event(e Event, answer func(Event) error) error

@@ -18,7 +18,7 @@ type mixed1 struct {
 	m      *Mixed
 	ctx    context.Context // the connection's, and ends with it
 	origin exchange.Origin
-	play   exchange.Play
+	play   func(exchange.Event, func(exchange.Event) error) error
 	client net.Conn
 	server net.Conn // the origin, nil until the first miss
 	tap    *tap     // of server
@@ -31,12 +31,16 @@ type mixed1 struct {
 	stop      func() bool    // of what closes server when ctx ends
 	continued bool           // the request being read was answered 100 by us
 	early     *exchange.Miss // that of the request being read, if its head was enough
+	upgraded  bool           // the player answered 101: what follows is said to it
 }
 
 // event takes what the client did: see exchange.Play.
 func (x *mixed1) event(e exchange.Event, answer func(exchange.Event) error) error {
 	if x.tunnel != nil {
 		return x.through(e)
+	}
+	if x.upgraded {
+		return x.talk(e, answer)
 	}
 	if err := x.hold(e); err != nil {
 		return err
@@ -50,7 +54,7 @@ func (x *mixed1) event(e exchange.Event, answer func(exchange.Event) error) erro
 		}
 	}
 	answer = x.once(answer)
-	err := x.play.Event(e, answer)
+	err := x.play(e, answer)
 	if e.Kind == exchange.KindHead && errors.As(err, &x.early) {
 		return nil // it goes on when all of it is here
 	}
@@ -62,6 +66,20 @@ func (x *mixed1) event(e exchange.Event, answer func(exchange.Event) error) erro
 	if (errors.As(err, &miss) || miss != nil) && e.End.How == exchange.Complete {
 		x.m.missed(miss)
 		return x.roundTrip(e, answer)
+	}
+	return err
+}
+
+// talk goes on with what the player upgraded: nothing of it can go to the origin.
+func (x *mixed1) talk(e exchange.Event, answer func(exchange.Event) error) error {
+	err := x.play(e, answer)
+	miss := new(exchange.Miss)
+	if !errors.As(err, &miss) {
+		return err
+	}
+	x.m.Tell.miss(miss)
+	if e.Kind == exchange.KindWait {
+		return nil
 	}
 	return err
 }
@@ -254,12 +272,13 @@ func (x *mixed1) goOn(e exchange.Event, answer func(exchange.Event) error) error
 
 // once is answer without the 100s that come after ours.
 func (x *mixed1) once(answer func(exchange.Event) error) func(exchange.Event) error {
-	if !x.continued {
-		return answer
-	}
 	return func(r exchange.Event) error {
-		if r.Kind == exchange.KindHead && r.Head.Status == 100 {
+		switch {
+		case r.Kind != exchange.KindHead:
+		case r.Head.Status == 100 && x.continued:
 			return nil
+		case r.Head.Status == 101:
+			x.upgraded = true
 		}
 		return answer(r)
 	}

@@ -33,13 +33,16 @@ type tap struct {
 	dec exchange.Decoder // nil: what passes is not understood, or not watched
 	w   exchange.Watch   // nil: nobody watches any more
 	due due
+
+	frames framer
+	told   func(exchange.Event) // watched, as a value that is made once
 }
 
 // newTap opens a watch on o. If that fails the bytes pass unwatched, which is
 // told. A nil watcher watches nothing.
 func newTap(watcher exchange.Watcher, dec exchange.Decoder, o exchange.Origin, tell Tell) *tap {
 	t := &tap{origin: o, tell: tell, start: time.Now(), dec: dec}
-	t.emit = t.event
+	t.emit, t.told = t.event, t.watched
 	if watcher == nil {
 		return t
 	}
@@ -56,12 +59,20 @@ func newTap(watcher exchange.Watcher, dec exchange.Decoder, o exchange.Origin, t
 func (t *tap) event(e exchange.Event) {
 	e = t.due.see(e)
 	if t.w != nil {
-		if err := t.w.Event(e); err != nil {
-			t.fail(err)
-		}
+		t.frames.event(e, t.told)
 	}
 	if t.passed != nil && e.From == exchange.Server {
 		t.passed(e)
+	}
+}
+
+// watched tells the watch of e.
+func (t *tap) watched(e exchange.Event) {
+	if t.w == nil {
+		return
+	}
+	if err := t.w.Event(e); err != nil {
+		t.fail(err)
 	}
 }
 

@@ -156,7 +156,7 @@ func (r *Replay) play(ctx context.Context, c net.Conn, o exchange.Origin, p Prot
 		return
 	}
 	defer play.Close()
-	answerer := &answerer{play: play, refusal: r.Refusal, tell: r.Tell}
+	answerer := &answerer{play: newSockets(play.Event).event, refusal: r.Refusal, tell: r.Tell}
 	if p == ProtoHTTP2 {
 		http2.Serve(ctx, c, schemeOf(o), answerer.event)
 		return
@@ -174,14 +174,14 @@ func schemeOf(o exchange.Origin) string {
 
 // An answerer answers what misses with the miss itself.
 type answerer struct {
-	play    exchange.Play
+	play    func(exchange.Event, func(exchange.Event) error) error
 	refusal Refusal
 	tell    Tell
 }
 
 // event implements exchange.Play's, without misses.
 func (a *answerer) event(e exchange.Event, answer func(exchange.Event) error) error {
-	err := a.play.Event(e, answer)
+	err := a.play(e, answer)
 	if err == nil {
 		return nil
 	}
@@ -190,5 +190,8 @@ func (a *answerer) event(e exchange.Event, answer func(exchange.Event) error) er
 		return err
 	}
 	a.tell.miss(m)
+	if e.Kind == exchange.KindWait {
+		return nil // nothing was asked that could be refused
+	}
 	return a.refusal.answer(m, e, answer)
 }

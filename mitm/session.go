@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"time"
 
 	"github.com/serge-net/serge-net/exchange"
@@ -33,6 +34,8 @@ type session struct {
 	ahead []byte                     // what the client sent during a pause
 	sent  bool                       // a byte of the answer under way was written
 	lost  error                      // why a write failed
+	wait  exchange.Event             // what the player is to be called with
+	due   time.Time                  // and when, unless the client says something before; zero: never
 	err   error                      // why the session ends
 }
 
@@ -53,7 +56,7 @@ func (s *session) serve(tell Tell) {
 			s.feed(ahead)
 			continue
 		}
-		n, err := s.c.Read(buf)
+		n, err := s.read(buf)
 		if n > 0 {
 			s.feed(buf[:n])
 		}
@@ -73,6 +76,24 @@ func (s *session) serve(tell Tell) {
 		return
 	}
 	shut(s.c)
+}
+
+// read reads what the client sends. If the player wants to be called before, it
+// is, and nothing is read.
+func (s *session) read(buf []byte) (int, error) {
+	if s.due.IsZero() {
+		return s.c.Read(buf)
+	}
+	s.c.SetReadDeadline(s.due)
+	n, err := s.c.Read(buf)
+	s.c.SetReadDeadline(time.Time{})
+	if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+		s.due = time.Time{}
+		s.take(s.wait)
+		s.flush()
+		return 0, nil
+	}
+	return n, err
 }
 
 // feed answers what b asks.
@@ -108,6 +129,13 @@ func (s *session) take(e exchange.Event) {
 
 // answer sends the next event of an answer to the client.
 func (s *session) answer(e exchange.Event) error {
+	if e.Kind == exchange.KindWait {
+		s.wait, s.due = exchange.Event{Stream: e.Stream, Kind: e.Kind}, time.Time{}
+		if e.Pause > 0 {
+			s.due = time.Now().Add(e.Pause)
+		}
+		return nil
+	}
 	if e.Pause > 0 && s.err == nil {
 		s.err = s.pause(e.Pause)
 	}

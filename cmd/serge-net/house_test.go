@@ -28,7 +28,7 @@ var arrows = map[string][]string{
 	"redirect/testnet": nil,
 	"mitm/http1":       {"exchange"},
 	"mitm/http2":       {"exchange"},
-	"mitm":             {"exchange", "mitm/http1", "mitm/http2"},
+	"mitm":             {"exchange", "mitm/http1", "mitm/http2", "ws"},
 	"cassette":         {"cassette/secret", "exchange", "ws"},
 	"cassette/secret":  nil,
 	"cassette/foreign": {"cassette", "exchange", "ws"},
