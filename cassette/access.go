@@ -173,7 +173,7 @@ func (i *Interaction) bodies() []Body {
 	if i.Response != nil {
 		out = append(out, i.Response.Body)
 	}
-	for _, m := range i.Upgraded {
+	for _, m := range i.Passed() {
 		out = append(out, m.Body)
 	}
 	return out

@@ -69,6 +69,7 @@ type Interaction struct {
 	Request    Request
 	Response   *Response     // nil if none came: then Failure says why
 	Upgraded   []Message     // what passed after a 101 or a CONNECT
+	WebSocket  *WebSocket    // in place of Upgraded, if it was one
 	ClosedBy   exchange.Side // of an upgraded stream: who ended it first
 	Failure    *Failure
 	Peer       Peer
@@ -174,6 +175,8 @@ func (i *Interaction) Line() string {
 	s := i.Request.Method + " " + i.Request.URL + " -> " + i.outcome()
 	switch {
 	case i.Response == nil:
+	case i.WebSocket != nil:
+		s += fmt.Sprintf(" (websocket, messages: %d)", len(i.Passed()))
 	case i.Response.End != exchange.Complete:
 		s += " (" + i.Response.End.String() + ")"
 	}

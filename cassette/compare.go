@@ -148,7 +148,7 @@ func (c *comparison) diffs(o, n *Interaction) []exchange.Diff {
 	if o.Response != nil && n.Response != nil {
 		out = append(out, c.responseDiffs(o.Response, n.Response)...)
 	}
-	return append(out, messageDiffs(o.Upgraded, n.Upgraded)...)
+	return append(out, messageDiffs(o.Passed(), n.Passed())...)
 }
 
 // result is i's outcome, and how it ended if not as the protocol says.

@@ -141,11 +141,15 @@ func (c *Cassette) readElement(n *node, profiles map[string]Connection, files op
 		}
 		c.asked[d.question()] = n
 		return nil
-	case kind != "" && kind != "http":
+	case kind != "" && kind != "http" && kind != "websocket":
 		c.others = append(c.others, n)
 		return nil
 	}
 	i := &Interaction{ID: n.text("id"), Seq: int(n.number("seq")), Connection: profiles[n.text("connection")], src: n}
+	read := n
+	if n.text("kind") == "websocket" {
+		n = withHandshake(n)
+	}
 	if err := i.Request.read(n.get("request"), files); err != nil {
 		return fmt.Errorf("/request%w", err)
 	}
@@ -161,6 +165,20 @@ func (c *Cassette) readElement(n *node, profiles map[string]Connection, files op
 			return fmt.Errorf("/upgraded/messages/%d%w", k, err)
 		}
 		i.Upgraded = append(i.Upgraded, msg)
+	}
+	if v := n.get("websocket"); !v.isNull() {
+		var err error
+		i.WebSocket, err = readWebSocket(v, files)
+		if errors.Is(err, errPayload) {
+			c.others = append(c.others, read)
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("/websocket%w", err)
+		}
+		if i.WebSocket.Close != nil {
+			i.ClosedBy = i.WebSocket.Close.From
+		}
 	}
 	if n.get("upgraded").text("closed_by") == exchange.Server.String() {
 		i.ClosedBy = exchange.Server
@@ -181,7 +199,7 @@ func (r *Request) read(n *node, files opener) error {
 	if n == nil || n.kind != '{' {
 		return errors.New(": is not an object")
 	}
-	r.Method, r.URL, r.Version = n.text("method"), n.text("url"), n.text("http_version")
+	r.Method, r.URL, r.Version = n.text("method"), handshakeURL(n.text("url")), n.text("http_version")
 	if r.Method == "" || !strings.Contains(r.URL, "://") {
 		return fmt.Errorf(": method %q and url %q do not name a request", r.Method, r.URL)
 	}

@@ -174,13 +174,16 @@ func (i *Interaction) node(profiles map[string]string, p place) (*node, error) {
 
 // known is i as this version writes it, but for its timing.
 func (i *Interaction) known(profiles map[string]string) (*node, error) {
-	n := (&node{}).add("id", strNode(i.ID)).add("kind", strNode("http")).add("seq", intNode(i.Seq))
+	n := (&node{}).add("id", strNode(i.ID)).add("kind", strNode(i.kind())).add("seq", intNode(i.Seq))
 	if label := profiles[i.Connection.node().compact()]; label != "" {
 		n.add("connection", strNode(label))
 	}
 	req, err := i.Request.node()
 	if err != nil {
 		return nil, fmt.Errorf("request: %w", err)
+	}
+	if i.WebSocket != nil {
+		req = req.with("url", strNode(socketURL(i.Request.URL)))
 	}
 	n.add("request", req)
 	if i.Response != nil {
@@ -196,6 +199,13 @@ func (i *Interaction) known(profiles map[string]string) (*node, error) {
 			return nil, fmt.Errorf("upgraded: %w", err)
 		}
 		n.add("upgraded", talk.add("closed_by", strNode(i.ClosedBy.String())))
+	}
+	if i.WebSocket != nil {
+		w, err := i.WebSocket.node(i.Request.URL)
+		if err != nil {
+			return nil, fmt.Errorf("websocket: %w", err)
+		}
+		n.add("websocket", w)
 	}
 	if f := i.Failure; f != nil {
 		n.add("error", f.node())
@@ -290,25 +300,11 @@ func (m *Message) chunkNodes(n *node) {
 func talkNode(ms []Message) (*node, error) {
 	l := list()
 	for _, m := range ms {
-		v := &node{}
-		data, ok, err := m.Body.Whole()
-		switch {
-		case err != nil:
+		v, err := pieceNode(m.Body)
+		if err != nil {
 			return nil, err
-		case m.Body.file != "" || m.Body.marked:
-			if v, err = bodyNode(m.Body, nil); err != nil {
-				return nil, err
-			}
-		case ok && utf8.Valid(data):
-			v.add("text", strNode(escape(string(data))))
-		default:
-			v.add("binary", strNode(base64.StdEncoding.EncodeToString(data)))
 		}
-		way := "sent"
-		if m.From == exchange.Server {
-			way = "received"
-		}
-		l.kids = append(l.kids, (&node{}).add("direction", strNode(way)).add("payload", v))
+		l.kids = append(l.kids, (&node{}).add("direction", directionNode(m.From)).add("payload", v))
 	}
 	return (&node{}).add("messages", l), nil
 }

@@ -22,17 +22,18 @@ const journalMagic = "SERGEJN\x01"
 
 // The types of records.
 const (
-	recMeta   = iota // who records what: meta
-	recConn          // a connection was opened: id, origin
-	recHead          // as an Event; so the next three
-	recData          //
-	recTrails        //
-	recEnd           //
-	recSecret        // a placeholder and the shape of what it stands for
-	recDNS           // a DNS answer
-	recPin           // a pinned name
-	recClosed        // the recorder came to its end: failed
-	recMarked        // as recData, but in the cassette's form, and the content coding that was undone
+	recMeta    = iota // who records what: meta
+	recConn           // a connection was opened: id, origin
+	recHead           // as an Event; so the next three
+	recData           //
+	recTrails         //
+	recEnd            //
+	recSecret         // a placeholder and the shape of what it stands for
+	recDNS            // a DNS answer
+	recPin            // a pinned name
+	recClosed         // the recorder came to its end: failed
+	recMarked         // as recData, but in the cassette's form, and the content coding that was undone
+	recMessage        // a piece of a WebSocket's message
 )
 
 // recordMost bounds a record's payload in bytes; a larger piece of Data is cut.

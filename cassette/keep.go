@@ -43,9 +43,13 @@ func interactionPlace() place {
 		"request":  messagePlace().leaves("method", "url", "target"),
 		"response": response,
 		"upgraded": place{"messages": place{"payload": bodyPlace()}.leaves("direction")}.leaves("closed_by"),
-		"error":    place{}.leaves("kind", "phase", "errno", "alert", "code", "cause", "raw"),
-		"peer":     place{}.leaves("address", "pid", "command"),
-		"timing":   place{}.leaves("start_ms", "send_ms", "wait_ms", "receive_ms", "informational_ms", "chunk_ms"),
+		"websocket": place{
+			"messages":    place{"payload": bodyPlace().leaves("ping", "pong", "foreign", "opcode")}.leaves("direction", "timestamp_ms", "fragments", "end"),
+			"close_frame": place{"reply": place{}.leaves("code", "reason")}.leaves("code", "reason", "direction", "timestamp_ms", "clean"),
+		}.leaves("url"),
+		"error":  place{}.leaves("kind", "phase", "errno", "alert", "code", "cause", "raw"),
+		"peer":   place{}.leaves("address", "pid", "command"),
+		"timing": place{}.leaves("start_ms", "send_ms", "wait_ms", "receive_ms", "informational_ms", "chunk_ms"),
 	}.leaves("id", "kind", "seq", "connection")
 }
 

@@ -131,7 +131,12 @@ func (t *trial) answers(old, n *Interaction) bool {
 	if (old.Failure == nil) != (n.Failure == nil) || old.Failure != nil && (old.Failure.Kind != n.Failure.Kind || old.Failure.Code != n.Failure.Code) {
 		return false
 	}
-	return t.responses(old.Response, n.Response) && slices.EqualFunc(old.Upgraded, n.Upgraded, func(a, b Message) bool {
+	return t.responses(old.Response, n.Response) && t.pieces(old.Upgraded, n.Upgraded) && t.sockets(old.WebSocket, n.WebSocket)
+}
+
+// pieces says whether the same was said, in the same order.
+func (t *trial) pieces(a, b []Message) bool {
+	return slices.EqualFunc(a, b, func(a, b Message) bool {
 		return a.From == b.From && t.body(content{Body: a.Body}, content{Body: b.Body})
 	})
 }

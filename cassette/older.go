@@ -211,7 +211,7 @@ func sideOf(word string) string {
 
 // ourPayload says whether p has one of our members.
 func ourPayload(p *node) bool {
-	for _, key := range []string{"text", "binary", "ping", "pong", "end"} {
+	for _, key := range []string{"text", "binary", "ping", "pong", "foreign", "file", "end"} {
 		if v := p.get(key); v != nil && v.kind == 's' {
 			return true
 		}

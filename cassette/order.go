@@ -95,6 +95,14 @@ func (i *Interaction) answer() string {
 			put(h, fmt.Sprint(r.EndCode))
 		}
 	}
+	passed := slices.Clone(i.Passed())
+	if i.WebSocket != nil { // who spoke first is chance
+		slices.SortStableFunc(passed, func(a, b Message) int { return cmp.Compare(a.From, b.From) })
+	}
+	for _, m := range passed {
+		sum, err := m.Body.Sum()
+		put(h, fmt.Sprint(m.From, sum, err))
+	}
 	return string(h.Sum(nil))
 }
 
@@ -105,7 +113,7 @@ func volatile(name string) bool {
 	case "date", "age", "expires", "server-timing", "cf-ray", "x-request-id", "x-correlation-id", "x-trace-id", "x-runtime",
 		"x-amzn-requestid", "x-amzn-trace-id", "x-amz-request-id", "x-amz-id-2", "x-amz-cf-id", "x-github-request-id",
 		"x-cloud-trace-context", "x-served-by", "x-timer", "x-response-time", "traceparent", "tracestate", "request-id",
-		"x-ms-request-id", "apigw-requestid", "x-ratelimit-reset", "x-ratelimit-remaining":
+		"x-ms-request-id", "apigw-requestid", "sec-websocket-accept", "x-ratelimit-reset", "x-ratelimit-remaining":
 		return true
 	}
 	return strings.HasPrefix(name, "x-b3-") || strings.HasPrefix(name, "x-datadog-")

@@ -35,7 +35,8 @@ type live struct {
 	size     int64
 	interim  bool // a 100 was sent
 	answered bool
-	talk     *talk // after an upgrade
+	talk     *talk     // after an upgrade
+	dialogue *dialogue // in place of talk, of a WebSocket
 	ends     int
 }
 
@@ -45,6 +46,7 @@ func (y *play) Close() {
 	defer y.mu.Unlock()
 	for id, l := range y.streams {
 		l.talk.close()
+		l.dialogue.leave()
 		delete(y.streams, id)
 	}
 }
@@ -68,6 +70,10 @@ func (y *play) Event(e exchange.Event, answer func(exchange.Event) error) error 
 		return nil
 	}
 	switch e.Kind {
+	case exchange.KindMessage, exchange.KindWait:
+		if l.dialogue != nil {
+			return l.dialogue.event(e, answer)
+		}
 	case exchange.KindData:
 		if l.talk != nil {
 			return y.hear(l, e.Data, answer)
@@ -204,7 +210,7 @@ func (y *play) early(l *live, answer func(exchange.Event) error) error {
 		return y.tryNow(l, bare, answer)
 	case y.stranger(l, same):
 		m := l.p.newMiss(y.o, l)
-		m.Cassette, m.Reason = "", "a WebSocket, which is not replayed yet"
+		m.Cassette, m.Reason = "", "a WebSocket that was recorded byte by byte: its messages are masked with another key"
 		y.drop(l)
 		return m
 	case upgrade || l.req.Method == "CONNECT":
@@ -233,6 +239,9 @@ func (y *play) stranger(l *live, same []*slot) bool {
 	const name = "sec-websocket-key"
 	key, ok := exchange.Get(l.req.Fields, name)
 	return ok && len(same) > 0 && !slices.ContainsFunc(same, func(s *slot) bool {
+		if s.it.WebSocket != nil {
+			return true
+		}
 		theirs, _ := exchange.Get(s.it.Request.Fields, name)
 		return theirs == key
 	})
@@ -287,8 +296,11 @@ func (y *play) end(l *live, e *exchange.End, answer func(exchange.Event) error) 
 	case l.talk != nil && l.ends > 1:
 		defer y.drop(l)
 		return l.talk.finish(l, answer)
+	case l.dialogue != nil && l.ends > 1:
+		defer y.drop(l)
+		return l.dialogue.end(exchange.Complete, answer)
 	case l.answered:
-		if l.talk == nil {
+		if l.talk == nil && l.dialogue == nil {
 			y.drop(l)
 		}
 		return nil
@@ -309,7 +321,7 @@ func (y *play) end(l *live, e *exchange.End, answer func(exchange.Event) error) 
 		return m
 	}
 	err = y.serve(l, k, answer)
-	if err != nil || l.talk == nil {
+	if err != nil || l.talk == nil && l.dialogue == nil {
 		y.drop(l)
 	}
 	return err
@@ -320,6 +332,7 @@ func (y *play) drop(l *live) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	l.talk.close()
+	l.dialogue.leave()
 	delete(y.streams, l.stream)
 }
 

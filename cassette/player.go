@@ -80,6 +80,7 @@ type Tally struct {
 	Missed      int
 	Assumptions []Assumption   // one for each thing taken on evidence
 	Ambiguous   []Assumption   // choices that the recording did not settle
+	Unsaid      []Assumption   // WebSockets that ended before all was said
 	Left        int            // recordings that were not served
 	Unused      []*Interaction // those; of a mounted twin the first thousand
 	Expired     []Expiry       // of the answers served, at most one each
@@ -191,6 +192,7 @@ func (p *Player) Tally() Tally {
 	defer p.mu.Unlock()
 	t := p.tally
 	t.Assumptions, t.Ambiguous = slices.Clone(t.Assumptions), slices.Clone(t.Ambiguous)
+	t.Unsaid = slices.Clone(t.Unsaid)
 	t.Expired = slices.Clone(t.Expired)
 	for _, n := range p.served {
 		if n == 0 {

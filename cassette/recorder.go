@@ -83,7 +83,7 @@ func (r *Recorder) Open(o exchange.Origin) (exchange.Watch, error) {
 	}
 	r.conns++
 	w := &watch{r: r, id: r.conns, sieves: map[sieveKey]*sieve{}, codings: map[sieveKey]string{}, documents: map[sieveKey]bool{},
-		talks: map[uint64]*overheard{}, connects: map[uint64]bool{}}
+		talks: map[uint64]*overheard{}, connects: map[uint64]bool{}, voices: map[sieveKey]*secret.Stream{}}
 	w.pen.begin(recConn)
 	w.pen.num(w.id)
 	w.pen.dur(r.elapsed())
@@ -227,11 +227,12 @@ type watch struct {
 	pen    pen
 	fields []exchange.Field // the last ones redacted
 
-	sieves    map[sieveKey]*sieve   // of the sides that have sent data
-	codings   map[sieveKey]string   // of the bodies that come, if they have any
-	documents map[sieveKey]bool     // the bodies that come and are looked at as a whole
-	talks     map[uint64]*overheard // by stream
-	connects  map[uint64]bool       // the streams whose request is CONNECT
+	sieves    map[sieveKey]*sieve         // of the sides that have sent data
+	codings   map[sieveKey]string         // of the bodies that come, if they have any
+	documents map[sieveKey]bool           // the bodies that come and are looked at as a whole
+	talks     map[uint64]*overheard       // by stream
+	voices    map[sieveKey]*secret.Stream // of the messages of WebSockets that are open
+	connects  map[uint64]bool             // the streams whose request is CONNECT
 }
 
 // redacted is fields in the cassette's form, until the next call.
@@ -252,11 +253,14 @@ func (w *watch) Event(e exchange.Event) error {
 		h.Raw = w.r.hide.raw(h.Raw)
 		w.begin(recHead, e)
 		p.head(&h)
+		p.flag(e.Framed)
 		p.end()
 	case exchange.KindData:
 		if err := w.data(e); err != nil {
 			return err
 		}
+	case exchange.KindMessage:
+		w.message(e)
 	case exchange.KindTrailers:
 		if err := w.settle(sieveKey{e.Stream, e.From}); err != nil {
 			return err
@@ -273,6 +277,7 @@ func (w *watch) Event(e exchange.Event) error {
 		if o := w.talks[e.Stream]; o != nil {
 			w.understand(o, e.From, nil, true)
 		}
+		w.hush(e)
 		w.begin(recEnd, e)
 		p.num(uint64(e.End.How))
 		p.num(uint64(e.End.Code))

@@ -17,6 +17,11 @@ func (i *Interaction) parts() []part {
 	for n := range i.Upgraded {
 		ps = append(ps, part{&i.Upgraded[n], nil})
 	}
+	if i.WebSocket != nil {
+		for n := range i.WebSocket.Messages {
+			ps = append(ps, part{&i.WebSocket.Messages[n].Message, nil})
+		}
+	}
 	return ps
 }
 

@@ -168,7 +168,7 @@ func (i *Interaction) answerTokens() []string {
 			add(f.Value)
 		}
 	}
-	for _, m := range i.Upgraded {
+	for _, m := range i.Passed() {
 		if m.From == exchange.Server {
 			eachPiece(m.Body, "", add)
 		}

@@ -27,6 +27,9 @@ func (y *play) serve(l *live, k *pick, answer func(exchange.Event) error) error 
 	l.answered = true
 	i, err := l.p.answered(l, k.slot.it, k.ids)
 	if err == nil {
+		if i.WebSocket != nil {
+			l.dialogue = newDialogue(y, l, k.slot, i)
+		}
 		err = l.p.perform(l, i, l.p.opt.Latency.schedule(i, k.nth, l.p.c.Name), tell)
 	}
 	if taken && !errors.Is(err, exchange.ErrUndelivered) {
@@ -65,8 +68,11 @@ func (p *Player) perform(l *live, i *Interaction, s *schedule, tell func(exchang
 		}
 	}
 	head, chunked := p.head(l, i)
-	if err := tell(exchange.Event{Kind: exchange.KindHead, Head: head, Pause: s.until(i.Timing.Wait)}); err != nil {
+	if err := tell(exchange.Event{Kind: exchange.KindHead, Head: head, Framed: l.dialogue != nil, Pause: s.until(i.Timing.Wait)}); err != nil {
 		return err
+	}
+	if l.dialogue != nil {
+		return l.dialogue.speak(tell)
 	}
 	if upgrades(&exchange.Head{Method: i.Request.Method}, r.Status) {
 		if l.talk, err = newTalk(i, p.value); err != nil {

@@ -63,6 +63,11 @@ func (t *tape) interaction(k *take) (*Interaction, error) {
 	if k.upgraded() {
 		i.ClosedBy = k.closedBy()
 	}
+	if k.socket != nil {
+		if i.WebSocket, err = t.webSocket(k); err != nil {
+			return nil, err
+		}
+	}
 	return i, i.rekey(rules{})
 }
 

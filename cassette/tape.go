@@ -47,6 +47,7 @@ type take struct {
 	start, end time.Duration
 	headAt     time.Duration // of the final response head
 	talk       []piece       // of an upgraded stream, coalesced by direction
+	socket     *socket       // in place of talk, of a WebSocket
 }
 
 // A piece is what one end of an upgraded stream sent until the other spoke.
@@ -106,7 +107,7 @@ func (t *tape) record(typ byte, payload []byte, at int64) error {
 		t.pins = append(t.pins, e.pin())
 	case recClosed:
 		t.clean, t.failed = true, e.num() == 1
-	case recHead, recData, recMarked, recTrails, recEnd:
+	case recHead, recData, recMarked, recMessage, recTrails, recEnd:
 		t.event(typ, e, len(payload), at)
 	}
 	return nil
@@ -133,6 +134,13 @@ func (t *tape) event(typ byte, e *eye, size int, at int64) {
 	switch typ {
 	case recHead:
 		take.head(e.head(), when)
+		if framed := len(e.b) > 0 && e.num() == 1; framed { // journals of version 0.1 end with the head
+			take.socket = &socket{}
+		}
+	case recMessage:
+		if m, marked := e.message(); take.socket != nil && !e.bad {
+			take.socket.add(from, m, marked, segment{at + int64(size-len(e.b)), int64(len(e.b))}, when-take.headAt)
+		}
 	case recData, recMarked:
 		chunk, raw := int64(e.num()), e.bytes()
 		coding := ""
@@ -141,6 +149,10 @@ func (t *tape) event(typ byte, e *eye, size int, at int64) {
 		}
 		seg := segment{at + int64(size-len(e.b)), int64(len(e.b))}
 		if from == exchange.Server && take.res == nil {
+			return
+		}
+		if take.socket != nil {
+			take.socket.foreign(from, seg, when-take.headAt)
 			return
 		}
 		if body := take.data(s, from, chunk, raw, seg, when); typ == recMarked {
@@ -152,6 +164,9 @@ func (t *tape) event(typ byte, e *eye, size int, at int64) {
 	case recEnd:
 		s.end = &exchange.End{How: exchange.How(min(e.num(), uint64(exchange.Left))), Code: uint32(e.num()), Err: e.str()}
 		s.endAt = when
+		if take.socket != nil {
+			take.socket.ended[from] = true
+		}
 		if raw := e.bytes(); len(raw) > 0 {
 			s.msg.RawEnd = bytes.Clone(raw)
 		}

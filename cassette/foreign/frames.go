@@ -12,6 +12,9 @@ import (
 // webSocket are the messages of an upgraded stream that is a WebSocket, and its
 // control frames, for which HAR has no place.
 func (x *export) webSocket(i *cassette.Interaction) ([]harMessage, []harControl, error) {
+	if i.WebSocket != nil {
+		return x.recorded(i)
+	}
 	if len(i.Upgraded) == 0 {
 		return nil, nil, nil
 	}
@@ -31,6 +34,33 @@ func (x *export) webSocket(i *cassette.Interaction) ([]harMessage, []harControl,
 			x.note(i, "a WebSocket is carried up to where it is none any more")
 			break
 		}
+	}
+	return l.messages, l.control, nil
+}
+
+// recorded are those of a WebSocket that was recorded as messages.
+func (x *export) recorded(i *cassette.Interaction) ([]harMessage, []harControl, error) {
+	opened := float64(x.c.RecordedAt.UnixMilli()+i.Timing.Start.Milliseconds()) / 1000
+	var l listener
+	for _, m := range i.WebSocket.Messages {
+		if m.Foreign {
+			x.note(i, "a WebSocket is carried up to where it is none any more")
+			break
+		}
+		b, err := x.bytes(i, m.Body)
+		if err != nil {
+			return nil, nil, err
+		}
+		l.at = opened + m.At.Seconds()
+		op := map[exchange.MessageType]ws.Opcode{exchange.MessageText: ws.Text, exchange.MessageBinary: ws.Binary,
+			exchange.MessagePing: ws.Ping, exchange.MessagePong: ws.Pong}[m.Type]
+		if op.Control() {
+			l.hear(m.From, ws.Event{Kind: ws.KindControl, Header: ws.Header{Opcode: op}, Data: b})
+			continue
+		}
+		l.hear(m.From, ws.Event{Kind: ws.KindStart, Header: ws.Header{Opcode: op}})
+		l.hear(m.From, ws.Event{Kind: ws.KindData, Data: b})
+		l.hear(m.From, ws.Event{Kind: ws.KindEnd})
 	}
 	return l.messages, l.control, nil
 }

@@ -73,6 +73,9 @@ func (x *export) converse(c *conversation, i *cassette.Interaction) error {
 	if len(r.Trailers) > 0 || len(r.Informational) > 0 {
 		x.note(i, "trailers and 1xx answers are not carried")
 	}
+	if i.WebSocket != nil {
+		x.note(i, "WebSocket messages are not carried")
+	}
 	for _, m := range i.Upgraded {
 		b, err := x.bytes(i, m.Body)
 		if err != nil {

@@ -27,7 +27,7 @@ func writeCurl(w io.Writer, x *export) error {
 			return err
 		}
 		fmt.Fprintf(w, "\n# %s\n", exchange.Visible(i.Line()))
-		if len(i.Upgraded) > 0 {
+		if len(i.Passed()) > 0 {
 			x.note(i, "upgraded streams are not carried")
 			return nil
 		}
@@ -98,7 +98,7 @@ func writeK6(w io.Writer, x *export) error {
 	}
 	fmt.Fprint(w, "import http from 'k6/http';\nimport encoding from 'k6/encoding';\nimport { check } from 'k6';\n\nexport default function () {\n  let r;\n")
 	err := x.each(func(_ int, i *cassette.Interaction) error {
-		if i.Response == nil || len(i.Upgraded) > 0 {
+		if i.Response == nil || len(i.Passed()) > 0 {
 			x.note(i, "failures and upgraded streams are not carried")
 			return nil
 		}
@@ -155,7 +155,7 @@ func writeMarkdown(w io.Writer, x *export) error {
 			_, err := fmt.Fprintf(w, "\nNo response: %s: %s\n", i.Failure.Kind, exchange.Visible(i.Failure.Cause))
 			return err
 		}
-		if len(i.Upgraded) > 0 {
+		if len(i.Passed()) > 0 {
 			x.note(i, "upgraded streams are not carried")
 		}
 		return x.markdownHalf(w, i, "Response", i.Response.Fields, i.Response.Body)
