@@ -11,12 +11,12 @@ BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w -X main.version=$(V
 DEMO_PACKAGES := curl ca-certificates python3
 TEST_PACKAGES := $(DEMO_PACKAGES) gcc libc6-dev clang llvm libbpf-dev nginx-light wget \
 	python3-requests nodejs default-jdk-headless openssl nghttp2-client musl-tools procps bind9-dnsutils util-linux \
-	iptables iproute2 systemd libcap2-bin tmux cpio libnss3-tools libxml2-utils git python3-pip python3-venv
+	iptables iproute2 systemd libcap2-bin tmux cpio libnss3-tools libxml2-utils git python3-pip python3-venv python3-websockets node-ws
 TEST_ALL_PACKAGES := $(TEST_PACKAGES) gradle junit4 $(MATRIX_PACKAGES) tshark ruby-vcr ruby-webmock
 # What the matrix of clients has of Debian. pip, npm, Maven and cargo bring the
 # rest; cargo is taken from PATH.
 MATRIX_PACKAGES := gnutls-bin apt python3-pycurl python3-httpx python3-aiohttp python3-urllib3 python3-boto3 python3-grpcio \
-	python3-websockets python3-httplib2 python3-gi gir1.2-soup-3.0 glib-networking awscli \
+	python3-httplib2 python3-gi gir1.2-soup-3.0 glib-networking awscli \
 	maven gradle kotlin ruby ruby-faraday ruby-bundler php-cli php-curl php-guzzlehttp-guzzle libwww-perl perl \
 	libssl-dev pkg-config chromium firefox-esr $(if $(shell command -v npm),,npm)
 FIXTURES_PACKAGES := curl openssl util-linux python3-venv ruby-vcr ruby-webmock nodejs default-jre-headless maven chromium $(if $(shell command -v npm),,npm)

@@ -74,7 +74,7 @@ type taped struct {
 // further.
 func (x *export) eachAnswered(f func(t taped)) error {
 	return x.each(func(_ int, i *cassette.Interaction) error {
-		if i.Response == nil || len(i.Upgraded) > 0 {
+		if i.Response == nil || len(i.Passed()) > 0 {
 			x.note(i, "failures and upgraded streams are not carried")
 			return nil
 		}

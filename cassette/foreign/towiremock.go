@@ -38,7 +38,7 @@ func writeWireMock(w io.Writer, x *export) error {
 	stubs := []*stub{}
 	equal := map[string][]*stub{}
 	err := x.each(func(_ int, i *cassette.Interaction) error {
-		if len(i.Upgraded) > 0 {
+		if len(i.Passed()) > 0 {
 			x.note(i, "upgraded streams are not carried")
 			return nil
 		}

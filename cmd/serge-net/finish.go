@@ -141,6 +141,9 @@ func (e *engine) replayed(o *outside) (missed int, findings, unserved bool) {
 	for _, a := range t.Ambiguous {
 		s.assumptions = append(s.assumptions, fmt.Sprintf("%s %s  ambiguous: %s", a.Method, a.URL, a.Evidence))
 	}
+	for _, a := range t.Unsaid {
+		s.assumptions = append(s.assumptions, fmt.Sprintf("%s %s  ended early: %s", a.Method, a.URL, a.Evidence))
+	}
 	e.report.end(s, time.Since(e.start))
 	e.overdue(t.Expired)
 	unserved = e.mode == "replay" && t.Exact+t.Assumed+t.Missed == 0 && e.cassette.Len() > 0

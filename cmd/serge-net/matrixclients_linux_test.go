@@ -11,7 +11,6 @@ type matrixClient struct {
 	own        string // the variable that has it trust what $OWN has; "": none does
 	core       bool   // make test tries it
 	silent     bool   // it prints nothing: what the origin saw has to do
-	unreplayed bool   // its protocol cannot be replayed yet
 	process    string // with remedy: how the report names it
 	remedy     string // it cannot be convinced: what the report says to do
 	absent     string // why it cannot be tried
@@ -23,8 +22,6 @@ func (p matrixClient) wants() []string {
 	switch {
 	case p.remedy != "":
 		return []string{cellNamed, cellPassed, cellNone}
-	case p.unreplayed:
-		return []string{cellRecorded, cellPassed, cellNone}
 	}
 	return []string{cellPassed, cellNone}
 }
@@ -89,7 +86,7 @@ func pythonClients() []matrixClient {
 		all = append(all, d, matrixClient{name: l.name, from: "PyPI", needs: "python/installed", version: version(venv), get: python(venv, l.library, l.path), own: l.own})
 	}
 	websocket := func(from, needs, by string) matrixClient {
-		return matrixClient{name: "websockets", from: from, needs: needs, version: by + " -c 'import websockets.version as v; print(v.version)'", get: by + " " + socket, own: ssl, unreplayed: true}
+		return matrixClient{name: "websockets", from: from, needs: needs, version: by + " -c 'import websockets.version as v; print(v.version)'", get: by + " " + socket, own: ssl}
 	}
 	pip := func(from, by string) matrixClient {
 		return matrixClient{name: "pip", from: from, needs: "python/installed", version: by + " -m pip --version", get: by + " -m pip" + pipIndex, own: "PIP_CERT=$OWN/ca.pem"}
@@ -119,7 +116,7 @@ func nodeClients() []matrixClient {
 			get: official + get + library + " $1/json", own: own})
 	}
 	return append(all,
-		matrixClient{name: "ws", from: "npm", needs: needs, version: `grep '"version"' $CLIENTS/node/node_modules/ws/package.json`, get: official + get + `ws "wss${1#https}/ws"`, own: own, unreplayed: true},
+		matrixClient{name: "ws", from: "npm", needs: needs, version: `grep '"version"' $CLIENTS/node/node_modules/ws/package.json`, get: official + get + `ws "wss${1#https}/ws"`, own: own},
 		matrixClient{name: "Deno fetch", from: "npm", needs: needs, version: deno + " --version", get: deno + " run -q --no-config --allow-net --allow-env" + get + "fetch $1/json", own: "DENO_CERT=$OWN/ca.pem"},
 		matrixClient{name: "Bun fetch", from: "npm", needs: needs, version: bun + " --version", get: bun + get + "fetch $1/json", own: own},
 	)

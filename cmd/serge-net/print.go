@@ -64,8 +64,11 @@ func printInteraction(w io.Writer, i *cassette.Interaction) error {
 	if i.Response.End != exchange.Complete {
 		fmt.Fprintf(w, "(%s)\n", i.Response.End)
 	}
-	if err := printUpgraded(w, i.Upgraded); err != nil {
+	if err := printUpgraded(w, i.Passed()); err != nil {
 		return err
+	}
+	if s := i.WebSocket; s != nil && s.Close != nil {
+		fmt.Fprintf(w, "\n%s closed: %d %s\n", s.Close.From, s.Close.Code, exchange.Visible(s.Close.Reason))
 	}
 	_, err := fmt.Fprintf(w, "\nafter %s: sent in %s, answered after %s, received in %s\n", i.Timing.Start.Round(time.Millisecond),
 		i.Timing.Send.Round(time.Millisecond), i.Timing.Wait.Round(time.Millisecond), i.Timing.Receive.Round(time.Millisecond))

@@ -165,23 +165,6 @@ func events(from io.Reader) (first, last arrival) {
 	return first, last
 }
 
-// TestWebSocket passes while recording, and is said not to be replayed.
-func TestWebSocket(t *testing.T) {
-	r := newRig(t)
-	ws := r.client("wsclient")
-	for _, url := range []string{"ws://" + testnet.WWW + "/ws", "wss://" + testnet.WWW + "/ws"} {
-		o := r.record("c", ws, url, "one", "two")
-		want := "101 Switching Protocols echo.test\none\ntwo\n70000 true <nil>\nwebsocket: close 1000 (normal)\n"
-		if o.stdout != want {
-			t.Errorf("%s: recorded %q; want %q\n%s", url, o.stdout, want, o.stderr)
-		}
-		o = r.serge("replay", "c", "--", ws, url, "one", "two")
-		if o.stdout != "501 Not Implemented \n" || !strings.Contains(o.stderr, "miss: GET http"+url[2:]+"\n  a WebSocket, which is not replayed yet\n") {
-			t.Errorf("%s: replayed %q; want a miss that says why\n%s", url, o.stdout, o.stderr)
-		}
-	}
-}
-
 // TestRawTCP passes while recording, and is named; in a replay it is reset, and
 // a miss.
 func TestRawTCP(t *testing.T) {

@@ -60,6 +60,7 @@ func Routes() []Route {
 		{"/abort", "half a body, then the connection or stream is cut"},
 		{"/sse", "n server-sent events, each flushed, gap milliseconds between"},
 		{"/ws", "a WebSocket that echoes; greet=1 speaks first; subprotocol echo.test"},
+		{"/ws/NAME", "WebSockets that answer calls (rpc), tick and close (ticks), leave (leave), speak GraphQL (graphql), say much (big)"},
 	}
 }
 
@@ -92,6 +93,7 @@ func (r *rack) routes(host string) http.Handler {
 	mux.HandleFunc("/abort", serveAbort)
 	mux.HandleFunc("/sse", serveSSE)
 	mux.HandleFunc("/ws", r.serveWebSocket)
+	mux.HandleFunc("/ws/{name}", r.serveSocket)
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		r.hits.add(host + req.URL.Path)
 		mux.ServeHTTP(w, req)

@@ -1,0 +1,62 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/serge-net/serge-net/redirect/testnet"
+)
+
+// debianPython is the Python that Debian's packages are for.
+const debianPython = "/usr/bin/python3"
+
+// TestWebSocketClients records what real clients see over WebSockets, and has them
+// see the same in a replay, without a network.
+func TestWebSocketClients(t *testing.T) {
+	r := newRig(t)
+	py, js := r.source("websockets_client.py"), r.source("ws_client.cjs")
+	at := func(path string) string { return "wss://" + testnet.WWW + path }
+	for _, c := range []struct {
+		name         string
+		argv, replay []string // replay is nil where it is the same
+		want         string   // the last of what both print
+	}{
+		{"gorilla", []string{r.client("wsclient"), at("/ws"), "one", "two"}, nil, "websocket: close 1000 (normal)\n"},
+		{"websockets", []string{debianPython, py, at("/ws"), "echo"}, nil, "pong\n1\nclosed 1000 \n"},
+		{"ws", []string{"node", js, at("/ws")}, nil, "70000\n4000 \n"},
+		{"ws, compressed no more", []string{"node", js, at("/ws")}, []string{"node", js, at("/ws"), "plain"}, "70000\n4000 \n"},
+		{"JSON-RPC in another order", []string{debianPython, py, at("/ws/rpc"), "rpc"}, []string{debianPython, py, at("/ws/rpc"), "rpc", "other"},
+			"True ['did a', 'did b']\nclosed 1000 \n"},
+		{"GraphQL", []string{debianPython, py, at("/ws/graphql"), "graphql"}, nil, "True complete None\nclosed 1000 \n"},
+		{"closed by the server", []string{debianPython, py, at("/ws/ticks"), "ticks"}, nil, "tick 2\n4001 no more\nclosed 4001 no more\n"},
+		{"left by the server", []string{debianPython, py, at("/ws/leave"), "leave"}, nil, "hello\nleft None\nclosed 1006 \n"},
+		{"much", []string{debianPython, py, at("/ws/big?size=9000000"), "big"}, nil, "9000000\nclosed 1000 \n"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := r.in(t, "")
+			if c.replay == nil {
+				c.replay = c.argv
+			}
+			first := r.record("c", c.argv...)
+			if !strings.HasSuffix(first.stdout, c.want) {
+				t.Errorf("recorded: %q; want …%q\n%s", first.stdout, c.want, first.stderr)
+			}
+			again := r.replay("c", c.replay...)
+			if diff := cmp.Diff(first.stdout, again.stdout); diff != "" && c.name != "ws, compressed no more" || !strings.HasSuffix(again.stdout, c.want) {
+				t.Errorf("replayed otherwise (-recorded +replayed):\n%s\n%s", diff, again.stderr)
+			}
+			text, err := os.ReadFile(filepath.Join(r.dir, "cassettes", "c.json"))
+			if err != nil || !strings.Contains(string(text), `"kind": "websocket"`) {
+				t.Errorf("no WebSocket in the cassette: %v\n%.3000s", err, text)
+			}
+			if c.name == "much" {
+				t.Logf("%.3000s", text)
+			}
+			t.Logf("%s", again.stderr)
+		})
+	}
+}
