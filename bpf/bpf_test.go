@@ -77,8 +77,8 @@ func TestLoad(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root")
 	}
-	for _, hermetic := range []bool{false, true} {
-		h, err := Load(Config{Hermetic: hermetic})
+	for _, c := range []Config{{}, {Hermetic: true}, {QUIC: true}} {
+		h, err := Load(c)
 		if err != nil {
 			t.Fatalf("%+v", err)
 		}

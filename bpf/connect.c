@@ -1,7 +1,7 @@
 //go:build ignore
 
-// connect(2): TCP to the listener, UDP port 53 to the packet sockets, all else
-// as it was. Other UDP is left alone: glibc connects UDP sockets to every
+// connect(2): TCP to the listener, UDP port 53, and 443 with QUIC, to the packet
+// sockets, all else as it was. Other UDP is left alone: glibc connects UDP sockets to every
 // candidate address to sort them by the source it would use (RFC 6724).
 
 // remember keeps what the socket asked for, and moves it off a device that
@@ -39,7 +39,7 @@ static __always_inline enum verdict judge_connect(struct bpf_sock_addr *ctx, con
 	enum verdict v = LEAVE;
 	if (ctx->protocol == IPPROTO_TCP)
 		v = judge(d, IPPROTO_TCP);
-	else if (ctx->protocol == IPPROTO_UDP && d->port == bpf_htons(DNS_PORT))
+	else if (ctx->protocol == IPPROTO_UDP && carried(d))
 		v = judge(d, IPPROTO_UDP);
 	if (v == DIVERT)
 		return remember(ctx, d) ? DIVERT : DENY;

@@ -19,9 +19,10 @@
 #define QUIC_PORT 443
 #define LOOPBACK_IFINDEX 1 // LOOPBACK_IFINDEX in include/net/flow.h: lo is 1 in every network namespace
 #define LOOPBACK4 0x7f000001
-#define ALIAS4 0x7f800001 // 127.128.0.1, the first address that stands for a name server
-#define SLOTS 32 // IPv6 name servers that a target can tell apart
-#define MAX_ALIASES 8192 // name servers in all; their buckets are made at load, and take time
+#define ALIAS4 0x7f800001 // 127.128.0.1, the first address that stands for a destination of datagrams
+#define SLOTS 32 // IPv6 destinations of datagrams that a target can tell apart
+#define QUIC_SLOTS 24 // of them those that may be others than name servers
+#define MAX_ALIASES 8192 // such destinations in all; their buckets are made at load, and take time
 #define MAX_SERVERS (MAX_ALIASES - SLOTS) // IPv4 ones
 
 // Settings, set before load; zero means there is none. Ports and IPv4
@@ -32,6 +33,7 @@ const volatile __u16 packets4 = 0;
 const volatile __u16 packets6[SLOTS] = {};
 const volatile __u32 probe4 = 0;
 const volatile bool hermetic = false;
+const volatile bool quic = false; // UDP port 443 is diverted too
 
 struct destination {
 	__u32 addr[4];
@@ -101,7 +103,7 @@ struct {
 	__type(value, struct origin);
 } by_tuple SEC(".maps");
 
-// queried tells which name server a rewritten datagram was for. The key is the
+// queried tells which name server, or QUIC server, a rewritten datagram was for. The key is the
 // IPv4 loopback address it was sent to, or the IPv6 slot's port, both in host
 // order: ports are below 2^16, so the two never meet.
 struct {
@@ -271,7 +273,13 @@ static __always_inline void talk(const struct destination *d, __u8 protocol, boo
 
 enum verdict { LEAVE, DIVERT, DENY };
 
-// judge decides over a TCP connect or a DNS datagram to d.
+// carried says whether datagrams to d's port are diverted.
+static __always_inline bool carried(const struct destination *d)
+{
+	return d->port == bpf_htons(DNS_PORT) || (quic && d->port == bpf_htons(QUIC_PORT));
+}
+
+// judge decides over a TCP connect or a datagram that is carried to d.
 static __always_inline enum verdict judge(const struct destination *d, __u8 protocol)
 {
 	if (mapped(d) && probe4 && d->addr[3] == bpf_htonl(probe4))
@@ -298,7 +306,7 @@ static __always_inline enum verdict judge(const struct destination *d, __u8 prot
 // alias returns the key in queried that stands for d, or 0 if there is none
 // left. *next is the first that is free. There is no search, as loops take too
 // long to verify without CAP_PERFMON, where speculative paths are followed too.
-// Two CPUs that meet the same new name server take two keys: both are right.
+// Two CPUs that meet the same new server take two keys: both are right.
 static __always_inline __u32 alias(const struct destination *d, __u32 *next, __u32 limit)
 {
 	__u32 *known = bpf_map_lookup_elem(&aliases, d);
@@ -321,16 +329,21 @@ static __always_inline __u32 alias(const struct destination *d, __u32 *next, __u
 	return key;
 }
 
-// alias4 returns the address that stands for the IPv4 name server d, in host order.
+// alias4 returns the address that stands for the IPv4 server d, in host order.
 static __always_inline __u32 alias4(const struct destination *d)
 {
 	return alias(d, &next4, MAX_SERVERS);
 }
 
-// alias6 returns the port on ::1 that stands for the IPv6 name server d, in host order.
-// IPv6 has one loopback address, so the port tells name servers apart.
+// alias6 returns the port on ::1 that stands for the IPv6 server d, in host order.
+// IPv6 has one loopback address, so the port tells servers apart. QUIC leaves
+// some to name servers: names go on when it has used up its own.
 static __always_inline __u16 alias6(const struct destination *d)
 {
+	// The limit of alias stays a constant: of one that is not the verifier
+	// refuses the index that it bounds, without CAP_PERFMON.
+	if (d->port != bpf_htons(DNS_PORT) && next6 >= QUIC_SLOTS && !bpf_map_lookup_elem(&aliases, d))
+		return 0;
 	return alias(d, &next6, SLOTS);
 }
 

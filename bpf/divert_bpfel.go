@@ -95,6 +95,7 @@ const (
 	divertVarPackets4            = "packets4"
 	divertVarPackets6            = "packets6"
 	divertVarProbe4              = "probe4"
+	divertVarQuic                = "quic"
 )
 
 // loadDivert returns the embedded CollectionSpec for divert.
@@ -179,6 +180,7 @@ type divertVariableSpecs struct {
 	Packets4  *ebpf.VariableSpec `ebpf:"packets4"`
 	Packets6  *ebpf.VariableSpec `ebpf:"packets6"`
 	Probe4    *ebpf.VariableSpec `ebpf:"probe4"`
+	Quic      *ebpf.VariableSpec `ebpf:"quic"`
 }
 
 // divertObjects contains all objects after they have been loaded into the kernel.
@@ -238,6 +240,7 @@ type divertVariables struct {
 	Packets4  *ebpf.Variable `ebpf:"packets4"`
 	Packets6  *ebpf.Variable `ebpf:"packets6"`
 	Probe4    *ebpf.Variable `ebpf:"probe4"`
+	Quic      *ebpf.Variable `ebpf:"quic"`
 }
 
 // divertPrograms contains all programs after they have been loaded into the kernel.

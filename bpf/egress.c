@@ -1,7 +1,7 @@
 //go:build ignore
 
-// Every packet on its way out: QUIC is refused (EPERM to sendto), so that
-// clients fall back to TCP; a hermetic target reaches only lo.
+// Every packet on its way out: QUIC that was not diverted is refused (EPERM to
+// sendto), so that clients fall back to TCP; a hermetic target reaches only lo.
 
 #define ETH_P_IP 0x0800
 #define ETH_P_IPV6 0x86dd

@@ -83,7 +83,7 @@ func (m *Maps) Original(client, listener netip.AddrPort) (Origin, bool, error) {
 	return Origin{Dst: o.Dst.addrPort(), PID: int(o.Pid), UID: int(o.Uid), Cgroup: o.Cgroup}, true, nil
 }
 
-// Queried returns which name server a datagram was sent to that arrived at at,
+// Queried returns which server a datagram was sent to that arrived at at,
 // one of our packet sockets, and false if it was not diverted there.
 func (m *Maps) Queried(at netip.AddrPort) (netip.AddrPort, bool, error) {
 	key := uint32(at.Port())
@@ -97,7 +97,7 @@ func (m *Maps) Queried(at netip.AddrPort) (netip.AddrPort, bool, error) {
 		return netip.AddrPort{}, false, nil
 	}
 	if err != nil {
-		return netip.AddrPort{}, false, fmt.Errorf("bpf: name server behind %s: %w", at, err)
+		return netip.AddrPort{}, false, fmt.Errorf("bpf: server behind %s: %w", at, err)
 	}
 	return d.addrPort(), true, nil
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// Slots is how many IPv6 name servers a target can tell apart: the length of
-// Config.Packets6.
+// Slots is how many IPv6 servers a target's datagrams can be told apart by, 24 of
+// them QUIC's: the length of Config.Packets6.
 const Slots = 32
 
 // Config is what the programs are told before they are loaded. Ports are those
@@ -33,6 +33,8 @@ type Config struct {
 	Resolvers []netip.Addr
 	// Hermetic refuses every packet that would leave by another device than lo.
 	Hermetic bool
+	// QUIC diverts UDP port 443 as it does 53; Queried tells which it was.
+	QUIC bool
 }
 
 // spec is the programs and maps as c wants them. It makes no system call.
@@ -53,6 +55,7 @@ func spec(c Config) (*ebpf.CollectionSpec, error) {
 		divertVarPackets6:  c.Packets6,
 		divertVarProbe4:    probe,
 		divertVarHermetic:  c.Hermetic,
+		divertVarQuic:      c.QUIC,
 	} {
 		if err := s.Variables[name].Set(value); err != nil {
 			return nil, fmt.Errorf("set %s: %w", name, err)

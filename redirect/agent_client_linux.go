@@ -176,7 +176,7 @@ func (a *agentClient) ask(q request, fds ...int) (reply, []int, error) {
 // open has the agent load hooks for c, which divert to sockets.
 func (a *agentClient) open(c bpf.Config, sockets []int) error {
 	q := request{Ask: askOpen, Target: &agentTarget{
-		Probe: c.Probe, Except: c.Except, Loopback: c.Loopback, Resolvers: c.Resolvers, Hermetic: c.Hermetic,
+		Probe: c.Probe, Except: c.Except, Loopback: c.Loopback, Resolvers: c.Resolvers, Hermetic: c.Hermetic, QUIC: c.QUIC,
 	}}
 	_, fds, err := a.ask(q, sockets...)
 	if err != nil {

@@ -133,7 +133,7 @@ func (s *session) leave() error {
 // config is what hooks are to know: t, and the ports of sockets, which are those
 // of a lane.
 func (t agentTarget) config(sockets []int) (bpf.Config, error) {
-	c := bpf.Config{Probe: t.Probe, Except: t.Except, Loopback: t.Loopback, Resolvers: t.Resolvers, Hermetic: t.Hermetic}
+	c := bpf.Config{Probe: t.Probe, Except: t.Except, Loopback: t.Loopback, Resolvers: t.Resolvers, Hermetic: t.Hermetic, QUIC: t.QUIC}
 	if len(sockets) > maxSockets {
 		return c, fmt.Errorf("%w: %d sockets; at most %d", errRequest, len(sockets), maxSockets)
 	}

@@ -46,22 +46,22 @@ func TestParseRequest(t *testing.T) {
 	}
 	for in, want := range map[string]string{
 		``:                                       "EOF",
-		`{"version":1}`:                          `ask ""`,
-		`{"version":1,"ask":"open"}`:             "open without a target",
-		`{"version":1,"ask":"open","target":{}}`: "probe",
-		`{"version":1,"ask":"open","target":{"probe":"192.0.2.1"}}`:                                                         "probe 192.0.2.1",
-		`{"version":1,"ask":"open","target":{"probe":"::1"}}`:                                                               "probe ::1",
-		`{"version":1,"ask":"open","target":{"probe":"127.0.0.1","except":[""]}}`:                                           "empty prefix",
-		`{"version":1,"ask":"open","target":{"probe":"127.0.0.1","except":["10.0.0.1"]}}`:                                   "no '/'",
-		`{"version":1,"ask":"open","target":{"probe":"127.0.0.1","resolvers":[""]}}`:                                        "empty address",
-		`{"version":1,"ask":"open","target":{"probe":"127.0.0.1","loopback":[65536]}}`:                                      "65536",
-		`{"version":1,"ask":"open","target":{"probe":"127.0.0.1","listener4":80}}`:                                          "unknown field",
-		`{"version":1,"ask":"original"}`:                                                                                    "without addresses",
-		`{"version":1,"ask":"queried"}`:                                                                                     "without an address",
-		`{"version":1,"ask":"end"}{}`:                                                                                       "more than one value",
-		`{"version":2,"ask":"end"}`:                                                                                         "version 2",
+		`{"version":2}`:                          `ask ""`,
+		`{"version":2,"ask":"open"}`:             "open without a target",
+		`{"version":2,"ask":"open","target":{}}`: "probe",
+		`{"version":2,"ask":"open","target":{"probe":"192.0.2.1"}}`:                                                         "probe 192.0.2.1",
+		`{"version":2,"ask":"open","target":{"probe":"::1"}}`:                                                               "probe ::1",
+		`{"version":2,"ask":"open","target":{"probe":"127.0.0.1","except":[""]}}`:                                           "empty prefix",
+		`{"version":2,"ask":"open","target":{"probe":"127.0.0.1","except":["10.0.0.1"]}}`:                                   "no '/'",
+		`{"version":2,"ask":"open","target":{"probe":"127.0.0.1","resolvers":[""]}}`:                                        "empty address",
+		`{"version":2,"ask":"open","target":{"probe":"127.0.0.1","loopback":[65536]}}`:                                      "65536",
+		`{"version":2,"ask":"open","target":{"probe":"127.0.0.1","listener4":80}}`:                                          "unknown field",
+		`{"version":2,"ask":"original"}`:                                                                                    "without addresses",
+		`{"version":2,"ask":"queried"}`:                                                                                     "without an address",
+		`{"version":2,"ask":"end"}{}`:                                                                                       "more than one value",
+		`{"version":1,"ask":"end"}`:                                                                                         "version 1",
 		`{"ask":"end"}`:                                                                                                     "version 0",
-		`{"version":1,"ask":"open","target":{"probe":"127.0.0.1","loopback":[` + strings.Repeat("1,", maxLoopback) + `1]}}`: "at most",
+		`{"version":2,"ask":"open","target":{"probe":"127.0.0.1","loopback":[` + strings.Repeat("1,", maxLoopback) + `1]}}`: "at most",
 	} {
 		if _, err := parseRequest([]byte(in)); err == nil || !strings.Contains(err.Error(), want) || !errors.Is(err, errRequest) {
 			t.Errorf("parseRequest(%.90s): %v; want %q", in, err, want)
@@ -286,13 +286,13 @@ func TestSession(t *testing.T) {
 		got = append(got, r)
 	}
 	want := []reply{
-		{Version: 1, Cgroup: "cgroup"},
-		{Version: 1, Found: true, Origin: bpf.Origin{Dst: aRequest.Client}},
-		{Version: 1, Found: true, Server: aRequest.At},
-		{Version: 1, Escapes: make([]bpf.Escape, 1)},
-		{Version: 1, Talks: make([]bpf.Talk, 1)},
-		{Version: 1},
-		{Version: 1},
+		{Version: 2, Cgroup: "cgroup"},
+		{Version: 2, Found: true, Origin: bpf.Origin{Dst: aRequest.Client}},
+		{Version: 2, Found: true, Server: aRequest.At},
+		{Version: 2, Escapes: make([]bpf.Escape, 1)},
+		{Version: 2, Talks: make([]bpf.Talk, 1)},
+		{Version: 2},
+		{Version: 2},
 	}
 	if d := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); d != "" {
 		t.Errorf("(-want +got):\n%s", d)

@@ -17,7 +17,7 @@ import (
 // agentVersion is that of the protocol between a client and its agent: packets
 // of JSON on a SOCK_SEQPACKET socket, one reply to each request. Any change to
 // the types below is a new version: unknown fields are refused.
-const agentVersion = 1
+const agentVersion = 2
 
 // What a client asks. Open and place come first, in this order and once; the
 // rest as often as it likes.
@@ -61,6 +61,7 @@ type agentTarget struct {
 	Loopback  []uint16       `json:"loopback,omitempty"`
 	Resolvers []netip.Addr   `json:"resolvers,omitempty"`
 	Hermetic  bool           `json:"hermetic,omitempty"`
+	QUIC      bool           `json:"quic,omitempty"`
 }
 
 // A reply is what the agent answers. The maps, in the order of bpf.Maps.FDs, are

@@ -132,12 +132,15 @@ func nameServerRole([]string) int {
 
 // nameServer answers every question with the address that it was sent to,
 // until d is closed.
-func nameServer(t *testing.T, d *Diversion) {
+func nameServer(t *testing.T, d *Diversion) { serverOf(t, d, dnsPort) }
+
+// serverOf is nameServer for datagrams to port.
+func serverOf(t *testing.T, d *Diversion, port uint16) {
 	t.Helper()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		p, b := d.Packets(53), make([]byte, 512)
+		p, b := d.Packets(port), make([]byte, 512)
 		for {
 			_, client, queried, err := p.ReadFrom(b)
 			if errors.Is(err, net.ErrClosed) {
@@ -157,7 +160,7 @@ func (c questionCase) want() questionResult {
 	for _, s := range c.Servers {
 		seen := netip.MustParseAddrPort(s)
 		if c.Family == unix.AF_INET6 {
-			seen = netip.AddrPortFrom(netip.AddrFrom16(seen.Addr().As16()), 53)
+			seen = netip.AddrPortFrom(netip.AddrFrom16(seen.Addr().As16()), seen.Port())
 		}
 		r.Answers[seen.String()] = s
 		if c.Connected {
@@ -201,6 +204,12 @@ func everyQuestion(t *testing.T, d *Diversion) {
 		{"excepted resolver", v4, false, []string{"10.0.0.2:53"}},
 	}
 	nameServer(t, d)
+	asks(t, d, cases)
+}
+
+// asks has the target ask cases, and holds what comes of each to what it is to see.
+func asks(t *testing.T, d *Diversion, cases []questionCase) {
+	t.Helper()
 	in, _ := json.Marshal(cases)
 	out, _ := output(t, d, self(t, "ask", string(in))...)
 	var got, want []questionResult

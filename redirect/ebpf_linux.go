@@ -138,6 +138,7 @@ func (e *ebpfLane) open(ctx context.Context, t Target, enter control) (bpf.Confi
 		Loopback:  t.Loopback,
 		Resolvers: t.Resolvers,
 		Hermetic:  t.Hermetic,
+		QUIC:      t.QUIC,
 	}
 	l4, l6, err := listenIn(ctx, enter)
 	if err != nil {
@@ -152,7 +153,11 @@ func (e *ebpfLane) open(ctx context.Context, t Target, enter control) (bpf.Confi
 	if e.sockets, err = openPackets(ctx, enter); err != nil {
 		return c, err
 	}
-	e.d.packets.write = e.sockets.write
+	e.d.answering(dnsPort, e.sockets.write)
+	if t.QUIC {
+		e.d.answering(quicPort, e.sockets.write)
+		e.sockets.widen()
+	}
 	port := func(u *net.UDPConn) uint16 { return u.LocalAddr().(*net.UDPAddr).AddrPort().Port() }
 	c.Packets4 = port(e.sockets.v4)
 	for i, u := range e.sockets.v6 {

@@ -32,6 +32,12 @@ func start(ctx context.Context, t Target, l Lane) (*Diversion, error) {
 	if t.PID != 0 && l != EBPF {
 		return nil, fmt.Errorf("%w: only the ebpf lane attaches to a process", ErrUnsupported)
 	}
+	if t.QUIC && l == IPTables { // conntrack, which knows where a datagram was sent, would be asked for each
+		return nil, &HintError{
+			Err:  fmt.Errorf("%w: the iptables lane does not divert QUIC", ErrUnsupported),
+			Hint: "use --backend ebpf or netns, or leave QUIC refused: --quic refuse",
+		}
+	}
 	d := newDiversion(l)
 	d.trace = traceOf(t)
 	way, err := newLane(d)
@@ -49,7 +55,7 @@ func start(ctx context.Context, t Target, l Lane) (*Diversion, error) {
 // newDiversion is one of l that is not in force yet.
 func newDiversion(l Lane) *Diversion {
 	d := &Diversion{lane: l, conns: make(chan accepted), closed: make(chan struct{})}
-	d.packets = &Packets{in: make(chan datagram), closed: d.closed}
+	d.packets = newPackets(d.closed)
 	return d
 }
 

@@ -23,11 +23,13 @@ type netPlan struct {
 	Loopback  []uint16       // the same
 	Hermetic  bool           // the same
 	Refuse    []netip.Prefix // TCP destinations that nothing leads to
+	Ports     []uint16       // UDP ports whose datagrams are diverted, 53 first
+	Spared    []netip.Prefix // destinations whose datagrams are not
 }
 
 // netReady is what init tells when the namespace is made. The files beside it
 // are, in this order: our end of the socket for netRequests, a sock_diag socket,
-// and for each family its TCP listener and its UDP socket.
+// and for each family its TCP listener and a UDP socket for each of netPlan.Ports.
 type netReady struct {
 	Way netWay // of netPlan.Ways, the one that works
 	V6  bool   // there is IPv6
@@ -79,12 +81,12 @@ func makeNet(p netPlan) (*innerNet, netReady, []*os.File, error) {
 	files = append(files, os.NewFile(uintptr(d.fd), "sock_diag"))
 	var doors []inside
 	for _, host := range []string{"127.0.0.1", "::1"}[:1+btoi(v6)] {
-		in, err := listenInside(host)
+		in, err := listenInside(host, p.Ports)
 		if err != nil {
 			return nil, ready, nil, err
 		}
 		doors = append(doors, in)
-		files = append(files, in.tcp, in.udp)
+		files = append(append(files, in.tcp), in.udp...)
 	}
 	ready.Way, err = n.divert(doors)
 	return n, ready, files, err
@@ -124,15 +126,17 @@ func (n *innerNet) connect() (*os.File, error) {
 	return os.NewFile(uintptr(pair[1]), "requests"), err
 }
 
-// inside is where the connections and the questions of one family arrive.
+// inside is where the connections and the datagrams of one family arrive.
 type inside struct {
-	tcp, udp *os.File
+	tcp      *os.File
+	udp      []*os.File
 	listener netip.AddrPort
-	stub     uint16
+	stubs    []stub
 }
 
-// listenInside opens the sockets of the family of host, its loopback address.
-func listenInside(host string) (inside, error) {
+// listenInside opens the sockets of the family of host, its loopback address, for
+// connections and for datagrams to ports.
+func listenInside(host string, ports []uint16) (inside, error) {
 	var in inside
 	tcp, udp, wildcard := "tcp4", "udp4", "0.0.0.0:0"
 	if host == "::1" {
@@ -145,18 +149,24 @@ func listenInside(host string) (inside, error) {
 		return in, fmt.Errorf("listen inside: %w", err)
 	}
 	defer l.Close()
-	u, err := c.ListenPacket(context.Background(), udp, wildcard)
-	if err != nil {
-		return in, fmt.Errorf("listen for datagrams inside: %w", err)
-	}
-	defer u.Close()
 	in.listener = addrPort(l.Addr())
-	in.stub = u.LocalAddr().(*net.UDPAddr).AddrPort().Port()
 	if in.tcp, err = l.(*net.TCPListener).File(); err != nil {
 		return in, err
 	}
-	in.udp, err = u.(*net.UDPConn).File()
-	return in, err
+	for _, port := range ports {
+		u, err := c.ListenPacket(context.Background(), udp, wildcard)
+		if err != nil {
+			return in, fmt.Errorf("listen for datagrams inside: %w", err)
+		}
+		defer u.Close()
+		f, err := u.(*net.UDPConn).File()
+		if err != nil {
+			return in, err
+		}
+		in.udp = append(in.udp, f)
+		in.stubs = append(in.stubs, stub{port: port, at: u.LocalAddr().(*net.UDPAddr).AddrPort().Port()})
+	}
+	return in, nil
 }
 
 // transparent lets a socket answer from any address, and tells the address of
@@ -189,7 +199,7 @@ func (n *innerNet) divert(doors []inside) (netWay, error) {
 			return netWay{}, fmt.Errorf("open nftables: %w", err)
 		}
 		for _, d := range doors {
-			r := rulesFor(n.plan, way, d.listener, d.stub)
+			r := rulesFor(n.plan, way, d.listener, d.stubs...)
 			if err := r.add(c); err != nil {
 				return netWay{}, err
 			}

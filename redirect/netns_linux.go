@@ -25,8 +25,8 @@ type netnsLane struct {
 	cgroup  string // "" if none can be made
 	way     netWay // that of ways which works
 	inside  *netClient
-	diag    *diag          // of the namespace
-	sockets []*net.UDPConn // for questions, IPv4's first
+	diag    *diag                     // of the namespace
+	sockets map[uint16][]*net.UDPConn // for datagrams, by their port, IPv4's first
 	callers callers
 	ports   localPorts
 	lookout *lookout // of the host
@@ -102,11 +102,22 @@ func (n *netnsLane) born(ctx context.Context, outside string) (err error) {
 
 // plan is what init has to know.
 func (n *netnsLane) plan() *netPlan {
-	p := &netPlan{Ways: n.ways, Resolvers: n.target.Resolvers, Loopback: n.target.Loopback, Hermetic: n.target.Hermetic}
+	p := &netPlan{Ways: n.ways, Resolvers: n.target.Resolvers, Loopback: n.target.Loopback, Hermetic: n.target.Hermetic, Ports: n.carried()}
 	if n.target.Hermetic {
 		p.Refuse = n.spared()
 	}
+	if n.target.QUIC {
+		p.Spared = n.spared()
+	}
 	return p
+}
+
+// carried are the UDP ports that are diverted.
+func (n *netnsLane) carried() []uint16 {
+	if n.target.QUIC {
+		return []uint16{dnsPort, quicPort}
+	}
+	return []uint16{dnsPort}
 }
 
 // spared are the destinations that are not diverted. As nothing else leads
@@ -126,7 +137,9 @@ func (n *netnsLane) connected(r *netReady, files []*os.File) error {
 			f.Close()
 		}
 	}()
-	if r == nil || len(files) != 4+2*btoi(r.V6) {
+	ports := n.carried()
+	each := 1 + len(ports) // files of a family
+	if r == nil || len(files) != 2+each*(1+btoi(r.V6)) {
 		return fmt.Errorf("init sends %d files", len(files))
 	}
 	n.way = r.Way
@@ -141,24 +154,29 @@ func (n *netnsLane) connected(r *netReady, files []*os.File) error {
 	}
 	n.diag = &diag{fd: fd}
 	n.callers.diag = n.diag
-	for at := 2; at < len(files); at += 2 {
+	n.sockets = make(map[uint16][]*net.UDPConn)
+	for at := 2; at < len(files); at += each {
 		l, err := net.FileListener(files[at])
 		if err != nil {
 			return fmt.Errorf("listener of init: %w", err)
 		}
 		n.listeners = append(n.listeners, l.(*net.TCPListener))
-		u, err := net.FilePacketConn(files[at+1])
-		if err != nil {
-			return fmt.Errorf("socket of init: %w", err)
+		for i, port := range ports {
+			u, err := net.FilePacketConn(files[at+1+i])
+			if err != nil {
+				return fmt.Errorf("socket of init: %w", err)
+			}
+			n.sockets[port] = append(n.sockets[port], u.(*net.UDPConn))
 		}
-		n.sockets = append(n.sockets, u.(*net.UDPConn))
 	}
-	n.d.packets.write = n.writePacket
 	for _, l := range n.listeners {
 		n.serving.Go(func() { n.serve(l) })
 	}
-	for _, u := range n.sockets {
-		n.serving.Go(func() { n.servePackets(u) })
+	for port, sockets := range n.sockets {
+		n.d.answering(port, n.writePacket)
+		for _, u := range sockets {
+			n.serving.Go(func() { n.servePackets(u, port) })
+		}
 	}
 	return nil
 }
@@ -166,8 +184,10 @@ func (n *netnsLane) connected(r *netReady, files []*os.File) error {
 // disconnect ends what connected began, and waits for it.
 func (n *netnsLane) disconnect() error {
 	errs := []error{n.closeListeners()}
-	for _, u := range n.sockets {
-		errs = append(errs, u.Close())
+	for _, sockets := range n.sockets {
+		for _, u := range sockets {
+			errs = append(errs, u.Close())
+		}
 	}
 	if n.inside != nil {
 		errs = append(errs, n.inside.ctl.Close())

@@ -21,7 +21,7 @@ func inNetns(t *testing.T, target Target, way netWay) *Diversion {
 	t.Helper()
 	target.Init, target.HostPorts, target.Publish = []string{asInit}, []uint16{}, []Publish{}
 	d := &Diversion{lane: Netns, conns: make(chan accepted), closed: make(chan struct{})}
-	d.packets = &Packets{in: make(chan datagram), closed: d.closed}
+	d.packets = newPackets(d.closed)
 	n := newNetnsLane(d, way)
 	d.escapes, d.local, d.run, d.undo = n.escapes, n.local, n.run, n.close
 	t.Cleanup(func() {

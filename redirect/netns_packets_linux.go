@@ -9,9 +9,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// servePackets reads the questions that c gets until it is closed. They come to
+// servePackets reads the datagrams for port that c gets until it is closed. They come to
 // the address that was asked, as all are local; only their port was changed.
-func (n *netnsLane) servePackets(c *net.UDPConn) {
+func (n *netnsLane) servePackets(c *net.UDPConn, port uint16) {
+	if port == quicPort {
+		c.SetReadBuffer(quicBuffer) // less is slower, and no more
+	}
 	b, oob := make([]byte, maxQuestion), make([]byte, 128)
 	for {
 		size, oobn, flags, client, err := c.ReadMsgUDPAddrPort(b, oob)
@@ -26,22 +29,20 @@ func (n *netnsLane) servePackets(c *net.UDPConn) {
 			continue
 		}
 		client = netip.AddrPortFrom(client.Addr().Unmap(), client.Port())
-		q := datagram{b: append([]byte(nil), b[:size]...), client: client, queried: netip.AddrPortFrom(at, 53)}
-		select {
-		case n.d.packets.in <- q:
-		case <-n.d.closed:
+		if !n.d.arrived(datagram{b: append([]byte(nil), b[:size]...), client: client, queried: netip.AddrPortFrom(at, port)}) {
 			return
 		}
 	}
 }
 
 // writePacket answers client in queried's name. The rules, or conntrack, give
-// the answer port 53 on its way.
+// the answer its port on its way.
 func (n *netnsLane) writePacket(b []byte, client, queried netip.AddrPort) error {
 	oob := sendFrom(queried.Addr())
-	c := n.sockets[0]
+	sockets := n.sockets[queried.Port()]
+	c := sockets[0]
 	if client.Addr().Is6() {
-		c = n.sockets[len(n.sockets)-1]
+		c = sockets[len(sockets)-1]
 	}
 	if _, _, err := c.WriteMsgUDPAddrPort(b, oob, client); err != nil {
 		return fmt.Errorf("redirect: answer %s for %s: %w", client, queried, err)

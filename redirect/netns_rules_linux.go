@@ -57,12 +57,15 @@ type ruleset struct {
 	own      netip.Addr     // of ownAddrs
 	loopback netip.Prefix   // 127.0.0.0/8 or ::1/128
 	listener netip.AddrPort // gets the TCP connections
-	stub     uint16         // port that gets the DNS datagrams
+	stubs    []stub         // get the datagrams; 53's is the first
 }
 
-// rulesFor are the rules for connections to l and questions to the port stub.
-func rulesFor(p netPlan, way netWay, l netip.AddrPort, stub uint16) *ruleset {
-	r := &ruleset{netPlan: p, way: way, listener: l, stub: stub}
+// A stub is where datagrams go: those to port go to at.
+type stub struct{ port, at uint16 }
+
+// rulesFor are the rules for connections to l and datagrams to stubs.
+func rulesFor(p netPlan, way netWay, l netip.AddrPort, stubs ...stub) *ruleset {
+	r := &ruleset{netPlan: p, way: way, listener: l, stubs: stubs}
 	if l.Addr().Is4() {
 		r.own, r.loopback = ownAddrs()[0], netip.MustParsePrefix("127.0.0.0/8")
 	} else {
@@ -107,7 +110,7 @@ func (r *ruleset) add(c *nftables.Conn) error {
 	r.chain(c, "out", nftables.ChainTypeFilter, nftables.ChainHookOutput, nftables.ChainPriorityRaw, r.out(escapes))
 	if r.way.DNS == byNAT {
 		r.chain(c, "ask", nftables.ChainTypeNAT, nftables.ChainHookOutput, nftables.ChainPriorityNATDest,
-			r.questions(translate(r.table(), r.stub), accept()))
+			r.datagrams(func(s stub) []expr.Any { return translate(r.table(), s.at) }, accept()))
 	}
 	if r.way.TCP == byRedirect {
 		r.chain(c, "divert", nftables.ChainTypeNAT, nftables.ChainHookOutput, nftables.ChainPriorityNATDest, r.divert(ports))
@@ -126,16 +129,22 @@ func (r *ruleset) chain(c *nftables.Conn, name string, kind nftables.ChainType, 
 	}
 }
 
-// out are the rules for what is sent: DNS questions go to the stub, by a change
+// out are the rules for what is sent: diverted datagrams go to the stubs, by a change
 // of their port alone, as all addresses are this host's; TCP and what stays on
 // loopback go on; the rest is refused (sendmsg(2) returns EPERM) and counted.
 func (r *ruleset) out(escapes *nftables.Set) [][]expr.Any {
-	ask, answer := all(setPort(destination, r.stub), accept()), all(setPort(source, 53), accept())
+	ask := func(s stub) []expr.Any { return all(setPort(destination, s.at), accept()) }
+	answer := func(s stub) []expr.Any { return all(setPort(source, s.port), accept()) }
 	if r.way.DNS == byNAT { // which comes later, and knows the answers
-		ask, answer = accept(), accept()
+		ask = func(stub) []expr.Any { return accept() }
+		answer = ask
 	}
-	rules := append([][]expr.Any{all(protocol(unix.IPPROTO_UDP), port(source, r.stub), answer)},
-		r.questions(ask, r.pass())...)
+	var rules [][]expr.Any
+	for _, s := range r.stubs {
+		rules = append(rules, all(protocol(unix.IPPROTO_UDP), port(source, s.at), answer(s)))
+	}
+	rules = append(rules, r.spared(escapes)...)
+	rules = append(rules, r.datagrams(ask, r.pass())...)
 	for _, p := range r.Refuse {
 		if p.Addr().Is4() == r.own.Is4() {
 			rules = append(rules, all(protocol(unix.IPPROTO_TCP), r.to(p), r.count(escapes, true), reset()))
@@ -148,18 +157,37 @@ func (r *ruleset) out(escapes *nftables.Set) [][]expr.Any {
 	return append(rules, all(r.count(escapes, false), drop()))
 }
 
-// questions are the rules that do ask with DNS questions, but for those to other
+// spared are the rules that refuse datagrams to destinations that are not
+// diverted: those to port 53 are all the same.
+func (r *ruleset) spared(escapes *nftables.Set) [][]expr.Any {
+	var rules [][]expr.Any
+	for _, s := range r.stubs[1:] {
+		for _, p := range r.Spared {
+			if p.Addr().Is4() == r.own.Is4() {
+				rules = append(rules, all(protocol(unix.IPPROTO_UDP), port(destination, s.port), r.to(p), r.count(escapes, true), drop()))
+			}
+		}
+	}
+	return rules
+}
+
+// datagrams are the rules that do ask with what is for a stub, but for other
 // servers on loopback, and pass with all that stays there.
-func (r *ruleset) questions(ask, pass []expr.Any) [][]expr.Any {
-	question := all(protocol(unix.IPPROTO_UDP), port(destination, 53), ask)
+func (r *ruleset) datagrams(ask func(stub) []expr.Any, pass []expr.Any) [][]expr.Any {
+	to := func(s stub) []expr.Any {
+		return all(protocol(unix.IPPROTO_UDP), port(destination, s.port), ask(s))
+	}
 	var rules [][]expr.Any
 	for _, a := range r.resolvers() {
-		rules = append(rules, all(r.to(netip.PrefixFrom(a, a.BitLen())), question))
+		rules = append(rules, all(r.to(netip.PrefixFrom(a, a.BitLen())), to(r.stubs[0])))
 	}
-	return append(rules,
+	rules = append(rules,
 		all(r.to(r.loopback), pass),
-		all(r.to(netip.PrefixFrom(r.own, r.own.BitLen())), pass),
-		question)
+		all(r.to(netip.PrefixFrom(r.own, r.own.BitLen())), pass))
+	for _, s := range r.stubs {
+		rules = append(rules, to(s))
+	}
+	return rules
 }
 
 // pass lets a packet go on: untracked, where conntrack is there for questions

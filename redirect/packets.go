@@ -6,6 +6,12 @@ import (
 	"net/netip"
 )
 
+// The ports whose datagrams are diverted.
+const (
+	dnsPort  = 53
+	quicPort = 443 // with Target.QUIC
+)
+
 // Packets are the diverted UDP datagrams of one port. It is safe for
 // concurrent use.
 type Packets struct {
@@ -15,19 +21,49 @@ type Packets struct {
 	write  func(b []byte, client, queried netip.AddrPort) error
 }
 
-// datagram is one question on its way to ReadFrom.
+// datagram is one datagram on its way to ReadFrom.
 type datagram struct {
 	b               []byte
 	client, queried netip.AddrPort
 }
 
-// Packets returns the diverted datagrams of port. Only 53 is diverted: on
-// others ReadFrom and WriteTo return ErrUnsupported.
-func (d *Diversion) Packets(port uint16) *Packets {
-	if port != 53 {
-		return &Packets{err: fmt.Errorf("%w: UDP port %d is not diverted", ErrUnsupported, port)}
+// newPackets are those of all ports that may be diverted, until closed is.
+func newPackets(closed chan struct{}) map[uint16]*Packets {
+	all := make(map[uint16]*Packets)
+	for _, port := range []uint16{dnsPort, quicPort} {
+		all[port] = &Packets{in: make(chan datagram), closed: closed}
 	}
-	return d.packets
+	return all
+}
+
+// Packets returns the diverted datagrams of port. Only 53 is diverted, and 443
+// with Target.QUIC: on others ReadFrom and WriteTo return ErrUnsupported. What is
+// diverted must be read: a port that nobody reads holds up the others.
+func (d *Diversion) Packets(port uint16) *Packets {
+	if p := d.packets[port]; p != nil && p.write != nil {
+		return p
+	}
+	return &Packets{err: fmt.Errorf("%w: UDP port %d is not diverted", ErrUnsupported, port)}
+}
+
+// arrived hands q to who reads the port that it was sent to. It says false if
+// nobody will any more.
+func (d *Diversion) arrived(q datagram) bool {
+	p := d.packets[q.queried.Port()]
+	if p == nil {
+		return true
+	}
+	select {
+	case p.in <- q:
+		return true
+	case <-d.closed:
+		return false
+	}
+}
+
+// answering has write answer datagrams of port.
+func (d *Diversion) answering(port uint16, write func(b []byte, client, queried netip.AddrPort) error) {
+	d.packets[port].write = write
 }
 
 // ReadFrom waits for a datagram and copies it to b; what does not fit is lost.

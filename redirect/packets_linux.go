@@ -14,22 +14,27 @@ import (
 	"github.com/serge-net/serge-net/bpf"
 )
 
-// maxQuestion is the longest DNS question over UDP that we take, in bytes.
-// RFC 6891, 6.2.5 has requestors announce 4096 for answers; questions are shorter.
+// maxQuestion is the longest datagram that we take, in bytes. RFC 6891, 6.2.5 has
+// requestors announce 4096 for answers, and questions are shorter; QUIC clients
+// send less than an Ethernet frame.
 const maxQuestion = 8192
 
+// quicBuffer is the receive buffer of sockets that QUIC arrives at, in bytes, as
+// far as net.core.rmem_max allows: an upload comes in bursts of many datagrams.
+const quicBuffer = 4 << 20
+
 // packetSockets are the UDP sockets that diverted datagrams arrive at. IPv4
-// has one for all name servers: each has an address of its own in
-// 127.128.0.0/9. IPv6 has one per name server, as ::1 is its only loopback address.
+// has one for all servers: each has an address of its own in
+// 127.128.0.0/9. IPv6 has one per server, as ::1 is its only loopback address.
 type packetSockets struct {
 	v4 *net.UDPConn
 	v6 []*net.UDPConn // empty where the host has no ::1
 
 	mu      sync.Mutex
-	aliases map[netip.AddrPort]alias // by name server
+	aliases map[netip.AddrPort]alias // by server
 }
 
-// alias is where answers for a name server are sent from.
+// alias is where answers for a server are sent from.
 type alias struct {
 	conn *net.UDPConn
 	from netip.Addr // IPv4 only
@@ -77,6 +82,13 @@ func (s *packetSockets) conns() []*net.UDPConn {
 	return append([]*net.UDPConn{s.v4}, s.v6...)
 }
 
+// widen has the sockets hold more than questions.
+func (s *packetSockets) widen() {
+	for _, c := range s.conns() {
+		c.SetReadBuffer(quicBuffer) // less is slower, and no more
+	}
+}
+
 // close closes all sockets, which ends their readers.
 func (s *packetSockets) close() error {
 	var errs []error
@@ -90,6 +102,7 @@ func (s *packetSockets) close() error {
 func (e *ebpfLane) servePackets(c *net.UDPConn) {
 	b, oob := make([]byte, maxQuestion), make([]byte, 128)
 	local := c.LocalAddr().(*net.UDPAddr).AddrPort()
+	known := make(map[netip.AddrPort]netip.AddrPort) // where datagrams go that arrive here: it never changes
 	for {
 		n, oobn, flags, client, err := c.ReadMsgUDPAddrPort(b, oob)
 		if errors.Is(err, net.ErrClosed) {
@@ -107,17 +120,17 @@ func (e *ebpfLane) servePackets(c *net.UDPConn) {
 			}
 			at = netip.AddrPortFrom(a, 0)
 		}
-		// A datagram that was not diverted has no name server; it is dropped.
-		queried, ok, err := e.hooks.Queried(at)
-		if err != nil || !ok {
-			continue
+		queried, ok := known[at]
+		if !ok {
+			// A datagram that was not diverted has no server; it is dropped.
+			if queried, ok, err = e.hooks.Queried(at); err != nil || !ok {
+				continue
+			}
+			known[at] = queried
+			e.sockets.pin(queried, alias{conn: c, from: at.Addr()})
 		}
 		client = netip.AddrPortFrom(client.Addr().Unmap(), client.Port())
-		e.sockets.pin(queried, alias{conn: c, from: at.Addr()})
-		q := datagram{b: append([]byte(nil), b[:n]...), client: client, queried: queried}
-		select {
-		case e.d.packets.in <- q:
-		case <-e.d.closed:
+		if !e.d.arrived(datagram{b: append([]byte(nil), b[:n]...), client: client, queried: queried}) {
 			return
 		}
 	}

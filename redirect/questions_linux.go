@@ -26,7 +26,7 @@ func (i *iptablesLane) openQuestions() error {
 		i.questions = append(i.questions, c.(*net.UDPConn))
 		*at.port = udpPort(c.LocalAddr()).Port()
 	}
-	i.d.packets.write = i.answer
+	i.d.answering(dnsPort, i.answer)
 	return nil
 }
 
@@ -53,10 +53,7 @@ func (i *iptablesLane) serveQuestions(c *net.UDPConn) {
 		if err != nil || !ok {
 			continue // it was not redirected
 		}
-		q := datagram{b: append([]byte(nil), b[:n]...), client: client, queried: queried}
-		select {
-		case i.d.packets.in <- q:
-		case <-i.d.closed:
+		if !i.d.arrived(datagram{b: append([]byte(nil), b[:n]...), client: client, queried: queried}) {
 			return
 		}
 	}

@@ -99,6 +99,9 @@ type Target struct {
 	// Hermetic lets packets leave by lo only: what is left alone otherwise,
 	// Except included, is refused and counted.
 	Hermetic bool
+	// QUIC diverts UDP port 443 as well, to Diversion.Packets(443): else it is
+	// refused, and clients fall back to TCP. The iptables lane cannot.
+	QUIC bool
 	// HostPorts are the TCP ports of this host's loopback that a target with a
 	// network namespace of its own reaches where nothing of its own listens. Nil
 	// means all but those of resident build daemons, empty none.
@@ -151,7 +154,7 @@ type Diversion struct {
 	private  bool
 	attached *Attached
 	conns    chan accepted
-	packets  *Packets
+	packets  map[uint16]*Packets // by port
 	trace    *trace
 	closed   chan struct{} // closed first of all by Close
 
@@ -275,7 +278,7 @@ func (d *Diversion) Accept() (*Conn, error) {
 type Escape struct {
 	Protocol string         // "udp", "tcp", "icmp", … or the number
 	Dst      netip.AddrPort // port 0 where the protocol has none
-	Why      string         // "quic", "hermetic", or "lane": it carries TCP and DNS only
+	Why      string         // "quic", "hermetic", or "lane": it carries TCP, DNS and perhaps QUIC only
 	Count    uint64         // packets, or connects
 }
 
