@@ -160,8 +160,12 @@ func (p *Player) Offer(o exchange.Origin) exchange.Offer {
 			continue
 		}
 		offer.Recorded = true
-		if c.ALPN != "" && !slices.Contains(offer.ALPN, c.ALPN) {
-			offer.ALPN = append(offer.ALPN, c.ALPN)
+		alpn := c.ALPN
+		if alpn == "h3" { // who comes by TCP gets the next best: QUIC has no choice of protocols
+			alpn = "h2"
+		}
+		if alpn != "" && !slices.Contains(offer.ALPN, alpn) {
+			offer.ALPN = append(offer.ALPN, alpn)
 		}
 		for _, n := range c.Names {
 			if !slices.Contains(offer.Names, n) {

@@ -33,7 +33,7 @@ func (s *Stub) edit(r reply) (reply, error) {
 				}
 				rr = addressRR(h.Name, n, h.Rrtype)
 			case h.Rrtype == dns.TypeHTTPS || h.Rrtype == dns.TypeSVCB:
-				if !offer(rr) {
+				if !offer(rr, s.HTTP3) {
 					continue
 				}
 			}
@@ -73,10 +73,10 @@ func addressRR(name string, n Pin, rrtype uint16) dns.RR {
 }
 
 // offer takes out of rr, a service binding (RFC 9460), what would lead a
-// client past us: HTTP/3 (QUIC is refused), Encrypted Client Hello (the name
+// client past us: HTTP/3, unless it is carried, Encrypted Client Hello (the name
 // would be hidden from us), and addresses. It reports whether something is
 // left to connect to: an endpoint that has HTTP/3 alone is none.
-func offer(rr dns.RR) bool {
+func offer(rr dns.RR, http3 bool) bool {
 	var b *dns.SVCB
 	switch rr := rr.(type) {
 	case *dns.HTTPS:
@@ -96,7 +96,7 @@ func offer(rr dns.RR) bool {
 		switch v := v.(type) {
 		case *dns.SVCBAlpn:
 			v.Alpn = slices.DeleteFunc(v.Alpn, func(id string) bool {
-				return id == "h3" || strings.HasPrefix(id, "h3-")
+				return !http3 && id == "h3" || strings.HasPrefix(id, "h3-") // drafts, which nothing carries
 			})
 			gone[dns.SVCB_ALPN] = len(v.Alpn) == 0
 		case *dns.SVCBNoDefaultAlpn:

@@ -9,13 +9,15 @@ import (
 )
 
 func TestOffer(t *testing.T) {
-	for _, c := range []struct{ in, want string }{ // want "": nothing left to connect to
+	for _, c := range []struct{ in, want string }{
 		{`alpn=h3,h2`, `alpn="h2"`},
 		{`alpn=h2,http/1.1 port=8443`, `alpn="h2,http/1.1" port="8443"`},
 		{`alpn=h3,h3-29`, ``},
 		{`alpn=h3 no-default-alpn`, `gone`},
 		{`alpn=h3,h2 no-default-alpn`, `alpn="h2" no-default-alpn=""`},
 		{`mandatory=alpn,ech alpn=h3,h2 ech=AAAA`, `mandatory="alpn" alpn="h2"`},
+		{`port=444 alpn=h3,h2`, `port="444" alpn="h3,h2"`},
+		{`port=444 alpn=h3,h3-29 no-default-alpn ech=AAAA`, `port="444" alpn="h3" no-default-alpn=""`},
 		{`mandatory=ipv4hint ipv4hint=192.0.2.1 ipv6hint=2001:db8::1 key65400=x`, `key65400="x"`},
 	} {
 		rr, err := dns.NewRR("a.example. 10 IN HTTPS 1 . " + c.in)
@@ -23,7 +25,7 @@ func TestOffer(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := "gone"
-		if offer(rr) {
+		if offer(rr, strings.HasPrefix(c.in, "port=444 ")) { // the port under which HTTP/3 is carried
 			_, got, _ = strings.Cut(line(rr), "HTTPS 1 .")
 		}
 		if got = strings.TrimSpace(got); got != c.want {

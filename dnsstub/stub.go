@@ -58,6 +58,9 @@ type Stub struct {
 	// that take no pin for an address. Their connections are named by nothing
 	// but what is in them.
 	Real bool
+	// HTTP3 leaves the offer of it in service bindings, as QUIC is carried: else it
+	// is refused, and the offer taken out.
+	HTTP3 bool
 	// Pins holds the addresses that are handed out. Nil: the stub's own.
 	Pins *Pins
 	// Kept is what a cassette holds. A record that cannot be read answers its

@@ -80,6 +80,16 @@ func (u *Upstream) proxyOf(o exchange.Origin, to string) (*url.URL, error) {
 func (u *Upstream) Secure(ctx context.Context, c net.Conn, o *exchange.Origin, hello *tls.ClientHelloInfo) (*tls.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
+	t := tls.Client(c, u.config(*o, hello))
+	if err := t.HandshakeContext(ctx); err != nil {
+		return nil, fmt.Errorf("TLS with %s: %w", connected(*o), err)
+	}
+	noted(o, t.ConnectionState())
+	return t, nil
+}
+
+// config is that of TLS with o, as Secure says.
+func (u *Upstream) config(o exchange.Origin, hello *tls.ClientHelloInfo) *tls.Config {
 	config := &tls.Config{
 		ServerName:         o.Host(),
 		RootCAs:            u.Roots,
@@ -93,16 +103,15 @@ func (u *Upstream) Secure(ctx context.Context, c net.Conn, o *exchange.Origin, h
 			config.CurvePreferences = []tls.CurveID{tls.X25519, tls.CurveP256, tls.CurveP384, tls.CurveP521}
 		}
 	}
-	t := tls.Client(c, config)
-	if err := t.HandshakeContext(ctx); err != nil {
-		return nil, fmt.Errorf("TLS with %s: %w", connected(*o), err)
-	}
-	st := t.ConnectionState()
+	return config
+}
+
+// noted notes in o what it chose in a handshake.
+func noted(o *exchange.Origin, st tls.ConnectionState) {
 	o.TLS, o.ALPN = true, st.NegotiatedProtocol
 	if len(st.PeerCertificates) > 0 {
 		o.Names = namesOf(st.PeerCertificates[0])
 	}
-	return t, nil
 }
 
 // namesOf is the names and addresses that cert is for, sorted.

@@ -95,9 +95,9 @@ func refusedLine(e redirect.Escape) string {
 	switch e.Why {
 	case "quic":
 		return line + ": QUIC is not recorded; clients fall back to TCP\n" +
-			"  one that does not has a setting to leave HTTP/3 off"
+			"  one that does not: --quic record, or its own setting to leave HTTP/3 off"
 	case "lane":
-		return line + ": the netns lane carries TCP and DNS only\n" +
+		return line + ": the netns lane carries TCP, DNS and with --quic record QUIC\n" +
 			"  to let it pass unrecorded: --backend ebpf"
 	case "hermetic":
 		return line + ": nothing but loopback leaves this run\n" +

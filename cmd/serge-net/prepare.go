@@ -43,6 +43,7 @@ func (r *runner) divert(ctx context.Context) error {
 	target := redirect.Target{
 		Hermetic:  r.hermetic(),
 		Loopback:  r.loopback,
+		QUIC:      r.flags.quic == "record",
 		HostPorts: r.hosts,
 		Publish:   r.publish,
 		Agent:     agentSocket(),
@@ -82,6 +83,7 @@ func (r *runner) names() error {
 		Pins:    r.pins,
 		Real:    r.flags.dns == "real",
 		Replay:  r.player != nil,
+		HTTP3:   r.flags.quic == "record",
 		Search:  conf.Search,
 		OnError: func(name string, err error) { r.report.once(fmt.Sprintf("dns: %s: %v", name, err)) },
 	}

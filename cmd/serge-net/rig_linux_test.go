@@ -26,9 +26,9 @@ import (
 // built is what the end-to-end tests run, built once: the program, and the
 // clients that are not there as they are.
 var built struct {
-	once                            sync.Once
-	dir, serge, goget, rawget, java string
-	err                             error
+	once                                   sync.Once
+	dir, serge, goget, rawget, h3get, java string
+	err                                    error
 }
 
 // build builds it all. TestMain removes it.
@@ -41,11 +41,13 @@ func build() error {
 		built.serge = filepath.Join(built.dir, "serge-net")
 		built.goget = filepath.Join(built.dir, "goget")
 		built.rawget = filepath.Join(built.dir, "rawget")
+		built.h3get = filepath.Join(built.dir, "h3get")
 		built.java = built.dir
 		for _, argv := range [][]string{
 			{"go", "build", "-o", built.serge, "."},
 			{"go", "build", "-o", built.goget, "./testdata/clients/goget"},
 			{"go", "build", "-o", built.rawget, "./testdata/clients/rawget"},
+			{"go", "build", "-o", built.h3get, "./testdata/clients/h3get"},
 			{"javac", "-d", built.java, "testdata/clients/HttpClientGet.java", "testdata/clients/Lookup.java", "testdata/clients/GradleDaemon.java"},
 		} {
 			cmd := exec.Command(argv[0], argv[1:]...)

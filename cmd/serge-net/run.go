@@ -22,6 +22,7 @@ type runFlags struct {
 	hermetic bool
 	dns      string
 	learning bool
+	quic     string
 }
 
 // register declares on c the flags of run and of those that are it in words.
@@ -35,8 +36,10 @@ func (f *runFlags) register(c *cobra.Command) {
 	s.BoolVar(&f.hermetic, "hermetic", false, "let nothing but loopback leave, in any mode; replay always does")
 	s.StringVar(&f.dns, "dns", "pin", "pin gives each name an address of its own, real passes the origin's addresses on")
 	s.BoolVar(&f.learning, "learn", false, "record twice, and have the cassette's rules say what differed")
+	s.StringVar(&f.quic, "quic", "refuse", "refuse QUIC, so that clients fall back to TCP, or record it, and replay it, as HTTP/3")
 	choices(c, "backend", backends()...)
 	choices(c, "dns", "pin", "real")
+	choices(c, "quic", "refuse", "record")
 }
 
 // backends are the words that --backend takes.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -96,6 +97,9 @@ func (r *runner) run(ctx context.Context) error {
 	}
 	r.serve.Go(func() { r.accept(ctx, way) })
 	r.serve.Go(func() { r.answer(ctx) })
+	if r.flags.quic == "record" {
+		r.serve.Go(func() { r.quic(ctx, way) })
+	}
 	r.at(serving)
 	status, runErr := r.command(ctx)
 	r.at(finished)
@@ -211,6 +215,21 @@ func (r *runner) connection(ctx context.Context, c *redirect.Conn, way mitm.Way)
 		r.report.sayf("connection: %s to %s (%s)", callerName(o.Caller), hostPort(o), c.Dst)
 	}
 	way.Handle(ctx, c.Conn, o)
+}
+
+// quic serves QUIC, until the lane is closed.
+func (r *runner) quic(ctx context.Context, way mitm.Way) {
+	err := mitm.ServeQUIC(ctx, r.lane.Packets(443), way, func(queried netip.AddrPort) exchange.Origin {
+		o := exchange.Origin{Addr: queried}
+		o.Name, _ = r.pins.NameOf(queried.Addr().Unmap())
+		if r.flags.verbose {
+			r.report.sayf("connection: QUIC to %s (%s)", hostPort(o), queried)
+		}
+		return o
+	})
+	if err != nil {
+		r.report.once(err.Error())
+	}
 }
 
 // answer serves DNS over UDP.

@@ -293,7 +293,7 @@ func (s *server) list(status string, fields []exchange.Field, id uint32, last bo
 		s.fields.WriteField(hpack.HeaderField{Name: ":status", Value: status})
 	}
 	for _, f := range fields {
-		if !forbidden(f.Name) {
+		if !Forbidden(f.Name) {
 			s.fields.WriteField(hpack.HeaderField{Name: strings.ToLower(f.Name), Value: f.Value})
 		}
 	}

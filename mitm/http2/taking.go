@@ -177,7 +177,7 @@ func size(f *http2.MetaHeadersFrame) int {
 func malformed(f *http2.MetaHeadersFrame) bool {
 	method, protocol := f.PseudoValue("method"), f.PseudoValue("protocol")
 	for _, v := range f.RegularFields() {
-		if forbidden(v.Name) || v.Name == "te" && v.Value != "trailers" {
+		if Forbidden(v.Name) || v.Name == "te" && v.Value != "trailers" {
 			return true
 		}
 	}
@@ -265,9 +265,9 @@ func (s *server) give(n int64) {
 	}
 }
 
-// forbidden reports whether name is of one connection only, and so has no
+// Forbidden reports whether name is of one connection only, and so has no
 // place in HTTP/2 (RFC 9113, section 8.2.2).
-func forbidden(name string) bool {
+func Forbidden(name string) bool {
 	for _, f := range [...]string{"Connection", "Keep-Alive", "Proxy-Connection", "Transfer-Encoding", "Upgrade"} {
 		if strings.EqualFold(name, f) {
 			return true

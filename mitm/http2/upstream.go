@@ -103,7 +103,7 @@ func requestOf(h *exchange.Head) *http.Request {
 	for _, f := range h.Fields {
 		name := http.CanonicalHeaderKey(f.Name)
 		switch {
-		case forbidden(name) || name == "Host":
+		case Forbidden(name) || name == "Host":
 		case name == "Trailer":
 			for part := range strings.SplitSeq(f.Value, ",") {
 				if req.Trailer == nil {

@@ -17,6 +17,7 @@ const (
 	WWW        = "www." + Domain        // the web origin, HTTP/1.1: 80, TLS on 443
 	H2         = "h2." + Domain         // the web origin, HTTP/2: h2c on 80, TLS with ALPN h2 on 443
 	H3         = "h3." + Domain         // as H2, announced for h3 in DNS; UDP 443 echoes and counts
+	QUIC       = "quic." + Domain       // as H2, and HTTP/3 on UDP 443, announced in DNS and by Alt-Svc
 	V4Only     = "v4only." + Domain     // as WWW, without an IPv6 address
 	V6Only     = "v6only." + Domain     // as WWW, without an IPv4 address
 	TLS12      = "tls12." + Domain      // as WWW, TLS 1.2 at most
@@ -57,7 +58,7 @@ func (h Host) Addrs() []netip.Addr {
 func Hosts() []Host {
 	names := map[int]string{
 		10: WWW, 11: H2, 12: H3, 13: V4Only, 14: V6Only, 15: TLS12, 16: Nginx, 17: OddHost, 18: TCP, 19: Intranet,
-		20: SelfSigned, 21: Expired, 22: WrongName, 23: Refused, 24: Silent, 25: Unroutable, 53: NameServer,
+		20: SelfSigned, 21: Expired, 22: WrongName, 23: Refused, 24: Silent, 25: Unroutable, 26: QUIC, 53: NameServer,
 	}
 	var hosts []Host
 	for i := range 64 {

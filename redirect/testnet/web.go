@@ -12,6 +12,7 @@ import (
 type site struct {
 	name   string
 	h2     bool
+	h3     bool
 	newest uint16 // the newest TLS version, 0: whatever Go has
 	leaf   func(*Leaf)
 }
@@ -25,6 +26,7 @@ func sites() []site {
 		{name: Intranet},
 		{name: H2, h2: true},
 		{name: H3, h2: true},
+		{name: QUIC, h2: true, h3: true},
 		{name: TLS12, newest: tls.VersionTLS12},
 		{name: SelfSigned, leaf: func(l *Leaf) { l.SelfSigned = true }},
 		{name: Expired, leaf: func(l *Leaf) { l.Expired = true }},
@@ -56,12 +58,18 @@ func (r *rack) startSite(s site) error {
 	if err != nil {
 		return err
 	}
+	handler := r.routes(h.Name)
+	if s.h3 {
+		if handler, err = r.startQUIC(h, cert, handler); err != nil {
+			return err
+		}
+	}
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
 	protocols.SetHTTP2(s.h2)
 	protocols.SetUnencryptedHTTP2(s.h2)
 	server := &http.Server{
-		Handler:   r.routes(h.Name),
+		Handler:   handler,
 		TLSConfig: &tls.Config{Certificates: []tls.Certificate{cert}, MaxVersion: s.newest},
 		Protocols: protocols,
 		ErrorLog:  log.New(io.Discard, "", 0), // handshakes that a test breaks

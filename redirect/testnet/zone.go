@@ -36,6 +36,7 @@ _http._tcp    SRV   10 60 80 www
 _http._tcp    SRV   20 40 80 h2
 h3            HTTPS 1 . alpn=h3,h2 ipv4hint=203.0.113.12 ech=AEX+DQBBAAAgACA= ipv6hint=2001:db8:113::12
 h2            HTTPS 1 . alpn=h2
+quic          HTTPS 1 . alpn=h3,h2
 www           HTTPS 0 h2.test.example.
 _dns.ns       SVCB  1 ns alpn=dot port=853 ipv4hint=203.0.113.53
 caa           CAA   0 issue "ca.test.example"

@@ -1,0 +1,113 @@
+package main
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/serge-net/serge-net/redirect/testnet"
+)
+
+// quicRun records argv with QUIC to the cassette c, then replays it, and holds
+// both to print the same. It returns what was printed.
+func (r *rig) quicRun(argv ...string) string {
+	r.t.Helper()
+	args := func(mode string) []string {
+		return append([]string{mode, "c", "--quic", "record", "--shift-dates", "off", "--"}, argv...)
+	}
+	recorded := r.well(args("record")...)
+	var replayed outcome
+	if hits := r.hitsIn(func() { replayed = r.well(args("replay")...) }); len(hits) != 0 {
+		r.t.Errorf("a replay asked the origin: %v", hits)
+	}
+	if d := cmp.Diff(recorded.stdout, replayed.stdout); d != "" {
+		r.t.Errorf("replayed (-recorded +replayed):\n%s\n%s", d, replayed.stderr)
+	}
+	return recorded.stdout
+}
+
+// connections are the http_version and ALPN of what the cassette c has.
+func (r *rig) connections() []string {
+	r.t.Helper()
+	b, err := os.ReadFile(filepath.Join(r.dir, "cassettes", "c.json"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	var c struct {
+		Connections map[string]struct {
+			Scheme      string
+			HTTPVersion string `json:"http_version"`
+			TLS         struct{ ALPN string }
+		}
+	}
+	if err := json.Unmarshal(b, &c); err != nil {
+		r.t.Fatal(err)
+	}
+	var all []string
+	for _, n := range c.Connections {
+		all = append(all, n.Scheme+" "+n.HTTPVersion+" "+n.TLS.ALPN)
+	}
+	return all
+}
+
+// TestHTTP3 records and replays HTTP/3 in the lanes that carry QUIC.
+func TestHTTP3(t *testing.T) {
+	r := newRig(t)
+	h3 := "https://" + testnet.QUIC
+	for _, lane := range []string{"ebpf", "netns"} {
+		for _, c := range []struct {
+			name string
+			argv []string
+			want []string
+		}{
+			{"at once", []string{h3 + "/protocol", h3 + "/trailers", h3 + "/abort", h3 + "/status?code=204", h3 + "/bytes?n=1000", h3 + "/bytes?n=300000"},
+				[]string{"HTTP/3.0 200 " + h3 + "/protocol\nHTTP/3.0\n", "trailer X-Checksum: [sum-of-22-bytes]\n", "H3_INTERNAL_ERROR", "HTTP/3.0 204"}},
+			{"IPv6", []string{"-6", h3 + "/hello"}, []string{"hello from quic"}},
+			{"a body, connected", []string{"-dial", "-d", "a=1", h3 + "/echo"}, []string{"a=1"}},
+			{"IPv6, connected", []string{"-6", "-dial", h3 + "/hello"}, []string{"hello from quic"}},
+		} {
+			t.Run(lane+"/"+c.name, func(t *testing.T) {
+				r := r.in(t, lane)
+				argv := append([]string{built.h3get}, c.argv...)
+				got := r.quicRun(argv...)
+				if direct := r.runWith([]string{"SSL_CERT_FILE=" + r.net.CAFile}, "", argv...).stdout; got != direct {
+					t.Errorf("recorded it prints %q; want, as direct, %q", got, direct)
+				}
+				for _, want := range c.want {
+					if !strings.Contains(got, want) {
+						t.Errorf("it prints %q; want %q", got, want)
+					}
+				}
+				if d := cmp.Diff([]string{"https 3 h3"}, r.connections()); d != "" {
+					t.Errorf("the cassette's connections (-want +got):\n%s", d)
+				}
+			})
+		}
+	}
+}
+
+// TestHTTP3OtherVersion replays what was recorded over HTTP/3 to clients of
+// other versions, and the other way round.
+func TestHTTP3OtherVersion(t *testing.T) {
+	r := newRig(t)
+	url := "https://" + testnet.QUIC + "/hello"
+	clients := map[string][]string{
+		"3":   {built.h3get, url},
+		"2":   {"curl", "-sS", "--http2", "-A", "quic-go HTTP/3", "-w", "%{http_version}", url},
+		"1.1": {"curl", "-sS", "--http1.1", "-A", "quic-go HTTP/3", "-w", "%{http_version}", url},
+	}
+	for _, v := range [][2]string{{"3", "2"}, {"3", "1.1"}, {"2", "3"}, {"1.1", "3"}} {
+		t.Run(v[0]+" to "+v[1], func(t *testing.T) {
+			r := r.in(t, "ebpf")
+			r.well(append([]string{"record", "c", "--quic", "record", "--"}, clients[v[0]]...)...)
+			o := r.well(append([]string{"replay", "c", "--quic", "record", "--"}, clients[v[1]]...)...)
+			if !strings.Contains(o.stdout, "hello from quic") || !strings.Contains(o.stdout, v[1]) {
+				t.Errorf("it prints %q; want hello, by version %s\n%s", o.stdout, v[1], o.stderr)
+			}
+		})
+	}
+}
