@@ -50,14 +50,26 @@ func (r *quicRelay) run(ctx context.Context) {
 		r.passing.Go(func() { r.close(from) })
 	}
 	r.passing.Wait()
-	end := http3.ClosedEnd(r.code())
-	r.tap.mu.Lock()
-	if r.streams != nil {
-		r.streams.Hangup(time.Since(r.tap.start), end, r.tap.emit)
-		r.tap.flush()
-	}
-	r.tap.mu.Unlock()
+	r.hangup()
 	r.tap.close()
+}
+
+// hangup tells the tap how the connection ended.
+func (r *quicRelay) hangup() {
+	t := r.tap
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if r.streams == nil {
+		return
+	}
+	var code uint64
+	var closed *quic.ApplicationError
+	if errors.As(context.Cause(r.sides[exchange.Client].Context()), &closed) {
+		code = uint64(closed.ErrorCode)
+		t.due.left = closed.Remote
+	}
+	r.streams.Hangup(time.Since(t.start), http3.ClosedEnd(code), t.emit)
+	t.flush()
 }
 
 // close waits for from to close its connection, and closes the other alike.
@@ -70,15 +82,6 @@ func (r *quicRelay) close(from exchange.Side) {
 		return
 	}
 	other.CloseWithError(http3.NoError, "")
-}
-
-// code is with which the connections were closed.
-func (r *quicRelay) code() uint64 {
-	var closed *quic.ApplicationError
-	if errors.As(context.Cause(r.sides[exchange.Client].Context()), &closed) {
-		return uint64(closed.ErrorCode)
-	}
-	return http3.NoError
 }
 
 // accept relays the streams that from opens.
@@ -165,7 +168,7 @@ func (r *quicRelay) stopped(id uint64, from exchange.Side, src streamReader, err
 		return // the connection is closed
 	}
 	src.CancelRead(unwanted.ErrorCode)
-	r.end(id, from, http3.ResetEnd("STOP_SENDING", uint64(unwanted.ErrorCode), 1-from))
+	r.end(id, from, http3.ResetEnd(http3.StopSending, uint64(unwanted.ErrorCode), 1-from))
 }
 
 // ended ends dst as src did: err says how.
@@ -176,9 +179,9 @@ func (r *quicRelay) ended(id uint64, from exchange.Side, dst streamWriter, err e
 		r.end(id, from, exchange.End{})
 		dst.Close()
 	case errors.As(err, &reset) && !reset.Remote:
-		r.end(id, from, http3.ResetEnd("STOP_SENDING", uint64(reset.ErrorCode), 1-from))
+		r.end(id, from, http3.ResetEnd(http3.StopSending, uint64(reset.ErrorCode), 1-from))
 	case errors.As(err, &reset):
-		r.end(id, from, http3.ResetEnd("RESET_STREAM", uint64(reset.ErrorCode), from))
+		r.end(id, from, http3.ResetEnd(http3.ResetStream, uint64(reset.ErrorCode), from))
 		dst.SetReliableBoundary()
 		dst.CancelWrite(reset.ErrorCode)
 	}

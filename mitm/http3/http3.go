@@ -69,6 +69,12 @@ const (
 	messageError     = 0x10e
 )
 
+// The ways in which a stream is cut, RFC 9000, sections 19.4 and 19.5.
+const (
+	ResetStream = "RESET_STREAM"
+	StopSending = "STOP_SENDING"
+)
+
 // errFraming is wrapped by whatever is refused.
 var errFraming = errors.New("malformed")
 
@@ -87,14 +93,19 @@ func codeName(code uint64) string {
 	return fmt.Sprintf("%#x", code)
 }
 
-// ResetEnd is the end of a stream that by cut off with code, by what: RESET_STREAM
-// or STOP_SENDING.
+// ResetEnd is the end of a stream that by cut off with code, by what: ResetStream
+// or StopSending. An answer that the client wants no more of is one that it did
+// not wait for.
 func ResetEnd(what string, code uint64, by exchange.Side) exchange.End {
-	return exchange.End{
+	end := exchange.End{
 		How:  exchange.Reset,
 		Code: uint32(min(code, 1<<32-1)),
 		Err:  fmt.Sprintf("%s %s by the %s", what, codeName(code), by),
 	}
+	if what == StopSending && by == exchange.Client {
+		end.How = exchange.Left
+	}
+	return end
 }
 
 // ClosedEnd is the end of the streams of a connection that was closed with code.

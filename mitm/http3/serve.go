@@ -127,7 +127,7 @@ func readEnd(err error, by exchange.Side) exchange.End {
 	}
 	var reset *quic.StreamError
 	if errors.As(err, &reset) {
-		return ResetEnd("RESET_STREAM", uint64(reset.ErrorCode), by)
+		return ResetEnd(ResetStream, uint64(reset.ErrorCode), by)
 	}
 	return exchange.End{How: exchange.Truncated, Err: err.Error()}
 }
@@ -165,6 +165,9 @@ func (t *serving) answer(e exchange.Event) error {
 	defer t.mu.Unlock()
 	if t.done {
 		return nil
+	}
+	if e.Pause > 0 {
+		t.hold(e.Pause)
 	}
 	switch e.Kind {
 	case exchange.KindHead:
@@ -239,6 +242,7 @@ func (t *serving) write(b []byte) error {
 func (t *serving) end(e *exchange.End) error {
 	t.done = true
 	switch {
+	case e.How == exchange.Left && t.hold(e.Patience()):
 	case e.How != exchange.Complete:
 		t.stream.SetReliableBoundary() // where the client takes that
 		t.stream.CancelWrite(resetCode(e.Code))
@@ -249,6 +253,16 @@ func (t *serving) end(e *exchange.End) error {
 		t.stream.Close()
 	}
 	return nil
+}
+
+// hold is silent for limit, or until the client leaves the stream: then it is true.
+func (t *serving) hold(limit time.Duration) bool {
+	select {
+	case <-time.After(limit):
+		return false
+	case <-t.stream.Context().Done():
+		return true
+	}
 }
 
 // resetCode is code as HTTP/3 has it: those of HTTP/2 (RFC 9113, section 7) are
