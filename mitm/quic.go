@@ -46,14 +46,27 @@ type greeting struct {
 	way    quicWay // that carries what comes
 	server *Server
 	show   shown
-	origin *quic.Conn // nil: none was needed
+	origin *quicOrigin // nil: none was needed
 }
 
 // close closes the origin's connection, if nobody took it.
 func (g *greeting) close() {
 	if g.origin != nil {
 		g.origin.CloseWithError(http3.NoError, "")
+		g.origin.release()
 	}
+}
+
+// A quicOrigin is our connection to an origin, by a socket of its own.
+type quicOrigin struct {
+	*quic.Conn
+	transport *quic.Transport
+}
+
+// release ends what the connection, which is closed, went by.
+func (o *quicOrigin) release() {
+	o.transport.Close()
+	o.transport.Conn.Close()
 }
 
 // ServeQUIC ends QUIC on the datagrams that pc brings, and has what it carries,
@@ -88,6 +101,7 @@ func ServeQUIC(ctx context.Context, pc Packets, way Way, origin func(queried net
 	}
 	handling.Wait()
 	t.Close()
+	s.visits.Wait()
 	return nil
 }
 
@@ -110,6 +124,7 @@ const quicTimeout = 5 * time.Second
 type quicServer struct {
 	way    quicWay
 	origin func(queried netip.AddrPort) exchange.Origin
+	visits sync.WaitGroup // until each has ended
 }
 
 // visitKey is under which a connection's context has its *visit.
@@ -129,7 +144,11 @@ type visit struct {
 // arrive begins a visit.
 func (s *quicServer) arrive(ctx context.Context, info *quic.ClientInfo) (context.Context, error) {
 	v := &visit{origin: s.origin(info.RemoteAddr.(peer).queried)}
-	context.AfterFunc(ctx, func() { v.end(s.way.tells(), context.Cause(ctx)) })
+	s.visits.Add(1)
+	context.AfterFunc(ctx, func() {
+		defer s.visits.Done()
+		v.end(s.way.tells(), context.Cause(ctx))
+	})
 	return context.WithValue(ctx, visitKey{}, v), nil
 }
 
@@ -214,6 +233,13 @@ func (c *packetConn) Close() error { return nil }
 
 // LocalAddr is of no use: there are many.
 func (c *packetConn) LocalAddr() net.Addr { return peer{} }
+
+// SetReadBuffer does nothing: the size of buffers is the lane's business. quic-go
+// wants to be able to set it, or logs.
+func (c *packetConn) SetReadBuffer(int) error { return nil }
+
+// SetWriteBuffer does nothing, too.
+func (c *packetConn) SetWriteBuffer(int) error { return nil }
 
 // SetDeadline does nothing.
 func (c *packetConn) SetDeadline(time.Time) error { return nil }

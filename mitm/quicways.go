@@ -25,7 +25,8 @@ func (r *Record) greet(ctx context.Context, o *exchange.Origin, hello *tls.Clien
 
 // carry implements quicWay.
 func (r *Record) carry(ctx context.Context, client *quic.Conn, g greeting, o exchange.Origin) {
-	newQUICRelay(client, g.origin, newTap(r.Watcher, nil, o, r.Tell)).run(ctx)
+	newQUICRelay(client, g.origin.Conn, newTap(r.Watcher, nil, o, r.Tell)).run(ctx)
+	g.origin.release()
 }
 
 // tells implements quicWay.
@@ -94,7 +95,7 @@ func (b *Bypass) tells() Tell { return b.Tell }
 
 // dialQUIC connects to o by QUIC, as Dial and Secure do by TCP: each address of
 // its name is tried in turn. There is no QUIC through a proxy.
-func (u *Upstream) dialQUIC(ctx context.Context, o *exchange.Origin, hello *tls.ClientHelloInfo) (*quic.Conn, error) {
+func (u *Upstream) dialQUIC(ctx context.Context, o *exchange.Origin, hello *tls.ClientHelloInfo) (*quicOrigin, error) {
 	addrs := []netip.Addr{o.Addr.Addr().Unmap()}
 	to := connected(*o)
 	proxy, err := u.proxyOf(*o, to)
@@ -116,12 +117,25 @@ func (u *Upstream) dialQUIC(ctx context.Context, o *exchange.Origin, hello *tls.
 	config := u.config(*o, hello)
 	config.NextProtos, config.ClientSessionCache = []string{http3.ALPN}, nil
 	for _, a := range addrs {
-		var c *quic.Conn
-		at := netip.AddrPortFrom(a.Unmap(), o.Addr.Port()).String()
-		if c, err = quic.DialAddr(ctx, at, config, quicConfig()); err == nil {
+		var c *quicOrigin
+		if c, err = openQUIC(ctx, netip.AddrPortFrom(a.Unmap(), o.Addr.Port()), config); err == nil {
 			noted(o, c.ConnectionState().TLS)
 			return c, nil
 		}
 	}
 	return nil, fmt.Errorf("QUIC with %s: %w", to, err)
+}
+
+// openQUIC connects to one address.
+func openQUIC(ctx context.Context, at netip.AddrPort, config *tls.Config) (*quicOrigin, error) {
+	socket, err := net.ListenUDP("udp", nil)
+	if err != nil {
+		return nil, err
+	}
+	o := &quicOrigin{transport: &quic.Transport{Conn: socket}}
+	if o.Conn, err = o.transport.Dial(ctx, net.UDPAddrFromAddrPort(at), config, quicConfig()); err != nil {
+		o.release()
+		return nil, err
+	}
+	return o, nil
 }

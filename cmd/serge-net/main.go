@@ -6,6 +6,7 @@ package main
 import (
 	"fmt"
 	"io"
+	"log"
 	"os"
 
 	"github.com/serge-net/serge-net/redirect"
@@ -15,6 +16,7 @@ func main() {
 	if len(os.Args) == 2 && os.Args[1] == initArg {
 		os.Exit(redirect.Init())
 	}
+	log.SetOutput(io.Discard) // a library's: quic-go is not content with the host's buffers, and goes on
 	os.Exit(Main(os.Args[1:], os.Stdout, os.Stderr))
 }
 

@@ -225,7 +225,9 @@ func TestDecoderRefuses(t *testing.T) {
 		"a section cut short":    func(w *talk) { w.say(0, c, 0, frame(frameHeaders, 0, 0, 0x51, 0x0b)) },
 		"an empty section":       func(w *talk) { w.say(0, c, 0, frame(frameHeaders)) },
 		"a count without table":  func(w *talk) { w.say(0, c, 0, frame(frameHeaders, 3, 0, 0x80)) },
-		"an endless integer":     func(w *talk) { w.say(0, c, 0, frame(frameHeaders, append([]byte{0xff}, []byte(strings.Repeat("\xff", 12))...)...)) },
+		"an endless integer": func(w *talk) {
+			w.say(0, c, 0, frame(frameHeaders, append([]byte{0xff}, []byte(strings.Repeat("\xff", 12))...)...))
+		},
 		"a bomb": func(w *talk) {
 			w.say(3, s, 0, settings(1<<16)).say(2, c, 0, []byte{streamEncoder, 0x3f, 0xe1, 0xff, 0x03})
 			w.say(2, c, 0, appendText(appendText(nil, 0x40, 5, "x"), 0, 7, strings.Repeat("€", 10000)))
