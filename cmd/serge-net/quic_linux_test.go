@@ -111,3 +111,23 @@ func TestHTTP3OtherVersion(t *testing.T) {
 		})
 	}
 }
+
+// TestHTTP3Chromium is the browser: with SERGE_TEST_ALL, as it takes long to start.
+// It is told which origin to use QUIC with: it trusts no other CA than the public
+// ones there else.
+func TestHTTP3Chromium(t *testing.T) {
+	if os.Getenv("SERGE_TEST_ALL") == "" {
+		t.Skip("takes SERGE_TEST_ALL=1")
+	}
+	r := newRig(t)
+	const script = `d=$(mktemp -d) && chromium --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --user-data-dir=$d \
+--origin-to-force-quic-on=$1:443 --dump-dom https://$1/protocol; s=$?; rm -r $d; exit $s`
+	for _, lane := range []string{"ebpf", "netns"} {
+		t.Run(lane, func(t *testing.T) {
+			r := r.in(t, lane)
+			if got := r.quicRun("sh", "-c", script, "get", testnet.QUIC); !strings.Contains(got, "HTTP/3.0") {
+				t.Errorf("it prints %q; want HTTP/3.0", got)
+			}
+		})
+	}
+}
