@@ -131,3 +131,23 @@ func TestHTTP3Chromium(t *testing.T) {
 		})
 	}
 }
+
+// TestQUICFlag is what --quic changes beside QUIC: the offer of HTTP/3 in DNS, and
+// the lanes there are.
+func TestQUICFlag(t *testing.T) {
+	r := newRig(t)
+	for flag, want := range map[string]string{"refuse": `1 . alpn="h2"`, "record": `1 . alpn="h3,h2"`} {
+		o := r.in(t, "").well("record", "c", "--quic", flag, "--", "dig", "+short", testnet.QUIC, "HTTPS")
+		if got := strings.TrimSpace(o.stdout); got != want {
+			t.Errorf("--quic %s: an HTTPS record %s; want %s", flag, got, want)
+		}
+	}
+	o := r.in(t, "").serge("record", "c", "--", built.h3get, "https://"+testnet.QUIC+"/hello")
+	if !strings.Contains(o.stdout, "error: ") || !strings.Contains(o.stderr, "QUIC is not recorded") {
+		t.Errorf("without --quic: %q, %q; want an error, and that QUIC is not recorded", o.stdout, o.stderr)
+	}
+	o = r.in(t, "iptables").serge("record", "c", "--quic", "record", "--", "true")
+	if o.code != exitStart || !strings.Contains(o.stderr, "does not divert QUIC") || !strings.Contains(o.stderr, "hint: use --backend ebpf or netns") {
+		t.Errorf("in the iptables lane: %d, %q; want %d, and what to do", o.code, o.stderr, exitStart)
+	}
+}
