@@ -3,6 +3,7 @@ package http3
 import (
 	"fmt"
 	"maps"
+	"net/http"
 	"slices"
 	"time"
 
@@ -103,6 +104,19 @@ func (d *Decoder) held() int {
 	return n
 }
 
+// answered says whether all of an answer came, but for the stream's end: a client
+// that knows its length may not wait for that.
+func (m *message) answered() bool {
+	h := &m.halves[exchange.Server]
+	switch {
+	case !h.headed || h.inFrame:
+		return false
+	case m.halves[exchange.Client].method == http.MethodHead, h.status == http.StatusNoContent, h.status == http.StatusNotModified:
+		return true
+	}
+	return h.length == h.got
+}
+
 // Close tells how from ended its side of stream.
 func (d *Decoder) Close(stream uint64, from exchange.Side, at time.Duration, end exchange.End, emit func(exchange.Event)) error {
 	if d.err != nil {
@@ -111,6 +125,9 @@ func (d *Decoder) Close(stream uint64, from exchange.Side, at time.Duration, end
 	m := d.messages[stream]
 	if m == nil {
 		return nil
+	}
+	if end.How == exchange.Left && m.answered() {
+		end = exchange.End{}
 	}
 	if h := &m.halves[from]; from == exchange.Client || m.halves[exchange.Client].opened {
 		h.close(end, out{at, emit})
@@ -128,11 +145,15 @@ func (d *Decoder) Hangup(at time.Duration, end exchange.End, emit func(exchange.
 	}
 	for _, stream := range slices.Sorted(maps.Keys(d.messages)) {
 		m := d.messages[stream]
-		for i := range m.halves {
-			if m.halves[exchange.Client].opened {
-				m.halves[i].finish(end, out{at, emit})
-			}
+		if !m.halves[exchange.Client].opened {
+			continue
 		}
+		m.halves[exchange.Client].finish(end, out{at, emit})
+		last := end
+		if m.answered() {
+			last = exchange.End{}
+		}
+		m.halves[exchange.Server].finish(last, out{at, emit})
 	}
 	clear(d.messages)
 }

@@ -131,6 +131,14 @@ func TestDecoder(t *testing.T) {
 		{"resets", func(w *talk, n int) {
 			w.say(0, c, n, get()).end(0, c, ResetEnd(ResetStream, requestCancelled, c)).end(0, s, ResetEnd(StopSending, requestCancelled, c))
 		}, []string{asked, "c0 reset 0x10c", "s0 read_timeout 0x10c"}},
+		{"an answer whose end nobody waits for", func(w *talk, n int) {
+			w.say(0, c, n, get()).fin(0, c).say(0, s, n, headers(":status", "200", "content-length", "4"), frame(frameData, []byte("body")...)).end(0, s, ResetEnd(StopSending, requestCancelled, c))
+			w.say(4, c, n, headers(":method", "HEAD", ":path", "/")).fin(4, c).say(4, s, n, headers(":status", "200", "content-length", "4"))
+			w.say(8, c, n, get()).fin(8, c).say(8, s, n, headers(":status", "200", "content-length", "4"), frame(frameData, []byte("bod")...))
+			w.d.Hangup(time.Second, ClosedEnd(NoError), w.emit)
+		}, []string{asked, "c0 complete", "s0 200 [content-length=4]", "s0 data body", "s0 complete",
+			"c4 HEAD :// /", "c4 complete", "s4 200 [content-length=4]", "c8" + asked[2:], "c8 complete", "s8 200 [content-length=4]", "s8 data bod",
+			"s4 complete", "s8 truncated"}},
 		{"an end in the middle", func(w *talk, n int) {
 			w.say(0, c, n, get()).fin(0, c).say(0, s, n, headers(":status", "200"), frame(frameData, []byte("body")...)[:4]).fin(0, s)
 		}, []string{asked, "c0 complete", "s0 200", "s0 data bo", "s0 truncated"}},

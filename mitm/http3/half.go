@@ -25,6 +25,10 @@ type half struct {
 	waiting *section // whose entries are not there yet
 	held    []byte   // what came behind it
 
+	method   string        // of a request
+	status   int           // of an answer, the final one
+	length   int64         // of the body, by its content-length; -1 if that does not say
+	got      int64         // of it
 	opened   bool          // something was told
 	headed   bool          // the final head was
 	trailers bool          // behind them comes nothing
@@ -81,6 +85,7 @@ func (h *half) step(b []byte, o out) (int, error) {
 	h.inFrame = h.left > 0
 	switch h.kind {
 	case frameData:
+		h.got += int64(n)
 		h.tell(exchange.Event{Kind: exchange.KindData, Data: b[:n]}, o)
 	case frameHeaders:
 		h.block = append(h.block, b[:n]...)
@@ -175,6 +180,12 @@ func (h *half) fields(s section, o out) error {
 		return err
 	}
 	h.headed = h.from == exchange.Client || head.Status >= 200
+	h.method, h.status, h.length = head.Method, head.Status, -1
+	if v, ok := exchange.Get(rest, "content-length"); ok {
+		if n, err := strconv.ParseUint(v, 10, 63); err == nil {
+			h.length = int64(n)
+		}
+	}
 	h.tell(exchange.Event{Kind: exchange.KindHead, Head: head}, o)
 	return nil
 }
