@@ -117,6 +117,14 @@ func (m *message) answered() bool {
 	return h.length == h.got
 }
 
+// asked says whether all of a request came, but for the stream's end: an origin
+// that answers without having seen that may say that it needs no more, with
+// H3_NO_ERROR (RFC 9114, section 4.1).
+func (m *message) asked() bool {
+	h := &m.halves[exchange.Client]
+	return h.headed && !h.inFrame && h.got == max(h.length, 0)
+}
+
 // Close tells how from ended its side of stream.
 func (d *Decoder) Close(stream uint64, from exchange.Side, at time.Duration, end exchange.End, emit func(exchange.Event)) error {
 	if d.err != nil {
@@ -126,7 +134,8 @@ func (d *Decoder) Close(stream uint64, from exchange.Side, at time.Duration, end
 	if m == nil {
 		return nil
 	}
-	if end.How == exchange.Left && m.answered() {
+	unread := from == exchange.Client && end.How == exchange.Reset && end.Code == NoError
+	if end.How == exchange.Left && m.answered() || unread && m.asked() {
 		end = exchange.End{}
 	}
 	if h := &m.halves[from]; from == exchange.Client || m.halves[exchange.Client].opened {

@@ -139,6 +139,10 @@ func TestDecoder(t *testing.T) {
 		}, []string{asked, "c0 complete", "s0 200 [content-length=4]", "s0 data body", "s0 complete",
 			"c4 HEAD :// /", "c4 complete", "s4 200 [content-length=4]", "c8" + asked[2:], "c8 complete", "s8 200 [content-length=4]", "s8 data bod",
 			"s4 complete", "s8 truncated"}},
+		{"a request whose end nobody waits for", func(w *talk, n int) {
+			w.say(0, c, n, get()).end(0, c, ResetEnd(StopSending, NoError, s))
+			w.say(4, c, n, headers(":method", "POST", ":path", "/", "content-length", "4"), frame(frameData, []byte("bod")...)).end(4, c, ResetEnd(StopSending, NoError, s))
+		}, []string{asked, "c0 complete", "c4 POST :// / [content-length=4]", "c4 data bod", "c4 reset 0x100"}},
 		{"an end in the middle", func(w *talk, n int) {
 			w.say(0, c, n, get()).fin(0, c).say(0, s, n, headers(":status", "200"), frame(frameData, []byte("body")...)[:4]).fin(0, s)
 		}, []string{asked, "c0 complete", "s0 200", "s0 data bo", "s0 truncated"}},
