@@ -47,7 +47,7 @@ func (r *Replay) carry(ctx context.Context, client *quic.Conn, _ greeting, o exc
 		return
 	}
 	defer play.Close()
-	http3.Serve(ctx, client, (&answerer{play: play, refusal: r.Refusal, tell: r.Tell}).event)
+	http3.Serve(ctx, client, (&answerer{play: play.Event, refusal: r.Refusal, tell: r.Tell}).event)
 }
 
 // tells implements quicWay.
