@@ -31,10 +31,19 @@ type packetSockets struct {
 	v6 []*net.UDPConn // empty where the host has no ::1
 
 	mu      sync.Mutex
-	aliases map[netip.AddrPort]alias // by server
+	aliases map[asked]alias
 }
 
-// alias is where answers for a server are sent from.
+// asked is who sent datagrams, and where to.
+type asked struct{ client, queried netip.AddrPort }
+
+// maxAsked is of how many it is known where their answers are sent from. Beyond
+// that all is forgotten: who sends more is known again.
+const maxAsked = 8192
+
+// alias is where answers for a server are sent from. A server may have two, if two
+// CPUs met it at once (see bpf/divert.h), and a client hears only the one that it
+// sent to.
 type alias struct {
 	conn *net.UDPConn
 	from netip.Addr // IPv4 only
@@ -42,7 +51,7 @@ type alias struct {
 
 // openPackets opens the sockets where enter puts them; nil is here.
 func openPackets(ctx context.Context, enter control) (*packetSockets, error) {
-	s := &packetSockets{aliases: make(map[netip.AddrPort]alias)}
+	s := &packetSockets{aliases: make(map[asked]alias)}
 	// The wildcard address takes all of 127/8; bound to lo, nothing else.
 	c := net.ListenConfig{Control: both(enter, loopbackOnly)}
 	p, err := c.ListenPacket(ctx, "udp4", "0.0.0.0:0")
@@ -127,26 +136,29 @@ func (e *ebpfLane) servePackets(c *net.UDPConn) {
 				continue
 			}
 			known[at] = queried
-			e.sockets.pin(queried, alias{conn: c, from: at.Addr()})
 		}
 		client = netip.AddrPortFrom(client.Addr().Unmap(), client.Port())
+		e.sockets.pin(asked{client, queried}, alias{conn: c, from: at.Addr()})
 		if !e.d.arrived(datagram{b: append([]byte(nil), b[:n]...), client: client, queried: queried}) {
 			return
 		}
 	}
 }
 
-// pin keeps where answers for queried go out.
-func (s *packetSockets) pin(queried netip.AddrPort, a alias) {
+// pin keeps where answers to q go out.
+func (s *packetSockets) pin(q asked, a alias) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.aliases[queried] = a
+	if len(s.aliases) >= maxAsked {
+		clear(s.aliases)
+	}
+	s.aliases[q] = a
 }
 
 // write answers client in queried's name.
 func (s *packetSockets) write(b []byte, client, queried netip.AddrPort) error {
 	s.mu.Lock()
-	a, ok := s.aliases[queried]
+	a, ok := s.aliases[asked{client, queried}]
 	s.mu.Unlock()
 	if !ok {
 		return fmt.Errorf("redirect: answer %s for %s: it was not asked", client, queried)

@@ -25,7 +25,7 @@ func TestOutside(t *testing.T) {
 		{name: "nothing", isolated: true},
 		{name: "QUIC", o: outside{refused: []redirect.Escape{{Protocol: "udp", Dst: netip.MustParseAddrPort("203.0.113.1:443"), Why: "quic", Count: 2}}},
 			lines: []string{"UDP to 203.0.113.1:443 refused 2 times: QUIC is not recorded; clients fall back to TCP\n" +
-				"  one that does not has a setting to leave HTTP/3 off"}, isolated: true},
+				"  one that does not: --quic record, or its own setting to leave HTTP/3 off"}, isolated: true},
 		{name: "ICMP", o: outside{refused: []redirect.Escape{{Protocol: "icmp", Dst: netip.MustParseAddrPort("203.0.113.1:0"), Why: "hermetic", Count: 1}}},
 			lines: []string{"ICMP to 203.0.113.1 refused once: nothing but loopback leaves this run\n" +
 				"  what needs it cannot be replayed; to let it out: no --hermetic, and in a replay --on-miss passthrough"}, isolated: true},
