@@ -65,7 +65,7 @@ func TestDiff(t *testing.T) {
 		{"JSON of the same", []string{"diff", "--json", "old", "old"}, 0, "{\n  \"version\": 1,\n  \"changes\": []\n}\n", ""},
 		{"one", []string{"diff", "old"}, exitStart, "", "serge-net: error: name two cassettes, or two files\nserge-net: hint: serge-net diff OLD NEW; serge-net list shows what there is\n"},
 		{"none such", []string{"diff", "old", "nwe"}, exitStart, "", "serge-net: error: no cassette cassettes/nwe.json\nserge-net: hint: did you mean new? serge-net list shows what there is\n"},
-		{"no cassette", []string{"diff", "old", "notes.txt"}, exitStart, "", "serge-net: error: notes.txt is no cassette: its name ends in none of .json, .json.gz, .json.zst, .json.enc\n" +
+		{"no cassette", []string{"diff", "old", "notes.txt"}, exitStart, "", "serge-net: error: notes.txt is no cassette: its name ends in none of .json, .json.gz, .json.zst, .json.enc, .smpk\n" +
 			"serge-net: hint: serge-net import makes cassettes of other tools' recordings\n"},
 	} {
 		c.check(t)
