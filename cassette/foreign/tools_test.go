@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"os"
@@ -47,14 +48,23 @@ func output(t *testing.T, name string, args ...string) string {
 	return string(out)
 }
 
-// TestNodeChecks: the load test is JavaScript.
-func TestNodeChecks(t *testing.T) {
+// TestToolsRead has the tools themselves read what was exported for them; with
+// SERGE_TEST_ALL also those that come from a registry or take long.
+func TestToolsRead(t *testing.T) {
+	tools := map[string]func(*testing.T){"node": nodeChecks}
+	if os.Getenv("SERGE_TEST_ALL") != "" {
+		maps.Copy(tools, map[string]func(*testing.T){"vcrpy": vcrpyAnswers, "VCR": vcrAnswers, "tshark": tsharkDecodes, "WireMock": wireMockAnswers})
+	}
+	for name, reads := range tools {
+		t.Run(name, reads)
+	}
+}
+
+// nodeChecks that the load test is JavaScript.
+func nodeChecks(t *testing.T) {
 	c := imported(t, "mitmproxy.flows")
 	output(t, "node", "--check", exported(t, c, "k6", filepath.Join(t.TempDir(), "k6.mjs")))
 }
-
-// wholeSuite says whether the tools themselves are to be had from their registries.
-func wholeSuite() bool { return os.Getenv("SERGE_TEST_ALL") != "" }
 
 // asking is a Python program that asks what origin was asked, behind vcrpy.
 const asking = `
@@ -70,11 +80,8 @@ with vcr.use_cassette(sys.argv[1], record_mode="none", match_on=["method", "uri"
     print(c.play_count)
 `
 
-// TestVCRpyLoads has vcrpy itself answer from what was exported.
-func TestVCRpyLoads(t *testing.T) {
-	if !wholeSuite() {
-		return
-	}
+// vcrpyAnswers has vcrpy itself answer from what was exported.
+func vcrpyAnswers(t *testing.T) {
 	dir := t.TempDir()
 	output(t, "python3", "-m", "venv", dir)
 	output(t, dir+"/bin/pip", "install", "-q", "vcrpy==9.4.2", "requests")
@@ -99,11 +106,8 @@ VCR.use_cassette('it', record: :none, match_requests_on: [:method, :uri, :body])
 end
 `
 
-// TestVCRLoads has VCR itself answer from what was exported.
-func TestVCRLoads(t *testing.T) {
-	if !wholeSuite() {
-		return
-	}
+// vcrAnswers has VCR itself answer from what was exported.
+func vcrAnswers(t *testing.T) {
 	dir := t.TempDir()
 	exported(t, imported(t, "mitmproxy.flows"), "vcr", dir+"/it.yml")
 	got := output(t, "ruby", "-e", askingRuby, dir)
@@ -113,11 +117,8 @@ func TestVCRLoads(t *testing.T) {
 	}
 }
 
-// TestTsharkDecodes has Wireshark's dissectors read the capture.
-func TestTsharkDecodes(t *testing.T) {
-	if !wholeSuite() {
-		return
-	}
+// tsharkDecodes has Wireshark's dissectors read the capture.
+func tsharkDecodes(t *testing.T) {
 	file := exported(t, imported(t, "mitmproxy.flows"), "pcapng", filepath.Join(t.TempDir(), "it.pcapng"))
 	got := output(t, "tshark", "-r", file, "-Y", "http.response or websocket", "-T", "fields", "-e", "http.response.code", "-e", "http.content_length", "-e", "websocket.opcode", "-e", "_ws.malformed")
 	want := "404\t17\t\t\n200\t55\t\t\n200\t256\t\t\n200\t6\t\t\n"
@@ -130,11 +131,8 @@ func TestTsharkDecodes(t *testing.T) {
 	}
 }
 
-// TestWireMockLoads has WireMock itself answer from what was exported.
-func TestWireMockLoads(t *testing.T) {
-	if !wholeSuite() {
-		return
-	}
+// wireMockAnswers has WireMock itself answer from what was exported.
+func wireMockAnswers(t *testing.T) {
 	dir := t.TempDir()
 	exported(t, imported(t, "mitmproxy.flows"), "wiremock", dir+"/mappings/it.json")
 	output(t, "mvn", "-q", "dependency:get", "-Dartifact=org.wiremock:wiremock-standalone:3.9.1")
