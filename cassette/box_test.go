@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -130,23 +129,6 @@ func TestConvert(t *testing.T) {
 	if _, err := s.Convert("c", "c", "xz", func(int, int) {}); err == nil || !strings.Contains(err.Error(), `"xz" is none of`) {
 		t.Errorf("Convert to xz = %v", err)
 	}
-}
-
-// filesOf are the files below dir.
-func filesOf(t *testing.T, dir string) []string {
-	t.Helper()
-	var files []string
-	err := filepath.WalkDir(dir, func(p string, d os.DirEntry, err error) error {
-		if err == nil && !d.IsDir() {
-			rel, _ := filepath.Rel(dir, p)
-			files = append(files, rel)
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return files
 }
 
 // TestConvertKeepsUnknown carries what this version does not know, and takes what

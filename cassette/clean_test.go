@@ -11,23 +11,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// below lists the files below dir.
-func below(t *testing.T, dir string) []string {
-	t.Helper()
-	var all []string
-	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
-		if err == nil && !d.IsDir() {
-			rel, _ := filepath.Rel(dir, p)
-			all = append(all, rel)
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return all
-}
-
 // TestStrays finds what nothing needs, removes that and nothing else.
 func TestStrays(t *testing.T) {
 	s, dir := newStore(t)
@@ -67,7 +50,7 @@ func TestStrays(t *testing.T) {
 	if err := s.Sweep(all); err != nil {
 		t.Fatal(err)
 	}
-	if left := below(t, dir); len(left) != len(files) {
+	if left := filesOf(t, dir); len(left) != len(files) {
 		t.Errorf("left are %v; want %v", left, files)
 	}
 	if _, err := os.Stat(filepath.Join(dir, "suite")); !errors.Is(err, fs.ErrNotExist) {
@@ -84,7 +67,7 @@ func TestRemove(t *testing.T) {
 	if err := s.Forget("suite/y"); err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff([]string{"suite/y.json"}, below(t, dir)); d != "" {
+	if d := cmp.Diff([]string{"suite/y.json"}, filesOf(t, dir)); d != "" {
 		t.Errorf("left (-want +got):\n%s", d)
 	}
 	if err := s.Remove("suite/x"); !errors.Is(err, fs.ErrNotExist) {
@@ -117,7 +100,7 @@ func TestDrop(t *testing.T) {
 	if len(after.Interactions) != 2 || after.Interactions[0].ID != before.Interactions[1].ID || after.Interactions[0].Seq != 1 {
 		t.Errorf("left are %v", after.lines())
 	}
-	if d := cmp.Diff([]string{"x.json"}, below(t, dir)); d != "" {
+	if d := cmp.Diff([]string{"x.json"}, filesOf(t, dir)); d != "" {
 		t.Errorf("files (-want +got):\n%s", d)
 	}
 }

@@ -17,15 +17,7 @@ func TestEndCode(t *testing.T) {
 		{How: exchange.Truncated, Code: 3}, // it has none
 		{How: exchange.Left, Code: 8},      // it was the client's
 	} {
-		s, _ := newStore(t)
-		r, err := s.Record("x", RecordOptions{})
-		if err != nil {
-			t.Fatal(err)
-		}
-		w, err := r.Open(origin())
-		if err != nil {
-			t.Fatal(err)
-		}
+		s, r, w, _ := watching(t)
 		for _, e := range []exchange.Event{
 			{From: exchange.Client, Kind: exchange.KindHead, Head: get("/")},
 			{From: exchange.Client, Kind: exchange.KindEnd, End: &exchange.End{}},

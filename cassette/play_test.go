@@ -331,15 +331,7 @@ func TestOffer(t *testing.T) {
 // TestPlayBegun plays requests that their origin answered before it had read
 // them: how much of a body was sent by then is chance.
 func TestPlayBegun(t *testing.T) {
-	s, _ := newStore(t)
-	r, err := s.Record("x", RecordOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w, err := r.Open(origin())
-	if err != nil {
-		t.Fatal(err)
-	}
+	s, r, w, _ := watching(t)
 	for n, sent := range []string{"", "abc"} {
 		stream, req := uint64(n), post(fmt.Sprint("/", n), "Content-Length: 6")
 		for _, e := range []exchange.Event{

@@ -220,15 +220,7 @@ func TestRecordFailedCommand(t *testing.T) {
 }
 
 func TestRecordDiskFull(t *testing.T) {
-	s, dir := newStore(t)
-	r, err := s.Record("x", RecordOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w, err := r.Open(origin())
-	if err != nil {
-		t.Fatal(err)
-	}
+	s, r, w, dir := watching(t)
 	asked{req: get("/a"), res: ok(), answer: "kept"}.tell(t, w, 1)
 	real := r.write
 	r.write = func(b []byte) (int, error) {
@@ -255,15 +247,7 @@ func TestRecordDiskFull(t *testing.T) {
 
 // TestRecordCutOff cuts a journal at every byte, as a kill would.
 func TestRecordCutOff(t *testing.T) {
-	s, dir := newStore(t)
-	r, err := s.Record("x", RecordOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w, err := r.Open(origin())
-	if err != nil {
-		t.Fatal(err)
-	}
+	s, r, w, dir := watching(t)
 	var whole []int64 // journal sizes after each complete exchange
 	for i := range 4 {
 		asked{req: get(fmt.Sprintf("/%d", i), "Cookie: a=secret"), res: ok("Content-Type: text/plain"), answer: strings.Repeat("x", 100*i)}.tell(t, w, uint64(i+1))
@@ -317,15 +301,7 @@ func TestRecordCutOff(t *testing.T) {
 
 // TestRecordLargeBody records a body in pieces without holding it.
 func TestRecordLargeBody(t *testing.T) {
-	s, dir := newStore(t)
-	r, err := s.Record("x", RecordOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w, err := r.Open(origin())
-	if err != nil {
-		t.Fatal(err)
-	}
+	s, r, w, dir := watching(t)
 	const pieces = 48
 	piece := bytes.Repeat([]byte("0123456789abcdef"), 8<<10)
 	tell := func(e exchange.Event) {

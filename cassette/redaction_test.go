@@ -108,7 +108,7 @@ func TestSecretsStraddle(t *testing.T) {
 			if err := errors.Join(w.Event(e), w.Flush()); err != nil {
 				t.Fatal(err)
 			}
-			journal := read(t, dir, ".s.journal")
+			journal := read(t, dir, ".x.journal")
 			for _, v := range []string{values["github"], "hunter22hunter", values["env"]} {
 				if strings.Contains(strings.ReplaceAll(journal, "\x00", ""), v[len(v)/2:]) {
 					t.Fatalf("cut at %d, the journal has %q", cut, v)
@@ -269,15 +269,7 @@ func TestSecretsInFrames(t *testing.T) {
 	frame := func(text string) []byte {
 		return ws.AppendFrame(nil, ws.Header{Fin: true, Opcode: ws.Text, Masked: true, Key: [4]byte{7, 1, 9, 3}}, []byte(text))
 	}
-	s, dir := newStore(t)
-	r, err := s.Record("s", RecordOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w, err := r.Open(origin())
-	if err != nil {
-		t.Fatal(err)
-	}
+	s, r, w, dir := watching(t)
 	upgrade := &exchange.Head{Status: 101, Reason: "Switching Protocols", Version: "1.1", Fields: fields("Upgrade: websocket")}
 	events := []exchange.Event{
 		{Stream: 1, Kind: exchange.KindHead, Head: get("/ws", "Upgrade: websocket")}, {Stream: 1, Kind: exchange.KindEnd, End: &exchange.End{}},
@@ -293,7 +285,7 @@ func TestSecretsInFrames(t *testing.T) {
 		if err := errors.Join(w.Event(e), w.Flush()); err != nil {
 			t.Fatal(err)
 		}
-		if journal := read(t, dir, ".s.journal"); strings.Contains(journal, string(hot[30:50])) || strings.Contains(journal, token[4:]) {
+		if journal := read(t, dir, ".x.journal"); strings.Contains(journal, string(hot[30:50])) || strings.Contains(journal, token[4:]) {
 			t.Fatalf("the journal has the secret, masked or not")
 		}
 	}
@@ -301,7 +293,7 @@ func TestSecretsInFrames(t *testing.T) {
 	if _, err := r.Close(false); err != nil {
 		t.Fatal(err)
 	}
-	up := load(t, s, "s").Interactions[0].Upgraded
+	up := load(t, s, "x").Interactions[0].Upgraded
 	if len(up) != 2 || !bytes.HasPrefix(up[0].Body.data, plain) || !up[0].Body.marked || !up[1].Body.marked {
 		t.Errorf("%d messages: %+v", len(up), up)
 	}

@@ -3,6 +3,7 @@ package cassette
 import (
 	"bytes"
 	"errors"
+	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -98,6 +99,37 @@ func newStore(t *testing.T) (*Store, string) {
 	}
 	t.Cleanup(func() { s.Close() })
 	return s, dir
+}
+
+// watching is a new cassette x in dir that is being recorded, and a connection of it.
+func watching(t *testing.T) (s *Store, r *Recorder, w exchange.Watch, dir string) {
+	t.Helper()
+	s, dir = newStore(t)
+	r, err := s.Record("x", RecordOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w, err = r.Open(origin()); err != nil {
+		t.Fatal(err)
+	}
+	return s, r, w, dir
+}
+
+// filesOf are the files below dir.
+func filesOf(t *testing.T, dir string) []string {
+	t.Helper()
+	var files []string
+	err := filepath.WalkDir(dir, func(p string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			rel, _ := filepath.Rel(dir, p)
+			files = append(files, rel)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return files
 }
 
 // recordAll records as, each on a connection of its own.

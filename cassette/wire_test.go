@@ -12,15 +12,7 @@ import (
 // server when the same client is played.
 func script(t *testing.T, es []exchange.Event) (said []exchange.Event, text string, p *Player) {
 	t.Helper()
-	s, dir := newStore(t)
-	r, err := s.Record("x", RecordOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	w, err := r.Open(origin())
-	if err != nil {
-		t.Fatal(err)
-	}
+	s, r, w, dir := watching(t)
 	for _, e := range es {
 		e.Stream = 1
 		if err := w.Event(e); err != nil {
