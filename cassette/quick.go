@@ -134,14 +134,8 @@ func (q *quickReader) request(r *Request) {
 			r.Method = q.str()
 		case "url":
 			r.URL = q.str()
-		case "http_version":
-			r.Version = q.str()
-		case "headers":
-			r.Fields = q.fields()
-		case "body":
-			q.body(&r.Message)
 		default:
-			q.check(false)
+			q.shared(key, &r.Version, &r.Fields, &r.Message)
 		}
 	})
 }
@@ -153,16 +147,24 @@ func (q *quickReader) response(r *Response) {
 			r.Status = int(q.int())
 		case "reason":
 			r.Reason = q.str()
-		case "http_version":
-			r.Version = q.str()
-		case "headers":
-			r.Fields = q.fields()
-		case "body":
-			q.body(&r.Message)
 		default:
-			q.check(false)
+			q.shared(key, &r.Version, &r.Fields, &r.Message)
 		}
 	})
+}
+
+// shared reads the member key, one that requests and responses have alike.
+func (q *quickReader) shared(key string, version *string, fields *[]exchange.Field, m *Message) {
+	switch key {
+	case "http_version":
+		*version = q.str()
+	case "headers":
+		*fields = q.fields()
+	case "body":
+		q.body(m)
+	default:
+		q.check(false)
+	}
 }
 
 func (q *quickReader) fields() []exchange.Field {
