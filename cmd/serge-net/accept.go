@@ -30,15 +30,7 @@ isolated.`,
   serge-net accept login --last
   serge-net accept login --path-template '/users/{id}/…' --ignore-body '$.meta.*'
   serge-net accept login --bypass api.example.com`,
-		Args: func(c *cobra.Command, args []string) error {
-			switch {
-			case len(args) == 0:
-				return hint(errors.New("no cassette named"), "serge-net list shows what there is; then serge-net %s", c.Use)
-			case len(args) > 1:
-				return hint(fmt.Errorf("accept takes no %q", args[1]), "serge-net %s", c.Use)
-			}
-			return nil
-		},
+		Args: cassetteAnd(0),
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := configureOnly(c, "cassette-dir", "key-file"); err != nil { // the rest of it holds without a rule
 				return err
@@ -65,7 +57,7 @@ isolated.`,
 		},
 		ValidArgsFunction: completeCassettes,
 	}
-	registerDir(c, &dir)
+	dir.register(c)
 	match.register(c)
 	c.Flags().BoolVar(&last, "last", false, "what the misses of the last run proposed")
 	c.Flags().StringSliceVar(&bypass, "bypass", nil, "let `HOST|CIDR|PORT` pass untouched and unrecorded")

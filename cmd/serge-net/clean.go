@@ -78,7 +78,7 @@ terminal to ask on it removes only with --yes.
 	s.BoolVar(&k.failed, "failed", false, "recordings that did not end well")
 	s.BoolVar(&k.dryRun, "dry-run", false, "only list what would go")
 	s.BoolVarP(&k.yes, "yes", "y", false, "do not ask")
-	registerDir(c, &k.dir)
+	k.dir.register(c)
 	c.MarkFlagFilename("unused")
 	return c
 }

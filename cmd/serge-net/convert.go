@@ -30,17 +30,12 @@ a cassette has.`,
 		Example: `  serge-net convert login --to json.enc
   serge-net convert login --to json.zst -o archive/login
   serge-net convert load-test --to msgpack`,
-		Args: func(c *cobra.Command, args []string) error {
-			switch {
-			case len(args) != 1:
-				return hint(errors.New("name one cassette to convert"), "serge-net list shows what there is; then serge-net %s", c.Use)
-			case v.to == "":
-				return hint(errors.New("no format named"), "serge-net convert %s --to json.enc; serge-net help convert lists them", args[0])
-			}
-			return nil
-		},
+		Args: cassetteAnd(0),
 		RunE: withConfig(func(c *cobra.Command, args []string) error {
 			v.name = args[0]
+			if v.to == "" {
+				return hint(errors.New("no format named"), "serge-net convert %s --to json.enc; serge-net help convert lists them", v.name)
+			}
 			return v.run(c.OutOrStdout(), c.ErrOrStderr())
 		}),
 		ValidArgsFunction: completeCassettes,
@@ -49,7 +44,7 @@ a cassette has.`,
 	s.SortFlags = false
 	s.StringVar(&v.to, "to", "", "what to write")
 	s.StringVarP(&v.out, "output", "o", "", "write the cassette `NAME` and leave the old one")
-	registerDir(c, &v.dir)
+	v.dir.register(c)
 	choices(c, "to", formatWords()...)
 	c.RegisterFlagCompletionFunc("output", cobra.NoFileCompletions)
 	return c

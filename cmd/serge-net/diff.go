@@ -58,7 +58,7 @@ are names of cassettes or files. It exits with 1 if they differ, as diff(1).`,
 	s := c.Flags()
 	s.SortFlags = false
 	s.BoolVar(&d.asJSON, "json", false, "print JSON")
-	registerDir(c, &d.dir)
+	d.dir.register(c)
 	return c
 }
 

@@ -30,12 +30,7 @@ capture. What cannot be carried is
 listed. Secrets stay placeholders; scripts take them from the environment.`,
 		Example: `  serge-net export login --format har -o login.har
   serge-net export login --format curl | AUTH_1=token sh`,
-		Args: func(c *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return hint(errors.New("name one cassette to export"), "serge-net list shows what there is; then serge-net %s", c.Use)
-			}
-			return nil
-		},
+		Args: cassetteAnd(0),
 		RunE: withConfig(func(c *cobra.Command, args []string) error {
 			e.name = args[0]
 			if e.format == "" {
@@ -49,7 +44,7 @@ listed. Secrets stay placeholders; scripts take them from the environment.`,
 	s.SortFlags = false
 	s.StringVar(&e.format, "format", "", "what to write")
 	s.StringVarP(&e.out, "output", "o", "", "write to `FILE` instead of the standard output")
-	registerDir(c, &e.dir)
+	e.dir.register(c)
 	makeOwn(c, "format")
 	choices(c, "format", foreign.Targets()...)
 	return c
@@ -62,10 +57,7 @@ func (e *exporting) run(stdout, stderr io.Writer) error {
 		return err
 	}
 	defer store.Close()
-	tape, err := store.Load(e.name)
-	if errors.Is(err, fs.ErrNotExist) {
-		return noCassette(store, e.name, "serge-net list shows what there is")
-	}
+	tape, err := loaded(store, e.name)
 	if err != nil {
 		return err
 	}

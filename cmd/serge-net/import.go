@@ -61,7 +61,7 @@ by pattern becomes rules of matching.`,
 	s.SortFlags = false
 	s.StringVar(&m.format, "format", "auto", "what FILE is in; auto tells it by the content")
 	s.StringVar(&m.name, "cassette", "", "the cassette's `NAME`; that of FILE without its ending if it is not given")
-	registerDir(c, &m.dir)
+	m.dir.register(c)
 	s.BoolVar(&m.encrypt, "encrypt", false, "encrypt the cassette, with the key of SERGE_KEY or --key-file")
 	s.BoolVar(&m.replace, "replace", false, "replace a cassette of that name")
 	s.BoolVar(&m.add, "append", false, "add to a cassette of that name")

@@ -60,7 +60,7 @@ was said: serge-net validate tells whether a cassette is good.`,
 	}
 	s := c.Flags()
 	s.SortFlags = false
-	registerDir(c, &dir)
+	dir.register(c)
 	s.StringVar(&by, "sort", "name", "what goes first: the largest, the oldest, the one with the most interactions")
 	s.BoolVar(&asJSON, "json", false, "print JSON")
 	choices(c, "sort", "name", "size", "age", "count")

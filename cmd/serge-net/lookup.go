@@ -14,8 +14,19 @@ import (
 	"github.com/serge-net/serge-net/exchange"
 )
 
-// registerDir declares on c where the cassettes are.
-func registerDir(c *cobra.Command, s *rack) { s.register(c) }
+// cassetteAnd is the arguments of a command that takes a cassette's name, and at
+// most more others behind it.
+func cassetteAnd(more int) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		switch {
+		case len(args) == 0:
+			return hint(errors.New("no cassette named"), "serge-net list shows what there is; then serge-net %s", c.Use)
+		case len(args) > 1+more:
+			return hint(fmt.Errorf("%s takes no %q", c.Name(), args[1+more]), "serge-net %s", c.Use)
+		}
+		return nil
+	}
+}
 
 // loaded is the cassette of store called name. That there is none is told with
 // what there is.

@@ -46,7 +46,7 @@ turn; --prefer new takes those of B alone, --prefer old those of A.`,
 	s.StringVarP(&m.out, "output", "o", "", "the cassette's `NAME`")
 	s.StringVar(&m.prefer, "prefer", "both", "whose answers are kept where both have a request: B's, A's, or first A's and then B's")
 	s.BoolVar(&m.replace, "replace", false, "replace a cassette of that name")
-	registerDir(c, &m.dir)
+	m.dir.register(c)
 	choices(c, "prefer", "both", "new", "old")
 	c.RegisterFlagCompletionFunc("output", completeCassettes)
 	return c

@@ -86,7 +86,7 @@ shape in its place, so that a test that compares them still passes.`,
 func (r *redacting) register(c *cobra.Command) {
 	s := c.Flags()
 	s.SortFlags = false
-	registerDir(c, &r.dir)
+	r.dir.register(c)
 	s.BoolVar(&r.dryRun, "dry-run", false, "say what would be replaced, and change nothing")
 	r.redact.registerMore(c)
 	s.BoolVarP(&r.quiet, "quiet", "q", false, "say nothing but what needs attention")

@@ -57,7 +57,7 @@ what was lost. A recorder that is at work is left alone.`,
 	s.SortFlags = false
 	s.BoolVar(&r.dry, "dry-run", false, "say what would be saved, and change nothing")
 	s.BoolVar(&r.asJSON, "json", false, "print JSON")
-	registerDir(c, &r.dir)
+	r.dir.register(c)
 	return c
 }
 

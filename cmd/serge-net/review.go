@@ -36,15 +36,7 @@ Nothing is written before the last answer.`,
 		Example: `  serge-net review login
   serge-net review login login-v2
   serge-net review login login-v2 --accept get-users-5b1f.1,post-login-77aa.1`,
-		Args: func(c *cobra.Command, args []string) error {
-			switch {
-			case len(args) == 0:
-				return hint(errors.New("no cassette named"), "serge-net list shows what there is; then serge-net %s", c.Use)
-			case len(args) > 2:
-				return hint(fmt.Errorf("review takes no %q", args[2]), "serge-net %s", c.Use)
-			}
-			return nil
-		},
+		Args: cassetteAnd(1),
 		RunE: withConfig(func(c *cobra.Command, args []string) error {
 			r.name = args[0]
 			if len(args) > 1 {
@@ -57,7 +49,7 @@ Nothing is written before the last answer.`,
 	s := c.Flags()
 	s.SortFlags = false
 	s.StringSliceVar(&r.accept, "accept", nil, "do not ask: take all, none, or the interactions with these `IDS`")
-	registerDir(c, &r.dir)
+	r.dir.register(c)
 	c.RegisterFlagCompletionFunc("accept", func(c *cobra.Command, args []string, typed string) ([]string, cobra.ShellCompDirective) {
 		words := []string{"all", "none"}
 		if len(args) > 0 {

@@ -37,14 +37,10 @@ Secrets stay placeholders, in every form.`,
 				return hint(fmt.Errorf("show takes no %q beside --file", args[0]), "serge-net show --file %s", s.file)
 			case s.file != "":
 				return nil
-			case len(args) == 0:
-				return hint(errors.New("no cassette named"), "serge-net list shows what there is; then serge-net %s", c.Use)
-			case len(args) > 2:
-				return hint(fmt.Errorf("show takes no %q", args[2]), "serge-net %s", c.Use)
 			case len(args) == 1 && s.body != "":
 				return hint(errors.New("--body is that of one interaction"), "serge-net show %s lists them; then serge-net %s --body", args[0], c.Use)
 			}
-			return nil
+			return cassetteAnd(1)(c, args)
 		},
 		RunE: withConfig(func(c *cobra.Command, args []string) error {
 			if s.file != "" {
@@ -64,7 +60,7 @@ Secrets stay placeholders, in every form.`,
 	f.BoolVar(&s.json, "json", false, "print it as it stands in the cassette's file")
 	f.StringVar(&s.body, "body", "", "print the body of one interaction alone, to the byte; --body=request that of the request")
 	f.StringVar(&s.file, "file", "", "print the JSON in `FILE`, a cassette's in any format; git's textconv is to call it")
-	registerDir(c, &s.dir)
+	s.dir.register(c)
 	f.Lookup("body").NoOptDefVal = "response"
 	choices(c, "body", "response", "request")
 	c.MarkFlagsMutuallyExclusive("curl", "json", "body", "file")

@@ -62,7 +62,7 @@ another tool. It exits with 98 if there is any finding.`,
 	}
 	s := c.Flags()
 	s.SortFlags = false
-	registerDir(c, &v.dir)
+	v.dir.register(c)
 	s.BoolVar(&v.secrets, "secrets", false, "look for secrets too: see serge-net help redact")
 	v.redact.registerMore(c)
 	s.BoolVar(&v.asJSON, "json", false, "print JSON")

@@ -241,10 +241,26 @@ func serveSSE(w http.ResponseWriter, req *http.Request) {
 
 // serveWebSocket echoes messages until the client closes or r is closed.
 func (r *rack) serveWebSocket(w http.ResponseWriter, req *http.Request) {
+	r.upgraded(w, req, "echo.test", func(c *websocket.Conn, req *http.Request) {
+		if number(req, "greet", 0) != 0 && c.WriteMessage(websocket.TextMessage, []byte("welcome")) != nil {
+			return
+		}
+		for {
+			kind, message, err := c.ReadMessage()
+			if err != nil || c.WriteMessage(kind, message) != nil {
+				return
+			}
+		}
+	})
+}
+
+// upgraded has serve serve a WebSocket of the subprotocol called protocol, if the
+// client offers that, until it returns or r is closed.
+func (r *rack) upgraded(w http.ResponseWriter, req *http.Request, protocol string, serve func(*websocket.Conn, *http.Request)) {
 	r.running.Add(1) // hijacking takes the connection out of ConnState's count
 	defer r.running.Done()
 	upgrader := websocket.Upgrader{
-		Subprotocols:      []string{"echo.test"},
+		Subprotocols:      []string{protocol},
 		EnableCompression: true,
 		CheckOrigin:       func(*http.Request) bool { return true },
 	}
@@ -258,13 +274,5 @@ func (r *rack) serveWebSocket(w http.ResponseWriter, req *http.Request) {
 		return
 	}
 	defer release()
-	if number(req, "greet", 0) != 0 && c.WriteMessage(websocket.TextMessage, []byte("welcome")) != nil {
-		return
-	}
-	for {
-		kind, message, err := c.ReadMessage()
-		if err != nil || c.WriteMessage(kind, message) != nil {
-			return
-		}
-	}
+	serve(c, req)
 }

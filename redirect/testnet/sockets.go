@@ -18,29 +18,12 @@ func sockets() map[string]func(c *websocket.Conn, req *http.Request) {
 
 // serveSocket serves those of sockets.
 func (r *rack) serveSocket(w http.ResponseWriter, req *http.Request) {
-	r.running.Add(1)
-	defer r.running.Done()
 	serve, ok := sockets()[req.PathValue("name")]
 	if !ok {
 		http.NotFound(w, req)
 		return
 	}
-	upgrader := websocket.Upgrader{
-		Subprotocols:      []string{"graphql-transport-ws"},
-		EnableCompression: true,
-		CheckOrigin:       func(*http.Request) bool { return true },
-	}
-	c, err := upgrader.Upgrade(w, req, nil)
-	if err != nil {
-		return // the upgrader has answered
-	}
-	defer c.Close()
-	release, ok := r.hold(c.NetConn())
-	if !ok {
-		return
-	}
-	defer release()
-	serve(c, req)
+	r.upgraded(w, req, "graphql-transport-ws", serve)
 }
 
 // drain reads until the client closes.
