@@ -24,14 +24,7 @@ func (s *Store) Convert(name, out string, to Format, done func(n, of int)) (bool
 	if err := checkName(out); err != nil {
 		return false, err
 	}
-	there, err := s.Mount(name) // before a journal, which is the lock, is made
-	if err != nil {
-		return false, err
-	}
-	if err := there.Close(); err != nil {
-		return false, err
-	}
-	release, err := s.quiet(name)
+	release, err := s.still(name)
 	if err != nil {
 		return false, err
 	}
@@ -58,6 +51,19 @@ func (s *Store) Convert(name, out string, to Format, done func(n, of int)) (bool
 		return false, fmt.Errorf("convert %s to %s: %w", s.Path(name), to, err)
 	}
 	return true, nil
+}
+
+// still is quiet of a cassette that there is: if there is none, or it cannot be
+// read, that is the error, and no journal, which is the lock, was made.
+func (s *Store) still(name string) (release func(), err error) {
+	there, err := s.Mount(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := there.Close(); err != nil {
+		return nil, err
+	}
+	return s.quiet(name)
 }
 
 // quiet keeps recorders from the cassette called name until release is called.

@@ -128,14 +128,7 @@ func (s *Store) Rules(name string) (Rules, error) {
 // changed it. If there is none, the error is fs.ErrNotExist; while it is being
 // recorded, ErrBusy. A recording that was cut off is recovered first.
 func (s *Store) Accept(name string, rules Rules) (bool, error) {
-	there, err := s.Mount(name) // before a journal, which is the lock, is made
-	if err != nil {
-		return false, err
-	}
-	if err := there.Close(); err != nil {
-		return false, err
-	}
-	release, err := s.quiet(name)
+	release, err := s.still(name)
 	if err != nil {
 		return false, err
 	}
