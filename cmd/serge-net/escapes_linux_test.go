@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -60,7 +61,7 @@ sys.stdin.read()
 
 // TestResidentDaemon: a daemon of Gradle's that runs before the command does
 // works beside us, in the lanes where it can be reached, and the report says so
-// and what to do.
+// and what to do. One in name stands for it, and with SERGE_TEST_ALL a real one does.
 func TestResidentDaemon(t *testing.T) {
 	r := newRig(t)
 	pid, port := r.neighbour("java", "-Xshare:auto", "-XX:TieredStopAtLevel=1", "-cp", built.java, "org.gradle.launcher.daemon.bootstrap.GradleDaemon", "4.4.1")
@@ -80,6 +81,9 @@ func TestResidentDaemon(t *testing.T) {
 				t.Errorf("%s by %s:\n%s", mode, l, o.stderr)
 			}
 		}
+	}
+	if os.Getenv("SERGE_TEST_ALL") != "" { // it takes a minute
+		t.Run("real", realGradle)
 	}
 }
 
