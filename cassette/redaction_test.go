@@ -108,7 +108,7 @@ func TestSecretsStraddle(t *testing.T) {
 			if err := errors.Join(w.Event(e), w.Flush()); err != nil {
 				t.Fatal(err)
 			}
-			journal := read(t, dir, ".x.journal")
+			journal := read(t, dir, ".s.journal")
 			for _, v := range []string{values["github"], "hunter22hunter", values["env"]} {
 				if strings.Contains(strings.ReplaceAll(journal, "\x00", ""), v[len(v)/2:]) {
 					t.Fatalf("cut at %d, the journal has %q", cut, v)
