@@ -156,10 +156,15 @@ func (cl *cleansing) parts(at string, i *Interaction) error {
 			return err
 		}
 	}
-	for n := range i.Upgraded {
-		if err := cl.message(at+"/upgraded/messages/"+strconv.Itoa(n), &i.Upgraded[n], ""); err != nil {
+	member, said := i.said()
+	for n, m := range said {
+		if err := cl.message(at+"/"+member+"/messages/"+strconv.Itoa(n), m, ""); err != nil {
 			return err
 		}
+	}
+	if w := i.WebSocket; w != nil && w.Close != nil {
+		cl.text(at+"/websocket/close_frame/reason", &w.Close.Reason)
+		cl.text(at+"/websocket/close_frame/reply/reason", &w.Close.ReplyReason)
 	}
 	return nil
 }

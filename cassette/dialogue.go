@@ -238,7 +238,7 @@ func (s *dialogue) finish(answer func(exchange.Event) error) error {
 	if c.Code == codeAbnormal {
 		return s.end(s.slot.it.Response.End, answer)
 	}
-	return s.close(c.Code, c.Reason, answer)
+	return s.close(c.Code, expand(c.Reason, s.l.p.value), answer)
 }
 
 // closed answers a close frame of the client, and ends the socket.
@@ -246,7 +246,7 @@ func (s *dialogue) closed(m *exchange.Message, answer func(exchange.Event) error
 	if c := s.ends; !s.closes {
 		code, reason := m.Code, m.Reason
 		if c != nil && c.From == exchange.Client && c.ReplyCode != 0 {
-			code, reason = c.ReplyCode, c.ReplyReason
+			code, reason = c.ReplyCode, expand(c.ReplyReason, s.l.p.value)
 		}
 		if err := s.close(code, reason, answer); err != nil {
 			return err

@@ -79,7 +79,7 @@ func (i *Interaction) eachText(f func(string) string) {
 		}
 		return []byte(f(string(b)))
 	}
-	message := func(m *Message) {
+	for _, m := range i.parts() {
 		m.Body.eachText(f)
 		m.RawEnd = raw(m.RawEnd)
 		for n, l := range m.Lines {
@@ -90,16 +90,14 @@ func (i *Interaction) eachText(f func(string) string) {
 	fields(i.Request.Fields)
 	fields(i.Request.Trailers)
 	i.Request.RawHead = raw(i.Request.RawHead)
-	message(&i.Request.Message)
-	for n := range i.Upgraded {
-		message(&i.Upgraded[n])
+	if w := i.WebSocket; w != nil && w.Close != nil {
+		w.Close.Reason, w.Close.ReplyReason = f(w.Close.Reason), f(w.Close.ReplyReason)
 	}
 	if e := i.Failure; e != nil {
 		e.Cause, e.Raw = f(e.Cause), raw(e.Raw)
 	}
 	if r := i.Response; r != nil {
 		r.Reason = f(r.Reason)
-		message(&r.Message)
 		for _, m := range r.Informational {
 			fields(m.Fields)
 		}

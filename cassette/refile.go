@@ -1,6 +1,10 @@
 package cassette
 
-import "github.com/serge-net/serge-net/exchange"
+import (
+	"slices"
+
+	"github.com/serge-net/serge-net/exchange"
+)
 
 // A part is a message of an interaction and its header fields.
 type part struct {
@@ -14,15 +18,39 @@ func (i *Interaction) parts() []part {
 	if i.Response != nil {
 		ps = append(ps, part{&i.Response.Message, i.Response.Fields})
 	}
-	for n := range i.Upgraded {
-		ps = append(ps, part{&i.Upgraded[n], nil})
-	}
-	if i.WebSocket != nil {
-		for n := range i.WebSocket.Messages {
-			ps = append(ps, part{&i.WebSocket.Messages[n].Message, nil})
-		}
+	_, said := i.said()
+	for _, m := range said {
+		ps = append(ps, part{m, nil})
 	}
 	return ps
+}
+
+// said are the messages of i that both sides sent behind the heads, and the member
+// of i that has them.
+func (i *Interaction) said() (member string, ms []*Message) {
+	if w := i.WebSocket; w != nil {
+		for n := range w.Messages {
+			ms = append(ms, &w.Messages[n].Message)
+		}
+		return "websocket", ms
+	}
+	for n := range i.Upgraded {
+		ms = append(ms, &i.Upgraded[n])
+	}
+	return "upgraded", ms
+}
+
+// detached is i with messages of its own, which may be changed.
+func (i *Interaction) detached() *Interaction {
+	j := *i
+	if i.Response != nil {
+		j.Response = new(*i.Response)
+	}
+	j.Upgraded = slices.Clone(i.Upgraded)
+	if w := i.WebSocket; w != nil {
+		j.WebSocket = &WebSocket{Messages: slices.Clone(w.Messages), Close: w.Close}
+	}
+	return &j
 }
 
 // refile has i refer to bodies by the names that they have in kept, by the ones

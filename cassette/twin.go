@@ -303,15 +303,18 @@ func withoutBodies(n *node) *node {
 			n = n.with(key, half.with("body", bare(half.get("body"))))
 		}
 	}
-	talk := n.get("upgraded")
-	if talk == nil {
-		return n
+	for _, key := range []string{"upgraded", "websocket"} {
+		talk := n.get(key)
+		if talk == nil {
+			continue
+		}
+		out := list()
+		for _, e := range talk.get("messages").elements() {
+			out.kids = append(out.kids, e.with("payload", bare(e.get("payload"))))
+		}
+		n = n.with(key, talk.with("messages", out))
 	}
-	out := list()
-	for _, e := range talk.get("messages").elements() {
-		out.kids = append(out.kids, e.with("payload", bare(e.get("payload"))))
-	}
-	return n.with("upgraded", talk.with("messages", out))
+	return n
 }
 
 // blobName is how a body in the twin is asked of its opener: no file is called so.

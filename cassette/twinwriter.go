@@ -172,16 +172,15 @@ func (w *twinWriter) commit() error {
 
 // tree is i as its record has it: as the JSON form has it, but for the bodies.
 func (w *twinWriter) tree(i *Interaction) (*node, error) {
-	bare := *i
+	bare := i.detached()
 	bare.Request.Body, bare.Connection = Body{}, Connection{}
-	if i.Response != nil {
-		bare.Response = new(*i.Response)
+	if bare.Response != nil {
 		bare.Response.Body = Body{}
 	}
-	bare.Upgraded = slices.Clone(i.Upgraded)
-	for k := range bare.Upgraded {
-		if bare.Upgraded[k].Body.Size > inlineMost {
-			bare.Upgraded[k].Body = Body{}
+	_, said := bare.said()
+	for _, m := range said {
+		if m.Body.Size > inlineMost {
+			m.Body = Body{}
 		}
 	}
 	n, err := bare.known(nil)
@@ -279,23 +278,27 @@ func (w *twinWriter) blob(b Body) (blobRef, string, error) {
 	return ref, sum, nil
 }
 
-// pieces is n, the node of i, with what passed in an upgraded stream as a twin
-// has it: large pieces are bodies of their own.
+// pieces is n, the node of i, with what passed behind the heads as a twin has it:
+// large pieces are bodies of their own.
 func (w *twinWriter) pieces(n *node, i *Interaction) (*node, error) {
-	if len(i.Upgraded) == 0 {
+	member, said := i.said()
+	if len(said) == 0 {
 		return n, nil
 	}
-	talk := n.get("upgraded")
+	talk := n.get(member)
 	out := list()
 	for k, e := range talk.get("messages").elements() {
-		if b := i.Upgraded[k].Body; b.Size > inlineMost {
+		if b := said[k].Body; b.Size > inlineMost {
 			p, err := w.body(&Message{Body: b})
 			if err != nil {
-				return nil, fmt.Errorf("upgraded: %w", err)
+				return nil, fmt.Errorf("%s: %w", member, err)
+			}
+			if i.WebSocket != nil {
+				p.add("opcode", strNode(i.WebSocket.Messages[k].word()))
 			}
 			e = e.with("payload", p)
 		}
 		out.kids = append(out.kids, e)
 	}
-	return n.with("upgraded", talk.with("messages", out)), nil
+	return n.with(member, talk.with("messages", out)), nil
 }

@@ -31,8 +31,8 @@ type SocketClose struct {
 	From   exchange.Side // who began it
 	At     time.Duration // since the response's head
 	Code   uint16        // RFC 6455, section 7.4: 1005 without one, 1006 without a close frame
-	Reason string
-	Clean  bool // the other end sent a close frame as well
+	Reason string        // in the cassette's form, with placeholders
+	Clean  bool          // the other end sent a close frame as well
 	// ReplyCode and ReplyReason are what it sent, where that is not the same. 0: it is.
 	ReplyCode   uint16
 	ReplyReason string
@@ -60,11 +60,11 @@ type partial struct {
 // one is held back until the next piece.
 func (w *watch) message(e exchange.Event) {
 	m := *e.Message
+	m.Reason = w.r.hide.text(m.Reason)
 	if w.r.hide == nil || m.Type == exchange.MessagePing || m.Type == exchange.MessagePong {
 		w.said(e, &m, e.Data, false)
 		return
 	}
-	m.Reason = w.r.hide.text(m.Reason)
 	k := sieveKey{e.Stream, e.From}
 	if w.voices[k] == nil {
 		w.voices[k] = w.r.hide.set.Stream()

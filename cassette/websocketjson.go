@@ -68,16 +68,20 @@ func (m *SocketMessage) payload() (*node, error) {
 	if m.Body.file == "" && !m.Body.marked && m.Type == exchange.MessageText && !m.Foreign {
 		return pieceNode(m.Body)
 	}
-	key := m.Type.String()
-	if m.Foreign {
-		key = "foreign"
-	}
 	if m.Body.file != "" || m.Body.marked {
 		n, err := bodyNode(m.Body, nil)
-		return n.add("opcode", strNode(key)), err
+		return n.add("opcode", strNode(m.word())), err
 	}
 	data, _, err := m.Body.Whole()
-	return (&node{}).add(key, strNode(base64.StdEncoding.EncodeToString(data))), err
+	return (&node{}).add(m.word(), strNode(base64.StdEncoding.EncodeToString(data))), err
+}
+
+// word is what m is called.
+func (m *SocketMessage) word() string {
+	if m.Foreign {
+		return "foreign"
+	}
+	return m.Type.String()
 }
 
 // pieceNode is what was said at once: text, or bytes, or a file.
@@ -103,10 +107,10 @@ func directionNode(from exchange.Side) *node {
 }
 
 func (c *SocketClose) node() *node {
-	n := (&node{}).add("code", intNode(c.Code)).add("reason", strNode(escape(c.Reason))).add("direction", directionNode(c.From)).
+	n := (&node{}).add("code", intNode(c.Code)).add("reason", bytesNode(c.Reason)).add("direction", directionNode(c.From)).
 		add("timestamp_ms", ms(c.At)).add("clean", &node{kind: 's', tok: fmt.Sprint(c.Clean)})
 	if c.ReplyCode != 0 {
-		n.add("reply", (&node{}).add("code", intNode(c.ReplyCode)).add("reason", strNode(escape(c.ReplyReason))))
+		n.add("reply", (&node{}).add("code", intNode(c.ReplyCode)).add("reason", bytesNode(c.ReplyReason)))
 	}
 	return n
 }
@@ -154,10 +158,7 @@ func readSocketMessage(n *node, files opener) (SocketMessage, error) {
 	if m.Type, m.Foreign, err = readType(p); err != nil {
 		return m, fmt.Errorf("/payload: %w", err)
 	}
-	key := m.Type.String()
-	if m.Foreign {
-		key = "foreign"
-	}
+	key := m.word()
 	if v := p.get(key); v != nil && key != "text" && p.get("opcode") == nil {
 		data, err := base64.StdEncoding.DecodeString(v.scalar())
 		if err != nil {
