@@ -104,6 +104,7 @@ func TestRedaction(t *testing.T) {
 	const secret = "tok+Zq81/wLmN03=vbXk"
 	for name, argv := range map[string][]string{
 		"python": {"python3", clients + "/secrets_client.py", base},
+		"socket": {debianPython, clients + "/secrets_socket.py", "ws://" + testnet.WWW + "/ws"},
 		"node":   {"node", clients + "/secrets_client.mjs", base},
 		"curl": {"sh", "-c", `curl -sS -H "X-Note: $API_TOKEN" -d "{\"password\":\"$API_TOKEN\"}" -H "Content-Type: application/json" ` + base + `/echo | wc -c
 			curl -sS -G --data-urlencode "q=$API_TOKEN" ` + base + `/hello; printf %s "$API_TOKEN" | base64 | curl -sS -H Content-Type:text/plain --data-binary @- ` + base + `/echo | wc -c`},
