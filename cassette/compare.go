@@ -148,7 +148,7 @@ func (c *comparison) diffs(o, n *Interaction) []exchange.Diff {
 	if o.Response != nil && n.Response != nil {
 		out = append(out, c.responseDiffs(o.Response, n.Response)...)
 	}
-	return append(out, messageDiffs(o.Passed(), n.Passed())...)
+	return append(out, saidDiffs(o, n)...)
 }
 
 // result is i's outcome, and how it ended if not as the protocol says.
@@ -257,37 +257,6 @@ func (c *comparison) sameTexts(a, b []string) bool {
 		t.keep()
 	}
 	return same
-}
-
-// messageDiffs is where two upgraded streams differ, message by message.
-func messageDiffs(a, b []Message) []exchange.Diff {
-	var out []exchange.Diff
-	for n := range max(len(a), len(b)) {
-		x, y := messageAt(a, n), messageAt(b, n)
-		if x.From != y.From || !sameBody(content{Body: x.Body}, content{Body: y.Body}) {
-			out = append(out, exchange.Diff{At: fmt.Sprintf("message %d", n+1), Recorded: x.brief(), Live: y.brief()})
-		}
-	}
-	return out
-}
-
-// messageAt is the n-th of ms, or one that nobody sent.
-func messageAt(ms []Message, n int) Message {
-	if n < len(ms) {
-		return ms[n]
-	}
-	return Message{From: nobody}
-}
-
-// nobody is the side that a message which is not there is from.
-const nobody = exchange.Side(255)
-
-// brief is m in a few words, "" if it is not there.
-func (m Message) brief() string {
-	if m.From == nobody {
-		return ""
-	}
-	return m.From.String() + ": " + content{Body: m.Body}.brief()
 }
 
 // differPairs lists the names whose values are not the same in a and b.

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/serge-net/serge-net/exchange"
 )
 
 // secretive are the lines of a WebSocket with a secret in texts, bytes, a large
@@ -86,5 +88,31 @@ func TestSocketsConvert(t *testing.T) {
 	}
 	if d := cmp.Diff(bodies, filesOf(t, dir)); d != "" {
 		t.Errorf("files (-want +got):\n%s", d)
+	}
+}
+
+// TestSocketsCompare tells what differs in what WebSockets say, side by side, and
+// in how they end.
+func TestSocketsCompare(t *testing.T) {
+	recorded := func(lines ...phrase) *Cassette {
+		s, _ := newStore(t)
+		recordSockets(t, s, "", lines)
+		return load(t, s, "x")
+	}
+	first := recorded(">t a", "<t 1", ">t b", "<t 2", "<close 1000 bye")
+	if got := Compare(first, recorded(">t a", ">t b", "<t 1", "<t 2", "<close 1000 bye")); len(got) != 0 {
+		t.Errorf("in another order: %v; want no change", got)
+	}
+	got := Compare(first, recorded(">t a", "<t 1", ">t c", "<t 2", "<t 3", "<close 1001"))
+	want := []exchange.Diff{
+		{At: "sent message 2", Recorded: `client: "b"`, Live: `client: "c"`},
+		{At: "received message 3", Live: `server: "3"`},
+		{At: "close", Recorded: "server: 1000 bye", Live: "server: 1001"},
+	}
+	if len(got) != 1 {
+		t.Fatalf("Compare() = %v; want one change", got)
+	}
+	if d := cmp.Diff(want, got[0].Diffs); d != "" {
+		t.Errorf("Compare() (-want +got):\n%s", d)
 	}
 }
