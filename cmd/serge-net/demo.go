@@ -19,7 +19,7 @@ func demoCommand() *cobra.Command {
 	return &cobra.Command{
 		Use:   "demo",
 		Short: "record a real client against an origin of our own, stop the origin, replay",
-		Long: `demo starts a small origin (HTTP/1.1, HTTP/2, TLS by a CA that nobody knows) and a
+		Long: `demo starts a small origin (HTTP/1.1, HTTP/2, WebSocket, TLS by a CA that nobody knows) and a
 DNS server for it, runs the clients that are installed here (curl, python3,
 node) through record, stops the origin, and runs them again through replay. It
 compares what they printed. Nothing is left behind.`,
@@ -59,10 +59,22 @@ var demoClients = []demoClient{
 	{"python3", func(o *demoOrigin) []string {
 		return []string{"python3", "-c", "import sys, urllib.request as u\nprint(u.urlopen(sys.argv[1]).read().decode())", o.url("https", "/events")}
 	}},
+	{"node (WebSocket)", func(o *demoOrigin) []string {
+		return []string{"node", "-e", demoChat, o.url("http", "/chat")}
+	}},
 	{"node", func(o *demoOrigin) []string {
 		return []string{"node", "-e", "fetch(process.argv[1]).then(r => r.text()).then(console.log)", o.url("https", "/users/2")}
 	}},
 }
+
+// demoChat says a name in a WebSocket and prints what it hears. It sends its one
+// frame itself: Node has no WebSocket of its own before version 22.
+const demoChat = `
+const headers = {Connection: "Upgrade", Upgrade: "websocket", "Sec-WebSocket-Version": 13, "Sec-WebSocket-Key": "c2VyZ2UtbmV0IGRlbW8hIQ=="};
+require("http").get(process.argv[1], {headers}).on("upgrade", (response, socket) => {
+  socket.on("data", frame => { console.log(frame.subarray(2).toString()); socket.end(); });
+  socket.write(Buffer.from([0x81, 0x83, 0, 0, 0, 0, ...Buffer.from("ada")]));
+})`
 
 // run shows it.
 func (d *demo) run(ctx context.Context) error {
@@ -107,7 +119,7 @@ func (d *demo) all(ctx context.Context, mode string, clients []demoClient) ([][]
 		if err != nil {
 			return nil, fmt.Errorf("demo: %s %s: %w", mode, c.name, err)
 		}
-		fmt.Fprintf(d.out, "%-6s %-16s %4d bytes, sha256 %x…\n", mode, c.name, len(out), sha256Of(out)[:6])
+		fmt.Fprintf(d.out, "%-6s %-17s%4d bytes, sha256 %x…\n", mode, c.name, len(out), sha256Of(out)[:6])
 		printed = append(printed, out)
 	}
 	return printed, nil

@@ -9,7 +9,7 @@ import (
 func TestDemo(t *testing.T) {
 	r := newRig(t)
 	o := r.run(built.serge, "demo")
-	if o.code != 0 || !strings.Contains(o.stdout, "all 4 printed the same bytes, offline") {
+	if o.code != 0 || !strings.Contains(o.stdout, "all 5 printed the same bytes, offline") {
 		t.Errorf("exit code %d\nstdout: %s\nstderr: %s", o.code, o.stdout, o.stderr)
 	}
 }

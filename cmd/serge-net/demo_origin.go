@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/gorilla/websocket"
 	"github.com/miekg/dns"
 
 	"github.com/serge-net/serge-net/certs"
@@ -130,11 +131,27 @@ func (o *demoOrigin) handler() http.Handler {
 			w.(http.Flusher).Flush()
 		}
 	})
+	mux.HandleFunc("GET /chat", greet)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		o.hits.Add(1)
 		o.tell(r.URL.Path)
 		mux.ServeHTTP(w, r)
 	})
+}
+
+// greet greets who says a name in a WebSocket, as often as one is said.
+func greet(w http.ResponseWriter, r *http.Request) {
+	c, err := new(websocket.Upgrader).Upgrade(w, r, nil)
+	if err != nil {
+		return // the upgrader has answered
+	}
+	defer c.Close()
+	for {
+		_, name, err := c.ReadMessage()
+		if err != nil || c.WriteMessage(websocket.TextMessage, fmt.Appendf(nil, "hello %s, it is %s", name, time.Now().Format(time.RFC3339Nano))) != nil {
+			return
+		}
+	}
 }
 
 // answerDemo is the DNS server: the one name has one address.
