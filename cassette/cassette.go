@@ -59,6 +59,9 @@ type Connection struct {
 	ALPN    string
 	SNI     string
 	Names   []string // DNS names and addresses in the origin's certificate
+	// ConnectProtocol is set where a WebSocket was opened over HTTP/2 (RFC 8441): the
+	// origin said that it takes that.
+	ConnectProtocol bool
 }
 
 // An Interaction is the record of one exchange.

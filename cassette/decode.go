@@ -126,6 +126,7 @@ func readConnection(n *node) Connection {
 	t := n.get("tls")
 	c := Connection{Scheme: n.text("scheme"), Host: n.text("host"), Port: uint16(n.number("port")), Version: n.text("http_version")}
 	c.ALPN, c.SNI, c.Names = t.text("alpn"), t.text("sni"), t.get("sans").texts()
+	c.ConnectProtocol = n.text("connect_protocol") == "true"
 	return c
 }
 

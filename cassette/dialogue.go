@@ -236,7 +236,7 @@ func (s *dialogue) finish(answer func(exchange.Event) error) error {
 		return answer(s.wait(d))
 	}
 	if c.Code == codeAbnormal {
-		return s.end(s.slot.it.Response.End, answer)
+		return s.end(exchange.End{How: s.slot.it.Response.End, Code: s.slot.it.Response.EndCode}, answer)
 	}
 	return s.close(c.Code, expand(c.Reason, s.l.p.value), answer)
 }
@@ -252,7 +252,7 @@ func (s *dialogue) closed(m *exchange.Message, answer func(exchange.Event) error
 			return err
 		}
 	}
-	return s.end(exchange.Complete, answer)
+	return s.end(exchange.End{}, answer)
 }
 
 // close sends a close frame.
@@ -287,10 +287,10 @@ func (s *dialogue) leave() {
 }
 
 // end ends the server's half, once.
-func (s *dialogue) end(how exchange.How, answer func(exchange.Event) error) error {
+func (s *dialogue) end(end exchange.End, answer func(exchange.Event) error) error {
 	if s.ended {
 		return nil
 	}
 	s.ended = true
-	return answer(s.l.event(exchange.End{How: how}))
+	return answer(s.l.event(end))
 }

@@ -150,7 +150,7 @@ func (s *dialogue) refuse(u *remark, answer func(exchange.Event) error) error {
 	if err := s.close(codePolicy, "serge-net: this message is not recorded", answer); err != nil {
 		return err
 	}
-	if err := s.end(exchange.Complete, answer); err != nil {
+	if err := s.end(exchange.End{}, answer); err != nil {
 		return err
 	}
 	return m

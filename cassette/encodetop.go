@@ -72,6 +72,9 @@ func (c *Cassette) otherNodes(labels map[string]string, behind int) []*node {
 
 func (c Connection) node() *node {
 	n := (&node{}).add("scheme", strNode(c.Scheme)).add("host", strNode(c.Host)).add("port", intNode(c.Port)).addString("http_version", c.Version)
+	if c.ConnectProtocol {
+		n.add("connect_protocol", &node{kind: 's', tok: "true"})
+	}
 	if c.Scheme == "https" {
 		t := (&node{kind: '{'}).addString("alpn", c.ALPN).addString("sni", c.SNI)
 		if len(c.Names) > 0 {

@@ -150,7 +150,7 @@ func (t *trial) keep() {
 func sameConnection(a, b Connection) bool {
 	names := slices.Equal(a.Names, b.Names)
 	a.Names, b.Names = nil, nil
-	return names && a.Scheme == b.Scheme && a.Host == b.Host && a.Port == b.Port && a.Version == b.Version && a.ALPN == b.ALPN && a.SNI == b.SNI
+	return names && a.Scheme == b.Scheme && a.Host == b.Host && a.Port == b.Port && a.Version == b.Version && a.ConnectProtocol == b.ConnectProtocol && a.ALPN == b.ALPN && a.SNI == b.SNI
 }
 
 // sameBody says whether a and b mean the same: see meaning.

@@ -298,7 +298,7 @@ func (y *play) end(l *live, e *exchange.End, answer func(exchange.Event) error) 
 		return l.talk.finish(l, answer)
 	case l.dialogue != nil && l.ends > 1:
 		defer y.drop(l)
-		return l.dialogue.end(exchange.Complete, answer)
+		return l.dialogue.end(exchange.End{}, answer)
 	case l.answered:
 		if l.talk == nil && l.dialogue == nil {
 			y.drop(l)

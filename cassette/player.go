@@ -144,7 +144,7 @@ func shown(all iter.Seq[Connection], u *rules) map[string][]Connection {
 	for c := range all {
 		host := u.aliased(c.Scheme, strings.ToLower(c.Host))
 		if !slices.ContainsFunc(hosts[host], func(o Connection) bool {
-			return o.Scheme == c.Scheme && o.Port == c.Port && o.ALPN == c.ALPN && slices.Equal(o.Names, c.Names)
+			return o.Scheme == c.Scheme && o.Port == c.Port && o.ALPN == c.ALPN && o.ConnectProtocol == c.ConnectProtocol && slices.Equal(o.Names, c.Names)
 		}) {
 			hosts[host] = append(hosts[host], c)
 		}
@@ -159,7 +159,7 @@ func (p *Player) Offer(o exchange.Origin) exchange.Offer {
 		if c.Port != 0 && o.Addr.Port() != 0 && c.Port != o.Addr.Port() || o.TLS && c.Scheme != "https" {
 			continue
 		}
-		offer.Recorded = true
+		offer.Recorded, offer.ConnectProtocol = true, offer.ConnectProtocol || c.ConnectProtocol
 		alpn := c.ALPN
 		if alpn == "h3" { // who comes by TCP gets the next best: QUIC has no choice of protocols
 			alpn = "h2"

@@ -100,7 +100,7 @@ func (s *Scopes) Offer(o exchange.Origin) exchange.Offer {
 	var all exchange.Offer
 	for _, p := range players {
 		one := p.Offer(o)
-		all.Recorded = all.Recorded || one.Recorded
+		all.Recorded, all.ConnectProtocol = all.Recorded || one.Recorded, all.ConnectProtocol || one.ConnectProtocol
 		all.ALPN, all.Names = slices.Concat(all.ALPN, one.ALPN), slices.Concat(all.Names, one.Names)
 	}
 	all.ALPN, all.Names = distinct(all.ALPN), distinct(all.Names)

@@ -106,6 +106,9 @@ func profile(o exchange.Origin, h *exchange.Head) Connection {
 	if o.TLS {
 		c.Scheme, c.ALPN, c.SNI, c.Names = "https", o.ALPN, o.SNI, o.Names
 	}
+	if up, _ := exchange.Get(h.Fields, "upgrade"); h.Version == "2" && up != "" { // which HTTP/2 has not: it was an extended CONNECT
+		c.ConnectProtocol = true
+	}
 	return c
 }
 

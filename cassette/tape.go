@@ -271,7 +271,11 @@ func (k *take) told() bool {
 // closedBy is who ended an upgraded stream first.
 func (k *take) closedBy() exchange.Side {
 	client, server := &k.sides[exchange.Client], &k.sides[exchange.Server]
-	if server.end != nil && client.endAt > server.endAt {
+	if server.end == nil {
+		return exchange.Client
+	}
+	// Of an HTTP/2 stream that a server resets both sides end at once.
+	if client.endAt > server.endAt || client.endAt == server.endAt && server.end.How == exchange.Reset {
 		return exchange.Server
 	}
 	return exchange.Client

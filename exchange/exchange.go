@@ -17,6 +17,9 @@
 // of the request, before the final Head, and that of what it sent after it. If
 // the final Head is Framed, the stream is a WebSocket: it has Messages in place of
 // Data, and Data is what came that is no WebSocket.
+//
+// A WebSocket is told to a Watcher or a Player as it is opened in HTTP/1.1 (GET with
+// Upgrade, 101), whatever version it came by.
 package exchange
 
 import (
@@ -267,6 +270,9 @@ type Offer struct {
 	Recorded bool     // something is recorded for this host and port
 	ALPN     []string // in order of preference; empty: none was negotiated
 	Names    []string
+	// ConnectProtocol says that a WebSocket was opened over HTTP/2 there: the origin
+	// takes extended CONNECT (RFC 8441).
+	ConnectProtocol bool
 }
 
 // A Player answers in the origin's place. Its methods are safe for concurrent use.

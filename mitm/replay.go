@@ -158,7 +158,11 @@ func (r *Replay) play(ctx context.Context, c net.Conn, o exchange.Origin, p Prot
 	defer play.Close()
 	answerer := &answerer{play: newSockets(play.Event).event, refusal: r.Refusal, tell: r.Tell}
 	if p == ProtoHTTP2 {
-		http2.Serve(ctx, c, schemeOf(o), answerer.event)
+		serve := http2.Serve
+		if r.Player.Offer(o).ConnectProtocol {
+			serve = http2.ServeConnect
+		}
+		serve(ctx, c, schemeOf(o), answerer.event)
 		return
 	}
 	newSession(ctx, c, o, answerer.event).serve(r.Tell)

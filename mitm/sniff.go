@@ -141,7 +141,7 @@ func (p *peeked) more() error {
 
 // sniff reads ahead on client until its protocol shows. If server is not nil
 // and speaks or ends before that, the protocol is opaque: TLS and HTTP clients
-// are not spoken to first; and what may pass before it is decided is not waited
+// are not spoken to first, but for HTTP/2's settings; and what may pass before it is decided is not waited
 // for. An error is that of reading client.
 func sniff(client, server *peeked) (Protocol, error) {
 	if p := Sniff(client.ahead); p != Undecided || server != nil && !held(client.ahead) {
@@ -158,6 +158,9 @@ func sniff(client, server *peeked) (Protocol, error) {
 	server.SetReadDeadline(time.Time{})
 	client.SetReadDeadline(time.Time{})
 	if p == Undecided && errors.Is(err, os.ErrDeadlineExceeded) {
+		if http2.Greets(server.ahead) {
+			return ProtoHTTP2, nil
+		}
 		return ProtoOpaque, nil
 	}
 	return p, err

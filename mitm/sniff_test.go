@@ -63,6 +63,7 @@ func TestSniffBothSides(t *testing.T) {
 	}{
 		{"the client speaks", "GET / HTTP/1.1\r\n\r\n", "", ProtoHTTP1},
 		{"the server speaks first", "", "220 hello\r\n", ProtoOpaque},
+		{"the server sends its settings first", "", "\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x08\x00\x00\x00\x01", ProtoHTTP2},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cNear, cFar := net.Pipe()

@@ -2,6 +2,7 @@ package mitm
 
 import (
 	"errors"
+	"net/http"
 	"strings"
 
 	"github.com/serge-net/serge-net/exchange"
@@ -10,17 +11,22 @@ import (
 
 // A handshake is what a client asked for that wants a WebSocket.
 type handshake struct {
-	key    string
-	offers []string // its Sec-WebSocket-Extensions
+	key     string
+	offers  []string // its Sec-WebSocket-Extensions
+	connect bool     // it is an extended CONNECT: there is no key, and the request has no end of its own
 }
 
-// handshakeOf reads the handshake in a request's head, and whether it is one.
-func handshakeOf(h *exchange.Head) (handshake, bool) {
+// handshakeOf reads the handshake in a request's head, and whether it is one. It
+// returns the head as HTTP/1.1 has it.
+func handshakeOf(h *exchange.Head) (*exchange.Head, handshake, bool) {
+	if up, ok := asUpgrade(h); ok {
+		return up, handshake{offers: extensions(h), connect: true}, true
+	}
 	if v, _ := exchange.Get(h.Fields, "upgrade"); !strings.EqualFold(v, "websocket") {
-		return handshake{}, false
+		return h, handshake{}, false
 	}
 	key, ok := exchange.Get(h.Fields, "sec-websocket-key")
-	return handshake{key, extensions(h)}, ok
+	return h, handshake{key: key, offers: extensions(h)}, ok
 }
 
 // extensions are the values of h's Sec-WebSocket-Extensions.
@@ -49,32 +55,69 @@ func agreed(h *exchange.Head) (*ws.Params, bool) {
 }
 
 // A framer turns what passes on the WebSockets of one connection into messages.
-type framer struct {
-	asked map[uint64]bool
-	open  map[uint64]*[2]listener
+type framer struct{ asked map[uint64]*framed }
+
+// framed is a stream whose client asked for a WebSocket.
+type framed struct {
+	connect bool         // by an extended CONNECT
+	ears    *[2]listener // nil: the origin has not agreed, or to what is not known
+	refused bool
+	ended   [2]bool // by side
 }
 
 // event passes e on, or what e is in messages.
 func (f *framer) event(e exchange.Event, emit func(exchange.Event)) {
-	switch {
-	case e.Kind == exchange.KindHead && e.From == exchange.Client:
-		if _, ok := handshakeOf(e.Head); ok {
-			if f.asked == nil {
-				f.asked, f.open = map[uint64]bool{}, map[uint64]*[2]listener{}
-			}
-			f.asked[e.Stream] = true
-		}
-	case len(f.asked) == 0 || !f.asked[e.Stream]:
-	case e.Kind == exchange.KindHead && e.Head.Status == 101:
-		if p, ok := agreed(e.Head); ok {
-			e.Framed = true
-			f.open[e.Stream] = listeners(p)
-		}
-	case e.Kind == exchange.KindData && f.open[e.Stream] != nil:
-		f.open[e.Stream][e.From].data(e, emit)
+	if e.Kind == exchange.KindHead && e.From == exchange.Client {
+		f.ask(e, emit)
 		return
 	}
+	if len(f.asked) == 0 || f.asked[e.Stream] == nil {
+		emit(e)
+		return
+	}
+	w := f.asked[e.Stream]
+	switch e.Kind {
+	case exchange.KindHead:
+		if w.connect {
+			e.Head = asSwitch(e.Head)
+		}
+		if e.Head.Status == http.StatusSwitchingProtocols {
+			if p, ok := agreed(e.Head); ok {
+				e.Framed, w.ears = true, listeners(p)
+			}
+		}
+		w.refused = e.Head.Status >= 200
+	case exchange.KindEnd:
+		w.ended[e.From] = true
+		if w.connect && w.ended[1-e.From] {
+			delete(f.asked, e.Stream)
+		}
+	case exchange.KindData:
+		if w.ears != nil {
+			w.ears[e.From].data(e, emit)
+			return
+		}
+	}
+	if w.connect && w.refused && e.From == exchange.Client {
+		return // its request was told whole
+	}
 	emit(e)
+}
+
+// ask passes a request's head on, and its end if that of the stream is another.
+func (f *framer) ask(e exchange.Event, emit func(exchange.Event)) {
+	head, h, ok := handshakeOf(e.Head)
+	if e.Head = head; ok {
+		if f.asked == nil {
+			f.asked = map[uint64]*framed{}
+		}
+		f.asked[e.Stream] = &framed{connect: h.connect}
+	}
+	emit(e)
+	if h.connect {
+		e.Kind, e.Head, e.End = exchange.KindEnd, nil, &exchange.End{}
+		emit(e)
+	}
 }
 
 // listeners read both directions of a WebSocket under p. What window was agreed
@@ -114,20 +157,30 @@ func (l *listener) data(e exchange.Event, emit func(exchange.Event)) {
 	}
 }
 
+// opcodes are those of the frames that messages begin with, by type.
+type opcodes [exchange.MessageClose + 1]ws.Opcode
+
+// begins are the opcodes of RFC 6455, section 5.2.
+func begins() opcodes {
+	return opcodes{
+		exchange.MessageText: ws.Text, exchange.MessageBinary: ws.Binary,
+		exchange.MessagePing: ws.Ping, exchange.MessagePong: ws.Pong, exchange.MessageClose: ws.Close,
+	}
+}
+
 // typeOf is the type of the message that a frame of op begins.
 func typeOf(op ws.Opcode) exchange.MessageType {
-	switch op {
-	case ws.Text:
-		return exchange.MessageText
-	case ws.Ping:
-		return exchange.MessagePing
-	case ws.Pong:
-		return exchange.MessagePong
-	case ws.Close:
-		return exchange.MessageClose
+	all := begins()
+	for t := exchange.MessageText; t < exchange.MessageClose; t++ {
+		if all[t] == op {
+			return t
+		}
 	}
-	return exchange.MessageBinary
+	return exchange.MessageClose
 }
+
+// opcodeOf is the opcode of the first frame of a message of type t.
+func opcodeOf(t exchange.MessageType) ws.Opcode { return begins()[t] }
 
 // read tells what w is, an event that came with e.
 func (l *listener) read(w ws.Event, e exchange.Event, emit func(exchange.Event)) {

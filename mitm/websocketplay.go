@@ -28,16 +28,15 @@ func newSockets(play func(exchange.Event, func(exchange.Event) error) error) *so
 // event takes what the client did.
 func (s *sockets) event(e exchange.Event, answer func(exchange.Event) error) error {
 	if e.Kind == exchange.KindHead {
-		if h, ok := handshakeOf(e.Head); ok {
-			s.mu.Lock()
-			s.asks[e.Stream] = h
-			s.mu.Unlock()
-		}
+		return s.begin(e, answer)
 	}
 	s.mu.Lock()
 	h, asked := s.asks[e.Stream]
 	k := s.open[e.Stream]
 	s.mu.Unlock()
+	if e.Kind == exchange.KindEnd && h.connect {
+		defer s.forget(e.Stream)
+	}
 	switch {
 	case !asked:
 		return s.play(e, answer)
@@ -47,6 +46,36 @@ func (s *sockets) event(e exchange.Event, answer func(exchange.Event) error) err
 		return k.hear(e, answer)
 	}
 	return s.play(e, func(r exchange.Event) error { return k.say(r, answer) })
+}
+
+// begin takes a request's head, and ends the request of an extended CONNECT with it.
+func (s *sockets) begin(e exchange.Event, answer func(exchange.Event) error) error {
+	head, h, ok := handshakeOf(e.Head)
+	if !ok {
+		return s.play(e, answer)
+	}
+	e.Head = head
+	s.mu.Lock()
+	s.asks[e.Stream] = h
+	s.mu.Unlock()
+	say := func(r exchange.Event) error { return s.answer(h, r, answer) }
+	err := s.play(e, say)
+	if h.connect && err == nil {
+		e.Kind, e.Head, e.End = exchange.KindEnd, nil, &exchange.End{}
+		err = s.play(e, say)
+	}
+	if h.connect && err != nil {
+		s.forget(e.Stream)
+	}
+	return err
+}
+
+// forget forgets a stream that is at its end.
+func (s *sockets) forget(stream uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.asks, stream)
+	delete(s.open, stream)
 }
 
 // answer passes on what the player answers a client that asked h for a socket.
@@ -61,7 +90,9 @@ func (s *sockets) answer(h handshake, r exchange.Event, answer func(exchange.Eve
 		return answer(r)
 	}
 	head, p := h.accept(r.Head)
-	r.Head = head
+	if r.Head = switching(head, h.key); h.connect {
+		r.Head = asConnected(head)
+	}
 	s.mu.Lock()
 	s.open[r.Stream] = newSocket(s.play, p)
 	s.mu.Unlock()
@@ -218,19 +249,4 @@ func (k *socket) printClose(dst []byte, code ws.Code, reason string) ([]byte, er
 		return dst, err
 	}
 	return k.mouth.Control(dst, ws.Close, payload)
-}
-
-// opcodeOf is the opcode of a message's first frame.
-func opcodeOf(t exchange.MessageType) ws.Opcode {
-	switch t {
-	case exchange.MessageText:
-		return ws.Text
-	case exchange.MessagePing:
-		return ws.Ping
-	case exchange.MessagePong:
-		return ws.Pong
-	case exchange.MessageClose:
-		return ws.Close
-	}
-	return ws.Binary
 }

@@ -14,6 +14,7 @@
 package http2
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"time"
@@ -60,6 +61,16 @@ func IsPreface(b []byte) (ok, more bool) {
 		return false, false
 	}
 	return n == len(Preface), n < len(Preface)
+}
+
+// Greets tells whether b, the first bytes of a server, begin with its SETTINGS. In
+// clear text it may send them before it has heard the client (RFC 9113, section 3.4).
+func Greets(b []byte) bool {
+	if len(b) < frameHeader {
+		return false
+	}
+	size := int(b[0])<<16 | int(b[1])<<8 | int(b[2])
+	return size%6 == 0 && size <= 16<<10 && b[3] == byte(http2.FrameSettings) && bytes.Equal(b[4:frameHeader], make([]byte, 5))
 }
 
 // Decoder turns the bytes of one HTTP/2 connection into events, from the

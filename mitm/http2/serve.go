@@ -55,7 +55,20 @@ type Play func(e exchange.Event, answer func(exchange.Event) error) error
 // Fields come and go in the order and with the values that they have. Those that
 // HTTP/2 forbids (Connection, Transfer-Encoding…) are left out, and so is a 101.
 func Serve(ctx context.Context, conn net.Conn, scheme string, play Play) {
+	newServer(conn, scheme, play).serve(ctx)
+}
+
+// ServeConnect is Serve, and announces that a CONNECT may name a :protocol, which
+// clients do not do unasked (RFC 8441).
+func ServeConnect(ctx context.Context, conn net.Conn, scheme string, play Play) {
 	s := newServer(conn, scheme, play)
+	s.connects = true
+	s.serve(ctx)
+}
+
+// serve is Serve.
+func (s *server) serve(ctx context.Context) {
+	conn := s.conn
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	var writing sync.WaitGroup
@@ -86,6 +99,8 @@ type server struct {
 	scheme string
 	play   Play
 	calls  sync.WaitGroup
+
+	connects bool // extended CONNECT is announced
 
 	mu       sync.Mutex
 	ready    *sync.Cond    // there is something to write, or the end
@@ -223,10 +238,14 @@ func (s *server) read() error {
 func (s *server) greet() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.frames.WriteSettings(
-		http2.Setting{ID: http2.SettingMaxConcurrentStreams, Val: serveStreams},
-		http2.Setting{ID: http2.SettingMaxHeaderListSize, Val: MaxFields},
-	)
+	settings := []http2.Setting{
+		{ID: http2.SettingMaxConcurrentStreams, Val: serveStreams},
+		{ID: http2.SettingMaxHeaderListSize, Val: MaxFields},
+	}
+	if s.connects {
+		settings = append(settings, http2.Setting{ID: http2.SettingEnableConnectProtocol, Val: 1})
+	}
+	s.frames.WriteSettings(settings...)
 	s.frames.WriteWindowUpdate(0, serveHeld-(64<<10-1))
 }
 

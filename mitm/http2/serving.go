@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -34,6 +35,7 @@ type serving struct {
 	trailers []exchange.Field
 	ended    *exchange.End // how the client's side ended, if it has
 	gone     bool          // the stream was reset
+	due      time.Time     // when play is to be called with KindWait, unless the client says something before; zero: never
 
 	headed bool           // the final head was told
 	held   *exchange.Head // and waits for what follows it
@@ -72,16 +74,25 @@ func (t *serving) run() {
 	err := t.s.play(e, t.answer)
 	var spare []byte
 	for err == nil {
-		body, end := t.next(spare)
-		if len(body) == 0 {
+		body, end, due := t.next(spare)
+		e := exchange.Event{Stream: uint64(t.id), From: exchange.Client, Kind: exchange.KindData, Data: body}
+		switch {
+		case due:
+			e.Kind = exchange.KindWait
+		case len(body) == 0:
 			t.conclude(end)
-			break
+			t.close()
+			return
+		default:
+			spare = body
 		}
-		err = t.s.play(exchange.Event{Stream: uint64(t.id), From: exchange.Client, Kind: exchange.KindData, Data: body}, t.answer)
-		spare = body
+		err = t.s.play(e, t.answer)
 	}
 	t.close()
 }
+
+// tunnel reports whether the client asked for a stream that both sides send on.
+func (t *serving) tunnel() bool { return t.head.Method == http.MethodConnect }
 
 // conclude plays the end of the request. An error of play leaves the answer
 // without an end, which close sees.
@@ -97,15 +108,25 @@ func (t *serving) conclude(end exchange.End) {
 	_ = t.s.play(e, t.answer)
 }
 
-// next waits for the next piece of body, or the end of it. It gives the window
-// of the piece back, and spare to hold the next.
-func (t *serving) next(spare []byte) ([]byte, exchange.End) {
+// next waits for the next piece of body, or the end of it, or until play is due
+// to be called. It gives the window of the piece back, and spare to hold the next.
+// A tunnel whose server has ended is at its end.
+func (t *serving) next(spare []byte) (body []byte, end exchange.End, due bool) {
 	t.s.mu.Lock()
 	defer t.s.mu.Unlock()
-	for len(t.body) == 0 && t.ended == nil && t.s.left == nil {
+	if !t.due.IsZero() {
+		defer t.wake(time.Until(t.due)).Stop()
+	}
+	for len(t.body) == 0 && t.ended == nil && t.s.left == nil && !(t.done && t.tunnel()) {
+		if !t.due.IsZero() && !time.Now().Before(t.due) {
+			t.due = time.Time{}
+			return nil, exchange.End{}, true
+		}
 		t.moved.Wait()
 	}
 	switch {
+	case t.done && t.tunnel():
+		return nil, exchange.End{}, false
 	case len(t.body) > 0:
 		b := t.body
 		n := int64(len(b)) + t.padding
@@ -115,20 +136,24 @@ func (t *serving) next(spare []byte) ([]byte, exchange.End) {
 			t.s.frames.WriteWindowUpdate(t.id, uint32(t.owed))
 			t.credit, t.owed = t.credit+t.owed, 0
 		}
-		return b, exchange.End{}
+		return b, exchange.End{}, false
 	case t.ended == nil:
-		return nil, exchange.End{How: exchange.Truncated, Err: t.s.left.Error()}
+		return nil, exchange.End{How: exchange.Truncated, Err: t.s.left.Error()}, false
 	}
-	return nil, *t.ended
+	return nil, *t.ended, false
 }
 
-// close forgets the stream, and resets it if its answer is not at its end.
+// close forgets the stream, and resets it if its answer is not at its end. What
+// the client of a tunnel sent before it saw the end is no fault.
 func (t *serving) close() {
 	t.s.mu.Lock()
 	defer t.s.mu.Unlock()
 	delete(t.s.streams, t.id)
 	t.s.listed -= t.listed
 	t.drop()
+	if t.done && t.tunnel() && t.ended == nil {
+		t.s.excuse(t.id)
+	}
 	if !t.done && !t.gone && t.s.left == nil {
 		t.s.frames.WriteRSTStream(t.id, http2.ErrCodeInternal)
 		t.s.excuse(t.id)
@@ -151,6 +176,13 @@ func (t *serving) lost() error {
 func (t *serving) answer(e exchange.Event) error {
 	t.s.mu.Lock()
 	defer t.s.mu.Unlock()
+	if e.Kind == exchange.KindWait {
+		t.due = time.Time{}
+		if e.Pause > 0 {
+			t.due = time.Now().Add(e.Pause)
+		}
+		return t.lost()
+	}
 	t.pause(e.Pause)
 	if err := t.turn(false); err != nil {
 		return err

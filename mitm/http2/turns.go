@@ -56,13 +56,17 @@ func (t *serving) pause(d time.Duration) {
 		return
 	}
 	until := time.Now().Add(d)
-	wake := time.AfterFunc(d, func() {
+	defer t.wake(d).Stop()
+	for t.lost() == nil && time.Now().Before(until) {
+		t.moved.Wait()
+	}
+}
+
+// wake has what waits for t to move look again after d.
+func (t *serving) wake(d time.Duration) *time.Timer {
+	return time.AfterFunc(d, func() {
 		t.s.mu.Lock()
 		defer t.s.mu.Unlock()
 		t.moved.Broadcast()
 	})
-	defer wake.Stop()
-	for t.lost() == nil && time.Now().Before(until) {
-		t.moved.Wait()
-	}
 }
