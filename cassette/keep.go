@@ -65,7 +65,7 @@ func bodyPlace() place {
 }
 
 func connectionPlace() place {
-	return place{"tls": place{}.leaves("alpn", "sni", "sans")}.leaves("scheme", "host", "port", "http_version")
+	return place{"tls": place{}.leaves("alpn", "sni", "sans")}.leaves("scheme", "host", "port", "http_version", "connect_protocol")
 }
 
 func dnsPlace() place {

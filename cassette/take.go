@@ -36,7 +36,10 @@ func (t *tape) interaction(k *take) (*Interaction, error) {
 	if i.Request.Message, err = t.message(client); err != nil {
 		return nil, err
 	}
-	if client.end == nil && !k.upgraded() {
+	switch {
+	case k.upgraded():
+		i.Request.End, i.Request.EndCode = exchange.Complete, 0 // the end seen last is of what came after it
+	case client.end == nil:
 		i.Request.End = exchange.Truncated // nobody saw its end
 	}
 	sent := max(client.endAt, k.start)

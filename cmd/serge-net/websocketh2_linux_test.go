@@ -2,9 +2,6 @@ package main
 
 import (
 	"bufio"
-	"crypto/tls"
-	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"io"
 	"net"
@@ -38,7 +35,8 @@ func (r *rig) h2wsOrigin() {
 		r.t.Fatal(err)
 	}
 	key, cert := filepath.Join(dir, "key.pem"), filepath.Join(dir, "cert.pem")
-	if err := writeLeaf(leaf, cert, key); err != nil {
+	certPEM, keyPEM, err := testnet.PEM(leaf)
+	if err = errors.Join(err, os.WriteFile(cert, certPEM, 0o644), os.WriteFile(key, keyPEM, 0o600)); err != nil {
 		r.t.Fatal(err)
 	}
 	cmd := exec.Command("node", r.source("h2ws_origin.cjs"), key, cert)
@@ -154,15 +152,27 @@ func TestWebSocketOverHTTP2(t *testing.T) {
 	}
 }
 
-// writeLeaf writes a certificate and its key as PEM.
-func writeLeaf(leaf tls.Certificate, cert, key string) error {
-	der, err := x509.MarshalPKCS8PrivateKey(leaf.PrivateKey)
-	if err != nil {
-		return err
+// TestWebSocketChromium is a page that talks to a WebSocket, which Chromium opens
+// over the page's own HTTP/2 connection where that takes it. An image of it
+// comes when the WebSocket has closed: until then Chromium does not print the page. It takes long
+// to start: it is a case more with all tests.
+func TestWebSocketChromium(t *testing.T) {
+	const script = `d=$(mktemp -d) && chromium --headless --no-sandbox --disable-gpu --disable-dev-shm-usage --user-data-dir=$d \
+--dump-dom $1; s=$?; rm -r $d; exit $s`
+	pages := []string{"https://" + net.JoinHostPort(testnet.H2, overTLS) + "/"}
+	if os.Getenv("SERGE_TEST_ALL") == "" {
+		pages = nil
 	}
-	var chain []byte
-	for _, c := range leaf.Certificate {
-		chain = append(chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: c})...)
+	for _, page := range pages {
+		r := newRig(t)
+		r.h2wsOrigin()
+		argv := []string{"sh", "-c", script, "page", page}
+		first := r.record("c", argv...)
+		again := r.serge(append([]string{"replay", "c", "--latency", "recorded", "--"}, argv...)...) // it may ask for an icon or not
+		for _, o := range []outcome{first, again} {
+			if want := "heard from a page; closed 1000 bye true; "; !strings.Contains(o.stdout, want) {
+				t.Errorf("the page says %q; want %q\n%s", o.stdout, want, o.stderr)
+			}
+		}
 	}
-	return errors.Join(os.WriteFile(cert, chain, 0o644), os.WriteFile(key, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), 0o600))
 }

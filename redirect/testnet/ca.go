@@ -102,8 +102,8 @@ func (ca *CA) Issue(l Leaf) (tls.Certificate, error) {
 	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, nil
 }
 
-// pemPair writes cert and its key as PEM.
-func pemPair(cert tls.Certificate) (certPEM, keyPEM []byte, err error) {
+// PEM writes cert and its key as PEM.
+func PEM(cert tls.Certificate) (certPEM, keyPEM []byte, err error) {
 	der, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
 	if err != nil {
 		return nil, nil, fmt.Errorf("encode a key: %w", err)

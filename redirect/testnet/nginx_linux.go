@@ -132,7 +132,7 @@ func (n *Net) layNginx(r *rack) error {
 	if err != nil {
 		return err
 	}
-	certPEM, keyPEM, err := pemPair(cert)
+	certPEM, keyPEM, err := PEM(cert)
 	if err != nil {
 		return err
 	}

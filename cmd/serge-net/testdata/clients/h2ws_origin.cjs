@@ -9,13 +9,16 @@ const { WebSocket, WebSocketServer } = require(lib);
 const PerMessageDeflate = require(lib + "/lib/permessage-deflate");
 const extension = require(lib + "/lib/extension");
 
-const page = `<!doctype html><title>waits</title><pre id=said></pre><script>
+const page = `<!doctype html><pre id=said></pre><img src=/wait><script>
 const s = new WebSocket(location.href.replace(/^http/, "ws") + "echo");
-const say = (t) => { document.getElementById("said").textContent += t + "\\n"; };
+const say = (t) => { document.getElementById("said").textContent += t + "; "; };
 s.onopen = () => s.send("from a page");
 s.onmessage = (e) => { say("heard " + e.data); s.close(1000, "bye"); };
-s.onclose = (e) => { say("closed " + e.code + " " + e.reason + " " + e.wasClean); document.title = "done"; };
+s.onclose = (e) => { say("closed " + e.code + " " + e.reason + " " + e.wasClean); };
 </script>`;
+
+// waiting is what answers when a WebSocket has closed: a page that asks is loading until then.
+const waiting = [];
 
 // behave does on s what path says; cut ends it as no WebSocket ends.
 function behave(path, version, s, cut) {
@@ -31,6 +34,7 @@ function behave(path, version, s, cut) {
       s.close(4001, "no more");
       return;
   }
+  s.on("close", () => setTimeout(() => waiting.splice(0).forEach((answer) => answer()), 500));
   s.on("message", (data, binary) => {
     s.send(data, { binary });
     if (path === "/reset" || path === "/end") setTimeout(() => cut(path === "/reset"), 50);
@@ -40,8 +44,12 @@ function behave(path, version, s, cut) {
 // extended answers an extended CONNECT.
 function extended(stream, headers) {
   if (headers[":method"] !== "CONNECT" || headers[":protocol"] !== "websocket") {
-    stream.respond({ ":status": 200, "content-type": "text/html" });
-    stream.end(page);
+    const answer = () => {
+      stream.respond({ ":status": 200, "content-type": "text/html" });
+      stream.end(page);
+    };
+    if (headers[":path"] === "/wait") waiting.push(answer);
+    else answer();
     return;
   }
   if (headers[":path"] === "/refused") {
