@@ -1,8 +1,8 @@
 //go:build ignore
 
-// connect(2): TCP to the listener, UDP port 53, and 443 with QUIC, to the packet
-// sockets, all else as it was. Other UDP is left alone: glibc connects UDP sockets to every
-// candidate address to sort them by the source it would use (RFC 6724).
+// connect(2): TCP to the listener, UDP that is carried to the packet sockets, all
+// else as it was. glibc connects UDP sockets to every candidate address to sort
+// them by the source it would use (RFC 6724): see sockname.c.
 
 // remember keeps what the socket asked for, and moves it off a device that
 // loopback cannot be reached through.
@@ -38,14 +38,16 @@ static __always_inline enum verdict judge_connect(struct bpf_sock_addr *ctx, con
 {
 	enum verdict v = LEAVE;
 	if (ctx->protocol == IPPROTO_TCP)
-		v = judge(d, IPPROTO_TCP);
+		v = judge(ctx, d, IPPROTO_TCP);
 	else if (ctx->protocol == IPPROTO_UDP && carried(d))
-		v = judge(d, IPPROTO_UDP);
+		v = judge(ctx, d, IPPROTO_UDP);
 	if (v == DIVERT)
 		return remember(ctx, d) ? DIVERT : DENY;
 	forget(ctx);
 	if (ctx->protocol == IPPROTO_UDP && local(d))
 		talk(d, IPPROTO_UDP, false); // TCP counts when it is established
+	else if (ctx->protocol == IPPROTO_UDP)
+		sent_by(ctx);
 	return v;
 }
 

@@ -1,16 +1,18 @@
 //go:build ignore
 
-// sendto(2) and recvfrom(2) on unconnected UDP sockets: a datagram to port 53,
-// or with QUIC 443, goes to the packet sockets, and its answer comes from where it was sent to.
+// sendto(2) and recvfrom(2) on unconnected UDP sockets: a datagram that is carried
+// goes to the packet sockets, and its answer comes from where it was sent to.
 // A v6 socket sends to a mapped address by sendmsg4 and receives by recvmsg6.
 
 SEC("cgroup/sendmsg4")
 int divert_sendmsg4(struct bpf_sock_addr *ctx)
 {
 	struct destination d = destination4(ctx->user_ip4, ctx->user_port);
-	if (!carried(&d) || judge(&d, IPPROTO_UDP) != DIVERT) {
+	if (!carried(&d) || judge(ctx, &d, IPPROTO_UDP) != DIVERT) {
 		if (local(&d))
 			talk(&d, IPPROTO_UDP, false);
+		else
+			sent_by(ctx);
 		return PROCEED;
 	}
 	__u32 ip = alias4(&d);
@@ -25,9 +27,11 @@ SEC("cgroup/sendmsg6")
 int divert_sendmsg6(struct bpf_sock_addr *ctx)
 {
 	struct destination d = destination6(ctx);
-	if (!carried(&d) || judge(&d, IPPROTO_UDP) != DIVERT) {
+	if (!carried(&d) || judge(ctx, &d, IPPROTO_UDP) != DIVERT) {
 		if (local(&d))
 			talk(&d, IPPROTO_UDP, false);
+		else
+			sent_by(ctx);
 		return PROCEED;
 	}
 	__u16 port = alias6(&d);

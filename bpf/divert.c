@@ -11,6 +11,7 @@
 #include "connect.c"
 #include "datagram.c"
 #include "peername.c"
+#include "sockname.c"
 #include "established.c"
 #include "device.c"
 #include "egress.c"

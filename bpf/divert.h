@@ -34,6 +34,11 @@ const volatile __u16 packets6[SLOTS] = {};
 const volatile __u32 probe4 = 0;
 const volatile bool hermetic = false;
 const volatile bool quic = false; // UDP port 443 is diverted too
+const volatile bool named = false; // senders are told by name, which needs CAP_PERFMON
+// What UDP sockets that are diverted believe to send from; zero is nowhere: the
+// host has no route.
+const volatile __u32 source4 = 0; // network order
+const volatile __u32 source6[4] = {};
 
 struct destination {
 	__u32 addr[4];
@@ -56,14 +61,34 @@ struct tuple {
 	__u16 listener;    // host order
 };
 
-// Why a packet or a connect was refused.
-enum why { WHY_QUIC = 1, WHY_HERMETIC = 2 };
+// Why a packet or a connect was refused; of WHY_PASSED it was not.
+enum why { WHY_QUIC = 1, WHY_HERMETIC = 2, WHY_DATAGRAM = 3, WHY_PASSED = 4 };
 
 struct escape {
 	struct destination dst;
 	__u8 protocol; // IPPROTO_*
 	__u8 why;
 	__u16 pad;
+	__u32 pid; // 0 if it cannot be told
+};
+
+struct escaped {
+	__u64 count;
+	char command[16]; // TASK_COMM_LEN
+};
+
+// A sender is who sent by a socket last, or connected it.
+struct sender {
+	__u32 pid;
+	char command[16];
+};
+
+// A pass is UDP that may leave: to a prefix of addresses, at a port or at any,
+// which is 0.
+struct pass {
+	__u32 len;  // bits of what follows
+	__u32 port; // host order
+	__u32 addr[4];
 };
 
 // A talk is a destination on loopback that is left alone, and how often it was
@@ -151,8 +176,35 @@ struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1024);
 	__type(key, struct escape);
-	__type(value, __u64);
+	__type(value, struct escaped);
 } escapes SEC(".maps");
+
+// senders lives and dies with the socket, which is what a packet is known by on
+// its way out.
+struct {
+	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, int);
+	__type(value, struct sender);
+} senders SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 2048);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct pass);
+	__type(value, __u8);
+} passes SEC(".maps");
+
+// pinned are addresses that stand for names: datagrams to them are diverted where
+// they may pass, as nobody has such an address.
+struct {
+	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
+	__uint(max_entries, 64);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, struct prefix);
+	__type(value, __u8);
+} pinned SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
@@ -230,25 +282,61 @@ static __always_inline bool nearby(const struct destination *d)
 	return top >> 24 == 0xff || top >> 22 == 0xfe80 >> 6;
 }
 
-static __always_inline bool excepted(const struct destination *d)
+// within says whether d is in one of the prefixes of map.
+static __always_inline bool within(void *map, const struct destination *d)
 {
 	struct prefix p = { .len = unbounded(128) };
 	copy(p.addr, d->addr);
-	return bpf_map_lookup_elem(&except, &p) != 0;
+	return bpf_map_lookup_elem(map, &p) != 0;
 }
 
-static __always_inline void count(const struct destination *d, __u8 protocol, __u8 why)
+static __always_inline bool excepted(const struct destination *d)
+{
+	return within(&except, d);
+}
+
+// passing says whether UDP to d may leave.
+static __always_inline bool passing(const struct destination *d)
+{
+	struct pass p = { .len = unbounded(160), .port = unbounded(bpf_ntohs(d->port)) };
+	copy(p.addr, d->addr);
+	if (bpf_map_lookup_elem(&passes, &p))
+		return true;
+	p.port = unbounded(0);
+	return bpf_map_lookup_elem(&passes, &p) != 0;
+}
+
+// sent_by puts down who sends by ctx's socket.
+static __always_inline void sent_by(struct bpf_sock_addr *ctx)
+{
+	struct bpf_sock *sk = ctx->sk;
+	if (!sk)
+		return;
+	struct sender *s = bpf_sk_storage_get(&senders, sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!s)
+		return;
+	s->pid = bpf_get_current_pid_tgid() >> 32;
+	if (named)
+		bpf_get_current_comm(s->command, sizeof s->command);
+}
+
+// count counts what was refused, or passed, of what s sent, who may be unknown.
+static __always_inline void count(const struct destination *d, __u8 protocol, __u8 why, const struct sender *s)
 {
 	struct escape e = { .dst.port = unbounded(d->port), .protocol = unbounded(protocol), .why = unbounded(why) };
 	copy(e.dst.addr, d->addr);
-	__u64 *n = bpf_map_lookup_elem(&escapes, &e);
+	if (s)
+		e.pid = unbounded(s->pid);
+	struct escaped *n = bpf_map_lookup_elem(&escapes, &e);
 	if (!n) {
-		__u64 none = 0;
+		struct escaped none = {};
 		bpf_map_update_elem(&escapes, &e, &none, BPF_NOEXIST);
 		n = bpf_map_lookup_elem(&escapes, &e);
+		if (n && s)
+			__builtin_memcpy(n->command, s->command, sizeof n->command);
 	}
 	if (n)
-		__sync_fetch_and_add(n, 1);
+		__sync_fetch_and_add(&n->count, 1);
 }
 
 // talk counts a connection or datagram to d, by the end that made it or by the
@@ -273,14 +361,26 @@ static __always_inline void talk(const struct destination *d, __u8 protocol, boo
 
 enum verdict { LEAVE, DIVERT, DENY };
 
-// carried says whether datagrams to d's port are diverted.
-static __always_inline bool carried(const struct destination *d)
+// routed says whether this host has a route to where d is.
+static __always_inline bool routed(const struct destination *d)
 {
-	return d->port == bpf_htons(DNS_PORT) || (quic && d->port == bpf_htons(QUIC_PORT));
+	return mapped(d) ? source4 != 0 : source6[0] || source6[3];
 }
 
-// judge decides over a TCP connect or a datagram that is carried to d.
-static __always_inline enum verdict judge(const struct destination *d, __u8 protocol)
+// carried says whether datagrams to d are diverted: those to two ports, and what
+// passes to a name's address. A port of 0 nobody sends to: libc connects there
+// to learn a source address.
+static __always_inline bool carried(const struct destination *d)
+{
+	if (d->port == bpf_htons(DNS_PORT))
+		return true;
+	if (d->port == bpf_htons(QUIC_PORT))
+		return quic;
+	return d->port && within(&pinned, d) && routed(d) && passing(d);
+}
+
+// judge decides over ctx's TCP connect or a datagram that is carried to d.
+static __always_inline enum verdict judge(struct bpf_sock_addr *ctx, const struct destination *d, __u8 protocol)
 {
 	if (mapped(d) && probe4 && d->addr[3] == bpf_htonl(probe4))
 		return DIVERT;
@@ -297,7 +397,9 @@ static __always_inline enum verdict judge(const struct destination *d, __u8 prot
 	// Egress would drop the SYN, which TCP takes for loss: two minutes of
 	// silence. Refusing the connect tells the caller at once.
 	if (hermetic && protocol == IPPROTO_TCP) {
-		count(d, protocol, WHY_HERMETIC);
+		struct bpf_sock *sk = ctx->sk;
+		sent_by(ctx);
+		count(d, protocol, WHY_HERMETIC, sk ? bpf_sk_storage_get(&senders, sk, 0, 0) : 0);
 		return DENY;
 	}
 	return LEAVE;

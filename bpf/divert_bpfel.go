@@ -26,6 +26,13 @@ type divertEscape struct {
 	Protocol uint8
 	Why      uint8
 	Pad      uint16
+	Pid      uint32
+}
+
+type divertEscaped struct {
+	_       structs.HostLayout
+	Count   uint64
+	Command [16]int8
 }
 
 type divertOrigin struct {
@@ -37,10 +44,23 @@ type divertOrigin struct {
 	Cgroup uint64
 }
 
+type divertPass struct {
+	_    structs.HostLayout
+	Len  uint32
+	Port uint32
+	Addr [4]uint32
+}
+
 type divertPrefix struct {
 	_    structs.HostLayout
 	Len  uint32
 	Addr [4]uint32
+}
+
+type divertSender struct {
+	_       structs.HostLayout
+	Pid     uint32
+	Command [16]int8
 }
 
 type divertTalk struct {
@@ -73,14 +93,19 @@ const (
 	divertMapExcept              = "except"
 	divertMapLoopbackPorts       = "loopback_ports"
 	divertMapOrigins             = "origins"
+	divertMapPasses              = "passes"
+	divertMapPinned              = "pinned"
 	divertMapQueried             = "queried"
 	divertMapResolvers           = "resolvers"
+	divertMapSenders             = "senders"
 	divertMapTalks               = "talks"
 	divertProgDivertConnect4     = "divert_connect4"
 	divertProgDivertConnect6     = "divert_connect6"
 	divertProgDivertEgress       = "divert_egress"
 	divertProgDivertGetpeername4 = "divert_getpeername4"
 	divertProgDivertGetpeername6 = "divert_getpeername6"
+	divertProgDivertGetsockname4 = "divert_getsockname4"
+	divertProgDivertGetsockname6 = "divert_getsockname6"
 	divertProgDivertRecvmsg4     = "divert_recvmsg4"
 	divertProgDivertRecvmsg6     = "divert_recvmsg6"
 	divertProgDivertSendmsg4     = "divert_sendmsg4"
@@ -90,12 +115,15 @@ const (
 	divertVarHermetic            = "hermetic"
 	divertVarListener4           = "listener4"
 	divertVarListener6           = "listener6"
+	divertVarNamed               = "named"
 	divertVarNext4               = "next4"
 	divertVarNext6               = "next6"
 	divertVarPackets4            = "packets4"
 	divertVarPackets6            = "packets6"
 	divertVarProbe4              = "probe4"
 	divertVarQuic                = "quic"
+	divertVarSource4             = "source4"
+	divertVarSource6             = "source6"
 )
 
 // loadDivert returns the embedded CollectionSpec for divert.
@@ -145,6 +173,8 @@ type divertProgramSpecs struct {
 	DivertEgress       *ebpf.ProgramSpec `ebpf:"divert_egress"`
 	DivertGetpeername4 *ebpf.ProgramSpec `ebpf:"divert_getpeername4"`
 	DivertGetpeername6 *ebpf.ProgramSpec `ebpf:"divert_getpeername6"`
+	DivertGetsockname4 *ebpf.ProgramSpec `ebpf:"divert_getsockname4"`
+	DivertGetsockname6 *ebpf.ProgramSpec `ebpf:"divert_getsockname6"`
 	DivertRecvmsg4     *ebpf.ProgramSpec `ebpf:"divert_recvmsg4"`
 	DivertRecvmsg6     *ebpf.ProgramSpec `ebpf:"divert_recvmsg6"`
 	DivertSendmsg4     *ebpf.ProgramSpec `ebpf:"divert_sendmsg4"`
@@ -163,8 +193,11 @@ type divertMapSpecs struct {
 	Except        *ebpf.MapSpec `ebpf:"except"`
 	LoopbackPorts *ebpf.MapSpec `ebpf:"loopback_ports"`
 	Origins       *ebpf.MapSpec `ebpf:"origins"`
+	Passes        *ebpf.MapSpec `ebpf:"passes"`
+	Pinned        *ebpf.MapSpec `ebpf:"pinned"`
 	Queried       *ebpf.MapSpec `ebpf:"queried"`
 	Resolvers     *ebpf.MapSpec `ebpf:"resolvers"`
+	Senders       *ebpf.MapSpec `ebpf:"senders"`
 	Talks         *ebpf.MapSpec `ebpf:"talks"`
 }
 
@@ -175,12 +208,15 @@ type divertVariableSpecs struct {
 	Hermetic  *ebpf.VariableSpec `ebpf:"hermetic"`
 	Listener4 *ebpf.VariableSpec `ebpf:"listener4"`
 	Listener6 *ebpf.VariableSpec `ebpf:"listener6"`
+	Named     *ebpf.VariableSpec `ebpf:"named"`
 	Next4     *ebpf.VariableSpec `ebpf:"next4"`
 	Next6     *ebpf.VariableSpec `ebpf:"next6"`
 	Packets4  *ebpf.VariableSpec `ebpf:"packets4"`
 	Packets6  *ebpf.VariableSpec `ebpf:"packets6"`
 	Probe4    *ebpf.VariableSpec `ebpf:"probe4"`
 	Quic      *ebpf.VariableSpec `ebpf:"quic"`
+	Source4   *ebpf.VariableSpec `ebpf:"source4"`
+	Source6   *ebpf.VariableSpec `ebpf:"source6"`
 }
 
 // divertObjects contains all objects after they have been loaded into the kernel.
@@ -209,8 +245,11 @@ type divertMaps struct {
 	Except        *ebpf.Map `ebpf:"except"`
 	LoopbackPorts *ebpf.Map `ebpf:"loopback_ports"`
 	Origins       *ebpf.Map `ebpf:"origins"`
+	Passes        *ebpf.Map `ebpf:"passes"`
+	Pinned        *ebpf.Map `ebpf:"pinned"`
 	Queried       *ebpf.Map `ebpf:"queried"`
 	Resolvers     *ebpf.Map `ebpf:"resolvers"`
+	Senders       *ebpf.Map `ebpf:"senders"`
 	Talks         *ebpf.Map `ebpf:"talks"`
 }
 
@@ -222,8 +261,11 @@ func (m *divertMaps) Close() error {
 		m.Except,
 		m.LoopbackPorts,
 		m.Origins,
+		m.Passes,
+		m.Pinned,
 		m.Queried,
 		m.Resolvers,
+		m.Senders,
 		m.Talks,
 	)
 }
@@ -235,12 +277,15 @@ type divertVariables struct {
 	Hermetic  *ebpf.Variable `ebpf:"hermetic"`
 	Listener4 *ebpf.Variable `ebpf:"listener4"`
 	Listener6 *ebpf.Variable `ebpf:"listener6"`
+	Named     *ebpf.Variable `ebpf:"named"`
 	Next4     *ebpf.Variable `ebpf:"next4"`
 	Next6     *ebpf.Variable `ebpf:"next6"`
 	Packets4  *ebpf.Variable `ebpf:"packets4"`
 	Packets6  *ebpf.Variable `ebpf:"packets6"`
 	Probe4    *ebpf.Variable `ebpf:"probe4"`
 	Quic      *ebpf.Variable `ebpf:"quic"`
+	Source4   *ebpf.Variable `ebpf:"source4"`
+	Source6   *ebpf.Variable `ebpf:"source6"`
 }
 
 // divertPrograms contains all programs after they have been loaded into the kernel.
@@ -252,6 +297,8 @@ type divertPrograms struct {
 	DivertEgress       *ebpf.Program `ebpf:"divert_egress"`
 	DivertGetpeername4 *ebpf.Program `ebpf:"divert_getpeername4"`
 	DivertGetpeername6 *ebpf.Program `ebpf:"divert_getpeername6"`
+	DivertGetsockname4 *ebpf.Program `ebpf:"divert_getsockname4"`
+	DivertGetsockname6 *ebpf.Program `ebpf:"divert_getsockname6"`
 	DivertRecvmsg4     *ebpf.Program `ebpf:"divert_recvmsg4"`
 	DivertRecvmsg6     *ebpf.Program `ebpf:"divert_recvmsg6"`
 	DivertSendmsg4     *ebpf.Program `ebpf:"divert_sendmsg4"`
@@ -267,6 +314,8 @@ func (p *divertPrograms) Close() error {
 		p.DivertEgress,
 		p.DivertGetpeername4,
 		p.DivertGetpeername6,
+		p.DivertGetsockname4,
+		p.DivertGetsockname6,
 		p.DivertRecvmsg4,
 		p.DivertRecvmsg6,
 		p.DivertSendmsg4,

@@ -1,7 +1,8 @@
 //go:build ignore
 
 // Every packet on its way out: QUIC that was not diverted is refused (EPERM to
-// sendto), so that clients fall back to TCP; a hermetic target reaches only lo.
+// sendto), so that clients fall back to TCP; so is other UDP that may not pass,
+// and what may is counted. A hermetic target reaches lo, and that, alone.
 
 #define ETH_P_IP 0x0800
 #define ETH_P_IPV6 0x86dd
@@ -33,6 +34,30 @@ static __always_inline bool read_destination(struct __sk_buff *skb, struct desti
 	return true;
 }
 
+// sender_of is who sent skb, as far as that is known.
+static __always_inline struct sender *sender_of(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
+	if (!sk)
+		return 0;
+	sk = bpf_sk_fullsock(sk);
+	return sk ? bpf_sk_storage_get(&senders, sk, 0, 0) : 0;
+}
+
+// verdict is what becomes of a packet that was not diverted.
+static __always_inline enum why verdict(const struct destination *d, __u8 protocol)
+{
+	bool udp = protocol == IPPROTO_UDP;
+	bool spared = !hermetic && excepted(d);
+	if (udp && !spared && d->port == bpf_htons(QUIC_PORT))
+		return hermetic ? WHY_HERMETIC : WHY_QUIC;
+	if (udp && (spared || passing(d)))
+		return WHY_PASSED;
+	if (hermetic)
+		return WHY_HERMETIC;
+	return udp ? WHY_DATAGRAM : 0;
+}
+
 SEC("cgroup_skb/egress")
 int divert_egress(struct __sk_buff *skb)
 {
@@ -40,13 +65,11 @@ int divert_egress(struct __sk_buff *skb)
 		return PROCEED;
 	struct destination d = {};
 	__u8 protocol = 0;
-	bool known = read_destination(skb, &d, &protocol);
-	if (hermetic) {
-		count(&d, protocol, WHY_HERMETIC);
-		return REFUSE;
-	}
-	if (!known || protocol != IPPROTO_UDP || d.port != bpf_htons(QUIC_PORT) || excepted(&d))
+	if (!read_destination(skb, &d, &protocol) && !hermetic)
 		return PROCEED;
-	count(&d, protocol, WHY_QUIC);
-	return REFUSE;
+	enum why why = verdict(&d, protocol);
+	if (!why)
+		return PROCEED;
+	count(&d, protocol, why, sender_of(skb));
+	return why == WHY_PASSED ? PROCEED : REFUSE;
 }

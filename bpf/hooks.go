@@ -61,6 +61,8 @@ func (h *Hooks) each(cgroup *os.File, attach func(*ebpf.Program, ebpf.AttachType
 		{divertProgDivertSetsockopt, h.objects.DivertSetsockopt},
 		{divertProgDivertGetpeername4, h.objects.DivertGetpeername4},
 		{divertProgDivertGetpeername6, h.objects.DivertGetpeername6},
+		{divertProgDivertGetsockname4, h.objects.DivertGetsockname4},
+		{divertProgDivertGetsockname6, h.objects.DivertGetsockname6},
 		{divertProgDivertRecvmsg4, h.objects.DivertRecvmsg4},
 		{divertProgDivertRecvmsg6, h.objects.DivertRecvmsg6},
 		{divertProgDivertSendmsg4, h.objects.DivertSendmsg4},

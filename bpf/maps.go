@@ -109,30 +109,48 @@ type Why uint8
 const (
 	QUIC     Why = 1 // UDP port 443
 	Hermetic Why = 2
+	Datagram Why = 3 // UDP that Config.Pass does not have
+	Passed   Why = 4 // UDP that it has: it was not refused, but left
 )
 
-// An Escape is what was tried and refused, and how often.
+// An Escape is what was tried and refused, or was UDP that passed, by whom, and
+// how often.
 type Escape struct {
 	Dst      netip.AddrPort // port 0 where the protocol has none
 	Protocol uint8          // IPPROTO_*
 	Why      Why
+	PID      int    // as the initial pid namespace counts; 0 if it cannot be told
+	Command  string // the process's name then, "" if it cannot be told
 	Count    uint64 // packets, or connects
 }
 
-// Escapes returns what was refused since Load, in no order; of more than a
+// Escapes returns what was refused or passed since Load, in no order; of more than a
 // thousand the ones counted longest ago are forgotten.
 func (m *Maps) Escapes() ([]Escape, error) {
 	var all []Escape
 	var key divertEscape
-	var n uint64
+	var n divertEscaped
 	it := m.refused.Iterate()
 	for it.Next(&key, &n) {
-		all = append(all, Escape{Dst: key.Dst.addrPort(), Protocol: key.Protocol, Why: Why(key.Why), Count: n})
+		all = append(all, Escape{Dst: key.Dst.addrPort(), Protocol: key.Protocol, Why: Why(key.Why),
+			PID: int(key.Pid), Command: text(n.Command[:]), Count: n.Count})
 	}
 	if err := it.Err(); err != nil {
 		return all, fmt.Errorf("bpf: read what was refused: %w", err)
 	}
 	return all, nil
+}
+
+// text is a string of C's.
+func text(b []int8) string {
+	var s []byte
+	for _, c := range b {
+		if c == 0 {
+			break
+		}
+		s = append(s, byte(c))
+	}
+	return string(s)
 }
 
 // A Talk is a destination on loopback that was left alone.

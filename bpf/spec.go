@@ -35,6 +35,24 @@ type Config struct {
 	Hermetic bool
 	// QUIC diverts UDP port 443 as it does 53; Queried tells which it was.
 	QUIC bool
+	// Pass is what UDP may leave of that which is not diverted, and QUIC apart.
+	Pass []Pass
+	// Pinned are destinations that UDP which may pass is diverted from, as to
+	// port 53.
+	Pinned []netip.Prefix
+	// Source4 and Source6 are what connected UDP sockets that are diverted are
+	// told to send from. Without one Pinned's of its family are left alone: the
+	// host has no route there.
+	Source4, Source6 netip.Addr
+	// Named tells the names of processes in Escapes. It needs CAP_PERFMON.
+	Named bool
+}
+
+// A Pass is UDP that may leave: to the addresses To, anywhere if it is the zero
+// Prefix, and the port Port, any if it is 0.
+type Pass struct {
+	To   netip.Prefix `json:"to,omitzero"`
+	Port uint16       `json:"port,omitzero"`
 }
 
 // spec is the programs and maps as c wants them. It makes no system call.
@@ -48,6 +66,13 @@ func spec(c Config) (*ebpf.CollectionSpec, error) {
 		a := c.Probe.As4()
 		probe = binary.BigEndian.Uint32(a[:])
 	}
+	source4, source6 := [4]uint32{}, [4]uint32{}
+	if c.Source4.IsValid() {
+		source4 = words(c.Source4)
+	}
+	if c.Source6.IsValid() {
+		source6 = words(c.Source6)
+	}
 	for name, value := range map[string]any{
 		divertVarListener4: c.Listener4,
 		divertVarListener6: c.Listener6,
@@ -56,6 +81,9 @@ func spec(c Config) (*ebpf.CollectionSpec, error) {
 		divertVarProbe4:    probe,
 		divertVarHermetic:  c.Hermetic,
 		divertVarQuic:      c.QUIC,
+		divertVarNamed:     c.Named,
+		divertVarSource4:   source4[3],
+		divertVarSource6:   source6,
 	} {
 		if err := s.Variables[name].Set(value); err != nil {
 			return nil, fmt.Errorf("set %s: %w", name, err)
@@ -64,6 +92,12 @@ func spec(c Config) (*ebpf.CollectionSpec, error) {
 	yes := uint8(1)
 	for _, p := range c.Except {
 		fill(s.Maps[divertMapExcept], prefixKey(p), yes)
+	}
+	for _, p := range c.Pinned {
+		fill(s.Maps[divertMapPinned], prefixKey(p), yes)
+	}
+	for _, p := range c.Pass {
+		fill(s.Maps[divertMapPasses], passKey(p), yes)
 	}
 	for _, port := range c.Loopback {
 		fill(s.Maps[divertMapLoopbackPorts], port, yes)
@@ -91,6 +125,20 @@ func prefixKey(p netip.Prefix) divertPrefix {
 		bits += 96
 	}
 	return divertPrefix{Len: uint32(bits), Addr: words(p.Masked().Addr())}
+}
+
+// passKey is p, whose port comes before the address: a prefix has it whole, or
+// has any.
+func passKey(p Pass) divertPass {
+	k := divertPass{Port: uint32(p.Port)}
+	if p.Port != 0 {
+		k.Len = 32
+	}
+	if p.To.IsValid() {
+		to := prefixKey(p.To)
+		k.Len, k.Addr = 32+to.Len, to.Addr
+	}
+	return k
 }
 
 // words is a as the programs hold it: network order, IPv4 mapped.

@@ -79,8 +79,7 @@ func (e *agentLane) start(ctx context.Context, t Target) error {
 	if err != nil {
 		return err
 	}
-	e.lookout, err = newLookout(nil, func() []int { return processes(e.agent.cgroup) }, e.talks)
-	return err
+	return e.lookOut(func() []int { return processes(e.agent.cgroup) })
 }
 
 // descriptors are those of our sockets.
@@ -177,6 +176,7 @@ func (a *agentClient) ask(q request, fds ...int) (reply, []int, error) {
 func (a *agentClient) open(c bpf.Config, sockets []int) error {
 	q := request{Ask: askOpen, Target: &agentTarget{
 		Probe: c.Probe, Except: c.Except, Loopback: c.Loopback, Resolvers: c.Resolvers, Hermetic: c.Hermetic, QUIC: c.QUIC,
+		Pass: c.Pass, Pinned: c.Pinned, Source4: c.Source4, Source6: c.Source6,
 	}}
 	_, fds, err := a.ask(q, sockets...)
 	if err != nil {

@@ -220,7 +220,7 @@ func hostileCases() []hostileCase {
 		{"two opens", []string{"open", "open"}, []string{"ok", "a second open"}},
 		{"two places", []string{"open", "place confined", "place confined"}, []string{"ok", "ok", "a second place"}},
 		{"place first", []string{"place confined"}, []string{"place before open"}},
-		{"kill nothing", []string{"open", `raw {"version":2,"ask":"kill"}`}, []string{"ok", "kill before place"}},
+		{"kill nothing", []string{"open", `raw {"version":3,"ask":"kill"}`}, []string{"ok", "kill before place"}},
 		{"child that may become root", []string{"open", "place child"}, []string{"ok", "no_new_privs"}},
 		{"thread that may become root", []string{"open", "place half"}, []string{"ok", "no_new_privs"}},
 		{"child that is root", []string{"open", "place setuid"}, []string{"ok", "is not user 65534's"}},
@@ -236,7 +236,7 @@ func hostileCases() []hostileCase {
 		{"empty", []string{"raw "}, []string{"EOF"}},
 		{"garbage", []string{"raw \xff{"}, []string{"not a request"}},
 		{"later version", []string{`raw {"version":99,"ask":"dance","with":"me"}`}, []string{"version 99"}},
-		{"other ask", []string{`raw {"version":2,"ask":"dance"}`}, []string{`ask "dance"`}},
+		{"other ask", []string{`raw {"version":3,"ask":"dance"}`}, []string{`ask "dance"`}},
 		{"storm", []string{"storm 64"}, []string{"user 65534 has as many runs as are served, 32"}},
 	}
 }

@@ -143,7 +143,7 @@ func (a *Agent) reaped(path string, err error) {
 // realKernel is the one we run on.
 type realKernel struct{}
 
-func (realKernel) load(c bpf.Config) (agentHooks, error) { return bpf.Load(c) }
+func (realKernel) load(c bpf.Config) (agentHooks, error) { return loadHooks(c) }
 
 func (realKernel) place(p peer, pidfd int, attach func(*os.File) error) (string, error) {
 	return place(p, pidfd, attach)

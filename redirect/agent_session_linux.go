@@ -133,7 +133,8 @@ func (s *session) leave() error {
 // config is what hooks are to know: t, and the ports of sockets, which are those
 // of a lane.
 func (t agentTarget) config(sockets []int) (bpf.Config, error) {
-	c := bpf.Config{Probe: t.Probe, Except: t.Except, Loopback: t.Loopback, Resolvers: t.Resolvers, Hermetic: t.Hermetic, QUIC: t.QUIC}
+	c := bpf.Config{Probe: t.Probe, Except: t.Except, Loopback: t.Loopback, Resolvers: t.Resolvers, Hermetic: t.Hermetic, QUIC: t.QUIC,
+		Pass: t.Pass, Pinned: t.Pinned, Source4: t.Source4, Source6: t.Source6}
 	if len(sockets) > maxSockets {
 		return c, fmt.Errorf("%w: %d sockets; at most %d", errRequest, len(sockets), maxSockets)
 	}

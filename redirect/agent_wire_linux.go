@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -17,7 +18,7 @@ import (
 // agentVersion is that of the protocol between a client and its agent: packets
 // of JSON on a SOCK_SEQPACKET socket, one reply to each request. Any change to
 // the types below is a new version: unknown fields are refused.
-const agentVersion = 2
+const agentVersion = 3
 
 // What a client asks. Open and place come first, in this order and once; the
 // rest as often as it likes.
@@ -39,6 +40,8 @@ const (
 	maxExcept    = 1024                      // prefixes
 	maxLoopback  = 1024                      // ports
 	maxResolvers = 64                        // addresses
+	maxPass      = 1024                      // kinds of datagrams
+	maxPinned    = 64                        // prefixes
 	maxReply     = 256 << 10                 // bytes: a thousand escapes of a hundred
 	rightsSpace  = unix.SizeofCmsghdr + 4*64 // descriptors of one packet, rounded up
 )
@@ -62,6 +65,10 @@ type agentTarget struct {
 	Resolvers []netip.Addr   `json:"resolvers,omitempty"`
 	Hermetic  bool           `json:"hermetic,omitempty"`
 	QUIC      bool           `json:"quic,omitempty"`
+	Pass      []bpf.Pass     `json:"pass,omitempty"`
+	Pinned    []netip.Prefix `json:"pinned,omitempty"`
+	Source4   netip.Addr     `json:"source4,omitzero"`
+	Source6   netip.Addr     `json:"source6,omitzero"`
 }
 
 // A reply is what the agent answers. The maps, in the order of bpf.Maps.FDs, are
@@ -140,10 +147,19 @@ func (t *agentTarget) check() error {
 			Hint: "make --bypass shorter",
 		}
 	}
-	for _, p := range t.Except {
+	for _, p := range slices.Concat(t.Except, t.Pinned) {
 		if !p.IsValid() {
 			return fmt.Errorf("%w: an empty prefix", errRequest)
 		}
+	}
+	if len(t.Pass) > maxPass || len(t.Pinned) > maxPinned {
+		return &HintError{
+			Err:  fmt.Errorf("%w: %d kinds of datagrams, %d prefixes; at most %d, %d", errRequest, len(t.Pass), len(t.Pinned), maxPass, maxPinned),
+			Hint: "make --udp shorter",
+		}
+	}
+	if t.Source4.IsValid() && !t.Source4.Is4() || t.Source6.IsValid() && !t.Source6.Is6() {
+		return fmt.Errorf("%w: sources %s and %s", errRequest, t.Source4, t.Source6)
 	}
 	for _, a := range t.Resolvers {
 		if !a.IsValid() {

@@ -48,7 +48,7 @@ func (e *ebpfLane) attachTo(ctx context.Context, t Target, outside string) error
 	if err != nil {
 		return err
 	}
-	if a.hooks, err = bpf.Load(c); err != nil {
+	if a.hooks, err = loadHooks(c); err != nil {
 		return loadError(err)
 	}
 	e.hooks = a.hooks
@@ -64,7 +64,7 @@ func (e *ebpfLane) attachTo(ctx context.Context, t Target, outside string) error
 	if err := a.hook(dir); err != nil {
 		return err
 	}
-	if err := e.lookOut(); err != nil {
+	if err := e.lookInto(); err != nil {
 		return err
 	}
 	e.serveAll()
@@ -142,13 +142,10 @@ func (a *attachment) hook(dir string) error {
 	return a.hooks.Attach(f)
 }
 
-// lookOut has a lookout watch the target, from its network namespace.
-func (e *ebpfLane) lookOut() (err error) {
+// lookInto has a lookout watch the target, from its network namespace.
+func (e *ebpfLane) lookInto() error {
 	a := e.attached
-	start := func() error {
-		e.lookout, err = newLookout(nil, a.processes, e.talks)
-		return err
-	}
+	start := func() error { return e.lookOut(a.processes) }
 	if a.network == nil {
 		return start()
 	}

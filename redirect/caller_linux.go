@@ -45,11 +45,11 @@ func (c *callers) watch(members func(spared []int) []int) {
 	c.members, c.recent, c.sockets = members, nil, nil
 }
 
-// find returns who of the target has the TCP socket that is connected from client
-// to dst. The PID is zero if that cannot be told: its descriptors may not be read,
-// or it closed the socket by now.
-func (c *callers) find(client, dst netip.AddrPort) exchange.Caller {
-	s, uid, err := c.diag.socket(client, dst)
+// find returns who of the target has the socket of protocol, IPPROTO_TCP or
+// IPPROTO_UDP, that sends from client to dst. The PID is zero if that cannot be
+// told: its descriptors may not be read, or it closed the socket by now.
+func (c *callers) find(protocol uint8, client, dst netip.AddrPort) exchange.Caller {
+	s, uid, err := c.diag.socket(protocol, client, dst)
 	if err != nil || s.inode == 0 {
 		return exchange.Caller{}
 	}
@@ -111,11 +111,14 @@ func (c *callers) has(pid int, inode uint32) bool {
 	return false
 }
 
-// socket returns the TCP socket at local that is connected to remote, and its
-// owner's user id.
-func (d *diag) socket(local, remote netip.AddrPort) (s inetSocket, uid uint32, err error) {
+// socket returns the socket of protocol at local that remote's packets go to, and
+// its owner's user id: of TCP it is connected.
+func (d *diag) socket(protocol uint8, local, remote netip.AddrPort) (s inetSocket, uid uint32, err error) {
+	if protocol == unix.IPPROTO_UDP { // which is asked for as a packet to it is: udp_dump_one, net/ipv4/udp_diag.c
+		local, remote = remote, local
+	}
 	req := make([]byte, 56) // struct inet_diag_req_v2
-	req[0], req[1] = family(local.Addr()), unix.IPPROTO_TCP
+	req[0], req[1] = family(local.Addr()), protocol
 	binary.NativeEndian.PutUint32(req[4:], ^uint32(0))
 	binary.BigEndian.PutUint16(req[8:], local.Port())
 	binary.BigEndian.PutUint16(req[10:], remote.Port())

@@ -6,6 +6,8 @@ import (
 	"os"
 	"testing"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/serge-net/serge-net/exchange"
 )
 
@@ -39,7 +41,7 @@ func TestCallers(t *testing.T) {
 			find := &callers{diag: d}
 			find.watch(func([]int) []int { return c.targets })
 			for range 2 { // from all targets, and from the recent ones
-				got := find.find(addrPort(conn.LocalAddr()), addrPort(conn.RemoteAddr()))
+				got := find.find(unix.IPPROTO_TCP, addrPort(conn.LocalAddr()), addrPort(conn.RemoteAddr()))
 				want := exchange.Caller{PID: c.pid, UID: os.Getuid(), Cgroup: got.Cgroup}
 				if c.pid != 0 {
 					want.Command = commandName(c.pid)
@@ -50,7 +52,7 @@ func TestCallers(t *testing.T) {
 			}
 		})
 	}
-	if got := (&callers{diag: d}).find(netip.MustParseAddrPort("127.0.0.1:1"), netip.MustParseAddrPort("127.0.0.1:2")); got != (exchange.Caller{}) {
+	if got := (&callers{diag: d}).find(unix.IPPROTO_TCP, netip.MustParseAddrPort("127.0.0.1:1"), netip.MustParseAddrPort("127.0.0.1:2")); got != (exchange.Caller{}) {
 		t.Errorf("of no connection: %+v; want none", got)
 	}
 }

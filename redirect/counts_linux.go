@@ -1,7 +1,6 @@
 package redirect
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -15,8 +14,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// escapeCounts tell what the rules of the iptables lane refused: by NFLOG,
-// or by the rules' own counters. They are safe for concurrent use.
+// escapeCounts tell what the rules of the iptables lane refused, and what UDP
+// they let pass: by NFLOG, or by the rules' own counters. They are safe for concurrent use.
 type escapeCounts struct {
 	log      *packetLog // nil where NFLOG is not to be had
 	hermetic bool
@@ -49,14 +48,12 @@ func (c *escapeCounts) escapes(x xtables, chain string) ([]Escape, error) {
 	var all []Escape
 	for n, count := range counts {
 		if n.why != whyLocal {
-			all = append(all, Escape{Protocol: protocolName(n.protocol), Dst: n.dst, Why: n.why, Count: count})
+			all = append(all, Escape{Protocol: protocolName(n.protocol), Dst: n.dst, Why: n.why, Count: count, PID: n.pid, Process: c.log.nameOf(n.pid)})
 		}
 	}
-	slices.SortFunc(all, func(a, b Escape) int {
-		return cmp.Or(a.Dst.Compare(b.Dst), cmp.Compare(a.Protocol, b.Protocol))
-	})
+	slices.SortFunc(all, inOrder)
 	if lost {
-		return all, errors.New("redirect: more packets were refused than could be counted")
+		return all, errors.New("redirect: more packets were refused, or passed, than could be counted")
 	}
 	return all, nil
 }
@@ -121,7 +118,7 @@ func (f xfamily) lister() (*iptables.IPTables, error) {
 }
 
 // parseCounter reads one rule as iptables -S -v has it, and is false for one
-// that refused nothing.
+// that refused and passed nothing.
 func parseCounter(line string, v6, hermetic bool) (Escape, bool) {
 	e := Escape{Protocol: "ip", Why: whyQUIC}
 	if hermetic {
@@ -134,7 +131,10 @@ func parseCounter(line string, v6, hermetic bool) (Escape, bool) {
 		}
 		return ""
 	}
-	if to := at("-j"); to != "REJECT" && to != "DROP" {
+	switch to, why := at("-j"), at("--comment"); {
+	case why == whyDatagram || why == whyPassed:
+		e.Why = why
+	case to != "REJECT" && to != "DROP":
 		return e, false
 	}
 	addr := netip.IPv4Unspecified()

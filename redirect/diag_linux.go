@@ -39,8 +39,14 @@ func openDiag() (*diag, error) {
 	return &diag{fd: fd}, nil
 }
 
-// close frees d. It is called once, when nobody asks any more.
-func (d *diag) close() error { return unix.Close(d.fd) }
+// close frees d, and has later questions fail. It is called once.
+func (d *diag) close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	fd := d.fd
+	d.fd = -1
+	return unix.Close(fd)
+}
 
 // An inetSocket is a TCP or UDP socket.
 type inetSocket struct {

@@ -273,6 +273,25 @@ func addNeighbour(t *testing.T) {
 	run(t, "ip link add dev0 type veth peer name dev1; ip link set dev0 up; ip link set dev1 up; ip addr add 192.0.2.1/24 dev dev0; ip neigh add 192.0.2.2 lladdr 02:00:00:00:00:02 dev dev0")
 }
 
+// escape is an Escape of nobody in particular.
+func escape(protocol string, dst netip.AddrPort, why string, n uint64) Escape {
+	return Escape{Protocol: protocol, Dst: dst, Why: why, Count: n}
+}
+
+// byDestination compares Escapes but for who sent them.
+func byDestination() []cmp.Option {
+	type what struct{ protocol, why, dst string }
+	return []cmp.Option{
+		cmp.Transformer("byDestination", func(all []Escape) map[what]uint64 {
+			counts := make(map[what]uint64)
+			for _, e := range all {
+				counts[what{e.Protocol, e.Why, e.Dst.String()}] += e.Count
+			}
+			return counts
+		}),
+	}
+}
+
 func TestRefused(t *testing.T) {
 	udp443, udp123, tcp80 := netip.MustParseAddrPort("192.0.2.2:443"), netip.MustParseAddrPort("192.0.2.2:123"), netip.MustParseAddrPort("192.0.2.2:80")
 	for _, c := range []struct {
@@ -281,9 +300,9 @@ func TestRefused(t *testing.T) {
 		out      string
 		escapes  []Escape
 	}{
-		{"quic", false, "true\ntrue\ntrue\nfalse\n", []Escape{{"udp", udp443, "quic", 3}}},
+		{"quic", false, "true\ntrue\ntrue\nfalse\n", []Escape{escape("udp", udp123, "passed", 1), escape("udp", udp443, "quic", 3)}},
 		{"hermetic", true, "true\ntrue\ntrue\ntrue\ntrue\n",
-			[]Escape{{"tcp", tcp80, "hermetic", 1}, {"udp", udp123, "hermetic", 1}, {"udp", udp443, "hermetic", 3}}},
+			[]Escape{escape("tcp", tcp80, "hermetic", 1), escape("udp", udp123, "hermetic", 1), escape("udp", udp443, "hermetic", 3)}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			isolate(t)
@@ -302,8 +321,13 @@ func TestRefused(t *testing.T) {
 				t.Errorf("refused: %q; want %q", out, c.out)
 			}
 			got, err := d.Escapes()
-			if diff := cmp.Diff(c.escapes, got, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); diff != "" || err != nil {
+			if diff := cmp.Diff(c.escapes, got, byDestination()...); diff != "" || err != nil {
 				t.Errorf("Escapes (-want +got): %v\n%s", err, diff)
+			}
+			for _, e := range got {
+				if e.PID == 0 || e.Process != commandName(os.Getpid()) {
+					t.Errorf("%+v; want who sent it", e)
+				}
 			}
 			d.Close()
 			if after, _ := d.Escapes(); len(after) != len(got) {

@@ -1,6 +1,7 @@
 package redirect
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -35,6 +36,7 @@ type ebpfLane struct {
 	sockets *packetSockets
 	cgroup  string // the command's; "" if the target runs already
 	lookout *lookout
+	callers callers // of datagrams
 
 	attached *attachment // nil if the target is a command
 
@@ -61,7 +63,7 @@ func (e *ebpfLane) start(ctx context.Context, t Target) error {
 	if err != nil {
 		return err
 	}
-	own, err := bpf.Load(c)
+	own, err := loadHooks(c)
 	if err != nil {
 		return loadError(err)
 	}
@@ -75,7 +77,7 @@ func (e *ebpfLane) start(ctx context.Context, t Target) error {
 		return err
 	}
 	e.d.trace.reached(Ruled)
-	if e.lookout, err = newLookout(nil, func() []int { return processes(e.cgroup) }, e.talks); err != nil {
+	if err := e.lookOut(func() []int { return processes(e.cgroup) }); err != nil {
 		return err
 	}
 	e.serveAll()
@@ -158,6 +160,7 @@ func (e *ebpfLane) open(ctx context.Context, t Target, enter control) (bpf.Confi
 		e.d.answering(quicPort, e.sockets.write)
 		e.sockets.widen()
 	}
+	e.divertPinned(t, &c)
 	port := func(u *net.UDPConn) uint16 { return u.LocalAddr().(*net.UDPAddr).AddrPort().Port() }
 	c.Packets4 = port(e.sockets.v4)
 	for i, u := range e.sockets.v6 {
@@ -232,9 +235,14 @@ func (e *ebpfLane) escapes() ([]Escape, error) {
 	refused, err := e.hooks.Escapes()
 	all := make([]Escape, 0, len(refused))
 	for _, r := range refused {
-		all = append(all, Escape{Protocol: protocolName(r.Protocol), Dst: r.Dst, Why: whyName(r.Why), Count: r.Count})
+		one := Escape{Protocol: protocolName(r.Protocol), Dst: r.Dst, Why: whyName(r.Why), Count: r.Count, Process: r.Command}
+		if !e.foreignPIDs.Load() {
+			one.PID = r.PID
+			one.Process = cmp.Or(one.Process, commandName(r.PID)) // it may be gone by now
+		}
+		all = append(all, one)
 	}
-	slices.SortFunc(all, func(a, b Escape) int { return a.Dst.Compare(b.Dst) })
+	slices.SortFunc(all, inOrder)
 	return all, err
 }
 
@@ -266,10 +274,20 @@ func protocolName(p uint8) string {
 
 // whyName is w as Escape has it.
 func whyName(w bpf.Why) string {
-	if w == bpf.QUIC {
-		return "quic"
+	switch w {
+	case bpf.QUIC:
+		return whyQUIC
+	case bpf.Datagram:
+		return whyDatagram
+	case bpf.Passed:
+		return whyPassed
 	}
-	return "hermetic"
+	return whyHermetic
+}
+
+// inOrder is the order of escapes.
+func inOrder(a, b Escape) int {
+	return cmp.Or(a.Dst.Compare(b.Dst), cmp.Compare(a.Protocol, b.Protocol), cmp.Compare(a.PID, b.PID))
 }
 
 // close ends the target, then the hooks, so that nothing of the target ever

@@ -25,6 +25,7 @@ type iptablesLane struct {
 	callers   callers
 	lookout   *lookout
 	questions []*net.UDPConn
+	longest   int    // of questions: what is longer is dropped, in bytes
 	cgroup    string // "" where a group tells the target
 }
 
@@ -96,14 +97,14 @@ func (i *iptablesLane) open(ctx context.Context, t Target) error {
 	if err != nil {
 		return err
 	}
-	i.rules = ruleSet{except: t.Except, loopback: t.Loopback, resolvers: t.Resolvers, hermetic: t.Hermetic}
+	i.rules = ruleSet{except: t.Except, loopback: t.Loopback, resolvers: t.Resolvers, hermetic: t.Hermetic, pass: t.passing(), pinned: t.Pinned}
 	i.listeners = append(i.listeners, l4)
 	i.rules.listener.v4 = addrPort(l4.Addr()).Port()
 	if l6 != nil {
 		i.listeners = append(i.listeners, l6)
 		i.rules.listener.v6 = addrPort(l6.Addr()).Port()
 	}
-	if err := i.openQuestions(); err != nil {
+	if err := i.openQuestions(len(t.Pinned) > 0); err != nil {
 		return err
 	}
 	if i.conntrack, err = openConntrack(); err != nil {
@@ -116,6 +117,7 @@ func (i *iptablesLane) open(ctx context.Context, t Target) error {
 	// Without NFLOG the rules' own counters tell how much, but not where to.
 	if i.counts.log, err = openLog(uint16(os.Getpid())); err == nil {
 		i.rules.group = i.counts.log.group
+		i.counts.log.sender = i.sender
 	}
 	return nil
 }
@@ -212,6 +214,7 @@ func (i *iptablesLane) watched(ctx context.Context, t Target, match []string, me
 	if i.init, i.d.private, err = b.start(ctx, ways); err != nil {
 		return err
 	}
+	i.d.telling(i.sender)
 	i.callers.watch(func([]int) []int { return members() })
 	i.lookout, err = newLookout(nil, members, i.counts.talks)
 	return err
@@ -277,7 +280,7 @@ func (i *iptablesLane) identify(c *net.TCPConn) (a arrival, ok bool, err error) 
 	if a.dst, ok, err = originalDst(c); err != nil || !ok || a.dst == probe || i.ours(a.dst) {
 		return a, ok, err
 	}
-	a.caller = i.callers.find(addrPort(c.RemoteAddr()), a.dst)
+	a.caller = i.callers.find(unix.IPPROTO_TCP, addrPort(c.RemoteAddr()), a.dst)
 	return a, true, nil
 }
 

@@ -20,7 +20,9 @@ type ruleSet struct {
 	loopback          []uint16
 	resolvers         []netip.Addr
 	hermetic          bool
-	group             uint16 // NFLOG's; 0: the rules' counters are all there is
+	pass              []Pass         // what UDP may leave, but to port 443
+	pinned            []netip.Prefix // where that goes to packets too
+	group             uint16         // NFLOG's; 0: the rules' counters are all there is
 }
 
 // ports are ours on loopback, by family. Zero is none: a host without ::1.
@@ -44,6 +46,9 @@ type rule struct {
 const (
 	whyQUIC     = "quic"
 	whyHermetic = "hermetic"
+	whyDatagram = "datagram"
+	whyPassed   = "passed"
+	whyLane     = "lane"
 	whyLocal    = "local"
 )
 
@@ -72,7 +77,7 @@ func (s ruleSet) rules(v6 bool) []rule {
 		add("-m", "comment", "--comment", s.tag)
 		switch t[0] {
 		case "mangle":
-			s.shut(add)
+			s.shut(v6, add)
 		case "filter":
 			s.refuse(v6, add)
 		case "nat":
@@ -97,9 +102,12 @@ func (s ruleSet) jumps(fresh map[string]bool) []rule {
 	return all
 }
 
-// shut lets nothing leave but by lo. What is dropped on its way out is EPERM to
-// who sends it.
-func (s ruleSet) shut(add func(...string)) {
+// shut lets nothing leave but by lo, and what may pass. What is dropped on its way
+// out is EPERM to who sends it.
+func (s ruleSet) shut(v6 bool, add func(...string)) {
+	for _, p := range inFamily(s.pass, v6) {
+		add(append(p.match(), "-j", "RETURN")...)
+	}
 	s.note(add, whyHermetic, "!", "-o", "lo")
 	add("!", "-o", "lo", "-j", "DROP")
 }
@@ -125,6 +133,7 @@ func (s ruleSet) refuse(v6 bool, add func(...string)) {
 	quic := []string{"-p", "udp", "--dport", "443", "!", "-o", "lo"}
 	s.note(add, why, quic...)
 	add(append(quic, "-j", "REJECT", "--reject-with", unreachable)...)
+	s.sift(v6, add)
 	if s.hermetic {
 		// A connection counts once, and one that conntrack has forgotten not at
 		// all: what its ends still send is not redirected any more.
@@ -165,6 +174,46 @@ func (s ruleSet) divert(v6 bool, add func(...string)) {
 	add("-d", joined(append(leftAlone(v6), ofFamily(s.except, v6)...)), "-j", "RETURN")
 	add(append([]string{"-p", "tcp"}, tcp...)...)
 	add(append([]string{"-p", "udp", "--dport", "53"}, udp...)...)
+	if len(s.pinned) > 0 { // QUIC is refused as what it is
+		add("-p", "udp", "--dport", "443", "-j", "RETURN")
+	}
+	for _, p := range narrowed(inFamily(s.pass, v6), ofFamily(s.pinned, v6)) {
+		add(append(p.match(), udp...)...)
+	}
+}
+
+// sift counts UDP that may pass, and refuses what may not. What nat has redirected
+// goes to loopback by now.
+func (s ruleSet) sift(v6 bool, add func(...string)) {
+	pass := inFamily(s.pass, v6)
+	if s.hermetic && len(pass) == 0 { // shut sees to it
+		return
+	}
+	add("-p", "udp", "-d", loopbackPrefix(v6).String(), "-j", "RETURN")
+	leaves := []string{"!", "-o", "lo"}
+	for _, p := range pass {
+		match := append(p.match(), leaves...)
+		s.note(add, whyPassed, match...)
+		add(append(match, "-m", "comment", "--comment", whyPassed, "-j", "RETURN")...)
+	}
+	if s.hermetic {
+		return
+	}
+	match := append([]string{"-p", "udp"}, leaves...)
+	s.note(add, whyDatagram, match...)
+	add(append(match, "-m", "comment", "--comment", whyDatagram, "-j", "DROP")...)
+}
+
+// match are p's packets, as iptables is told.
+func (p Pass) match() []string {
+	match := []string{"-p", "udp"}
+	if p.To.IsValid() {
+		match = append(match, "-d", p.To.Masked().String())
+	}
+	if p.Port != 0 {
+		match = append(match, "--dport", strconv.Itoa(int(p.Port)))
+	}
+	return match
 }
 
 // note has the packets that match logged, if there is a group to log to.

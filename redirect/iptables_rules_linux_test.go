@@ -20,15 +20,18 @@ func TestRules(t *testing.T) {
 	byCgroup := []string{"-m", "cgroup", "--path", "/user slice/serge-7-99"}
 	both := ruleSet{
 		chain: "SERGE-7-99", tag: "serge-net:7-99@1", match: byCgroup,
-		listener: ports{4001, 6001}, packets: ports{4002, 6002}, group: 7,
+		listener: ports{4001, 6001}, packets: ports{4002, 6002}, group: 7, pass: []Pass{{}},
 	}
 	named, hermetic, bare := both, both, both
 	named.except = []netip.Prefix{netip.MustParsePrefix("10.1.2.3/8"), netip.MustParsePrefix("2001:db8::/32")}
 	named.resolvers = []netip.Addr{netip.MustParseAddr("127.0.0.53"), netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("::1")}
+	named.pinned = []netip.Prefix{netip.MustParsePrefix("198.18.0.0/15"), netip.MustParsePrefix("fd5e:7267::/64")}
+	named.pass = []Pass{{Port: 123}, {To: netip.MustParsePrefix("10.0.0.0/8")}, {To: netip.MustParsePrefix("198.18.0.0/24"), Port: 8125}}
 	for p := range uint16(17) {
 		named.loopback = append(named.loopback, 8000+p)
 	}
 	hermetic.hermetic, hermetic.match, hermetic.except = true, groupMatch(1234567890), named.except
+	hermetic.pass = []Pass{{Port: 514}}
 	bare.group, bare.listener.v6, bare.packets.v6 = 0, 0, 0 // neither NFLOG nor ::1
 	for _, c := range []struct {
 		name string
@@ -81,8 +84,8 @@ func TestParseCounter(t *testing.T) {
 		want         Escape
 		ok           bool
 	}{
-		{"-A SERGE-7-99 -p udp -m udp --dport 443 ! -o lo -c 3 96 -j REJECT --reject-with icmp-port-unreachable", false, false, Escape{"udp", at("0.0.0.0:443"), "quic", 3}, true},
-		{"-A SERGE-7-99 ! -o lo -c 12 999 -j DROP", true, true, Escape{"ipv6", at("[::]:0"), "hermetic", 12}, true},
+		{"-A SERGE-7-99 -p udp -m udp --dport 443 ! -o lo -c 3 96 -j REJECT --reject-with icmp-port-unreachable", false, false, escape("udp", at("0.0.0.0:443"), "quic", 3), true},
+		{"-A SERGE-7-99 ! -o lo -c 12 999 -j DROP", true, true, escape("ipv6", at("[::]:0"), "hermetic", 12), true},
 		{"-A SERGE-7-99 ! -o lo -c 0 0 -j DROP", false, true, Escape{}, false},
 		{"-A SERGE-7-99 -d 10.0.0.0/8 -c 5 300 -j RETURN", false, true, Escape{}, false},
 		{"-N SERGE-7-99", false, true, Escape{}, false},

@@ -25,14 +25,17 @@ type netPlan struct {
 	Refuse    []netip.Prefix // TCP destinations that nothing leads to
 	Ports     []uint16       // UDP ports whose datagrams are diverted, 53 first
 	Spared    []netip.Prefix // destinations whose datagrams are not
+	Pass      []Pass         // other datagrams that may pass, by the relay
 }
 
 // netReady is what init tells when the namespace is made. The files beside it
 // are, in this order: our end of the socket for netRequests, a sock_diag socket,
-// and for each family its TCP listener and a UDP socket for each of netPlan.Ports.
+// and for each family its TCP listener, a UDP socket for each of netPlan.Ports and,
+// where it relays, that of the relay and that of its answers.
 type netReady struct {
-	Way netWay // of netPlan.Ways, the one that works
-	V6  bool   // there is IPv6
+	Way    netWay // of netPlan.Ways, the one that works
+	V6     bool   // there is IPv6
+	Relays bool   // there is what netPlan.Pass needs
 }
 
 // A netRequest is what the parent asks of init as long as it lives, one at a
@@ -64,6 +67,10 @@ func makeNet(p netPlan) (*innerNet, netReady, []*os.File, error) {
 	n := &innerNet{plan: p}
 	var ready netReady
 	loosen()
+	if !capable(unix.CAP_NET_RAW) { // it was there before the namespace
+		n.plan.Pass = nil
+	}
+	ready.Relays = len(n.plan.Pass) > 0
 	v6, err := raiseLoopback()
 	if err != nil {
 		return nil, ready, nil, err
@@ -81,7 +88,7 @@ func makeNet(p netPlan) (*innerNet, netReady, []*os.File, error) {
 	files = append(files, os.NewFile(uintptr(d.fd), "sock_diag"))
 	var doors []inside
 	for _, host := range []string{"127.0.0.1", "::1"}[:1+btoi(v6)] {
-		in, err := listenInside(host, p.Ports)
+		in, err := listenInside(host, n.plan)
 		if err != nil {
 			return nil, ready, nil, err
 		}
@@ -132,11 +139,12 @@ type inside struct {
 	udp      []*os.File
 	listener netip.AddrPort
 	stubs    []stub
+	relay    uint16 // its port; 0: there is none
 }
 
 // listenInside opens the sockets of the family of host, its loopback address, for
-// connections and for datagrams to ports.
-func listenInside(host string, ports []uint16) (inside, error) {
+// connections and for datagrams, as p says.
+func listenInside(host string, p netPlan) (inside, error) {
 	var in inside
 	tcp, udp, wildcard := "tcp4", "udp4", "0.0.0.0:0"
 	if host == "::1" {
@@ -153,20 +161,33 @@ func listenInside(host string, ports []uint16) (inside, error) {
 	if in.tcp, err = l.(*net.TCPListener).File(); err != nil {
 		return in, err
 	}
-	for _, port := range ports {
+	datagrams := func(how control) (uint16, error) {
+		c := net.ListenConfig{Control: how}
 		u, err := c.ListenPacket(context.Background(), udp, wildcard)
 		if err != nil {
-			return in, fmt.Errorf("listen for datagrams inside: %w", err)
+			return 0, fmt.Errorf("listen for datagrams inside: %w", err)
 		}
 		defer u.Close()
 		f, err := u.(*net.UDPConn).File()
+		in.udp = append(in.udp, f)
+		return udpPort(u.LocalAddr()).Port(), err
+	}
+	for _, port := range p.Ports {
+		at, err := datagrams(transparent)
 		if err != nil {
 			return in, err
 		}
-		in.udp = append(in.udp, f)
-		in.stubs = append(in.stubs, stub{port: port, at: u.LocalAddr().(*net.UDPAddr).AddrPort().Port()})
+		in.stubs = append(in.stubs, stub{port: port, at: at})
 	}
-	return in, nil
+	if len(p.Pass) == 0 {
+		return in, nil
+	}
+	if in.relay, err = datagrams(whole); err != nil {
+		return in, err
+	}
+	answers, err := answerer(host == "::1")
+	in.udp = append(in.udp, answers)
+	return in, err
 }
 
 // transparent lets a socket answer from any address, and tells the address of
@@ -200,6 +221,7 @@ func (n *innerNet) divert(doors []inside) (netWay, error) {
 		}
 		for _, d := range doors {
 			r := rulesFor(n.plan, way, d.listener, d.stubs...)
+			r.relay = d.relay
 			if err := r.add(c); err != nil {
 				return netWay{}, err
 			}

@@ -12,6 +12,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/serge-net/serge-net/exchange"
 )
 
 // netnsLane is what a Diversion of the netns lane owns. The target lives in a
@@ -27,6 +29,7 @@ type netnsLane struct {
 	inside  *netClient
 	diag    *diag                     // of the namespace
 	sockets map[uint16][]*net.UDPConn // for datagrams, by their port, IPv4's first
+	raw     []*net.IPConn             // for the relay's answers, the same
 	callers callers
 	ports   localPorts
 	lookout *lookout // of the host
@@ -96,13 +99,17 @@ func (n *netnsLane) born(ctx context.Context, outside string) (err error) {
 		return err
 	}
 	n.init.last = n.ended
+	n.d.telling(func(client, queried netip.AddrPort) exchange.Caller {
+		return n.callers.find(unix.IPPROTO_UDP, client, queried)
+	})
 	n.callers.watch(func(spared []int) []int { return descendants(n.init.proc.Pid, spared) })
 	return nil
 }
 
 // plan is what init has to know.
 func (n *netnsLane) plan() *netPlan {
-	p := &netPlan{Ways: n.ways, Resolvers: n.target.Resolvers, Loopback: n.target.Loopback, Hermetic: n.target.Hermetic, Ports: n.carried()}
+	p := &netPlan{Ways: n.ways, Resolvers: n.target.Resolvers, Loopback: n.target.Loopback, Hermetic: n.target.Hermetic,
+		Ports: n.carried(), Pass: n.target.passing()}
 	if n.target.Hermetic {
 		p.Refuse = n.spared()
 	}
@@ -139,6 +146,10 @@ func (n *netnsLane) connected(r *netReady, files []*os.File) error {
 	}()
 	ports := n.carried()
 	each := 1 + len(ports) // files of a family
+	if r != nil && r.Relays {
+		ports = append(ports, otherPorts)
+		each += 2
+	}
 	if r == nil || len(files) != 2+each*(1+btoi(r.V6)) {
 		return fmt.Errorf("init sends %d files", len(files))
 	}
@@ -168,14 +179,25 @@ func (n *netnsLane) connected(r *netReady, files []*os.File) error {
 			}
 			n.sockets[port] = append(n.sockets[port], u.(*net.UDPConn))
 		}
+		if r.Relays {
+			raw, err := net.FilePacketConn(files[at+each-1])
+			if err != nil {
+				return fmt.Errorf("raw socket of init: %w", err)
+			}
+			n.raw = append(n.raw, raw.(*net.IPConn))
+		}
 	}
 	for _, l := range n.listeners {
 		n.serving.Go(func() { n.serve(l) })
 	}
 	for port, sockets := range n.sockets {
-		n.d.answering(port, n.writePacket)
+		serve, write := n.servePackets, n.writePacket
+		if port == otherPorts {
+			serve, write = n.serveRelay, n.writeRelay
+		}
+		n.d.answering(port, write)
 		for _, u := range sockets {
-			n.serving.Go(func() { n.servePackets(u, port) })
+			n.serving.Go(func() { serve(u, port) })
 		}
 	}
 	return nil
@@ -189,6 +211,9 @@ func (n *netnsLane) disconnect() error {
 			errs = append(errs, u.Close())
 		}
 	}
+	for _, r := range n.raw {
+		errs = append(errs, r.Close())
+	}
 	if n.inside != nil {
 		errs = append(errs, n.inside.ctl.Close())
 	}
@@ -196,7 +221,7 @@ func (n *netnsLane) disconnect() error {
 	if n.diag != nil {
 		errs = append(errs, n.diag.close())
 	}
-	n.listeners, n.sockets, n.inside, n.diag = nil, nil, nil, nil
+	n.listeners, n.sockets, n.raw, n.inside, n.diag = nil, nil, nil, nil, nil
 	return errors.Join(errs...)
 }
 
@@ -251,7 +276,7 @@ func (n *netnsLane) identify(c *net.TCPConn) (arrival, bool, error) {
 	dst, err := n.dst(c)
 	a := arrival{dst: dst}
 	if err == nil && dst != probe {
-		a.caller = n.callers.find(addrPort(c.RemoteAddr()), dst)
+		a.caller = n.callers.find(unix.IPPROTO_TCP, addrPort(c.RemoteAddr()), dst)
 	}
 	return a, true, err
 }

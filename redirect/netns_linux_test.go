@@ -102,13 +102,13 @@ func TestNetnsRefused(t *testing.T) {
 		out      string
 		escapes  []Escape
 	}{
-		{"not hermetic", false, "true\ntrue\ntrue\ntrue\nfalse\n", []Escape{{"udp", udp123, "lane", 1}, {"udp", udp443, "quic", 3}}},
+		{"not hermetic", false, "true\ntrue\ntrue\ntrue\nfalse\n", []Escape{escape("udp", udp123, "datagram", 1), escape("udp", udp443, "quic", 3)}},
 		{"hermetic", true, "true\ntrue\ntrue\ntrue\nfalse\n", // TCP is refused by a reset
-			[]Escape{{"tcp", tcp80, "hermetic", 1}, {"udp", udp123, "hermetic", 1}, {"udp", udp443, "hermetic", 3}}},
+			[]Escape{escape("tcp", tcp80, "hermetic", 1), escape("udp", udp123, "hermetic", 1), escape("udp", udp443, "hermetic", 3)}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			eachNetWay(t, func(t *testing.T, way netWay) {
-				target := Target{Hermetic: c.hermetic}
+				target := Target{Hermetic: c.hermetic, Pass: []Pass{}}
 				if c.hermetic {
 					target.Except = []netip.Prefix{netip.MustParsePrefix("192.0.2.0/24")}
 				}
@@ -117,16 +117,8 @@ func TestNetnsRefused(t *testing.T) {
 				if out, _ := output(t, d, self(t, "packets")...); out != c.out {
 					t.Errorf("refused: %q; want %q", out, c.out)
 				}
-				equal := cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })
-				byPort := cmp.Transformer("sort", func(e []Escape) map[netip.AddrPort]Escape {
-					m := make(map[netip.AddrPort]Escape)
-					for _, e := range e {
-						m[e.Dst] = e
-					}
-					return m
-				})
 				got, err := d.Escapes()
-				if diff := cmp.Diff(c.escapes, got, equal, byPort); diff != "" || err != nil {
+				if diff := cmp.Diff(c.escapes, got, byDestination()...); diff != "" || err != nil {
 					t.Errorf("Escapes (-want +got): %v\n%s", err, diff)
 				}
 			})

@@ -58,6 +58,7 @@ type ruleset struct {
 	loopback netip.Prefix   // 127.0.0.0/8 or ::1/128
 	listener netip.AddrPort // gets the TCP connections
 	stubs    []stub         // get the datagrams; 53's is the first
+	relay    uint16         // the port that gets those which pass; 0: none does
 }
 
 // A stub is where datagrams go: those to port go to at.
@@ -140,6 +141,9 @@ func (r *ruleset) out(escapes *nftables.Set) [][]expr.Any {
 		answer = ask
 	}
 	var rules [][]expr.Any
+	if r.relays() {
+		rules = append(rules, all(mark(ownMark), r.pass()))
+	}
 	for _, s := range r.stubs {
 		rules = append(rules, all(protocol(unix.IPPROTO_UDP), port(source, s.at), answer(s)))
 	}
@@ -151,6 +155,7 @@ func (r *ruleset) out(escapes *nftables.Set) [][]expr.Any {
 		}
 	}
 	rules = append(rules, all(protocol(unix.IPPROTO_TCP), r.pass()))
+	rules = append(rules, r.passes(escapes)...)
 	for _, p := range []byte{unix.IPPROTO_UDP, unix.IPPROTO_UDPLITE, unix.IPPROTO_SCTP, unix.IPPROTO_DCCP} {
 		rules = append(rules, all(protocol(p), r.count(escapes, true), drop()))
 	}
@@ -219,11 +224,12 @@ func (r *ruleset) divert(ports *nftables.Set) [][]expr.Any {
 	if r.way.TCP == byTProxy { // the rule ends where there is no such socket
 		rules = append(rules, all(host, []expr.Any{&expr.Socket{Key: expr.SocketKeyTransparent, Register: 1}}, accept()))
 	}
-	return append(rules,
+	rules = append(rules,
 		all(host, r.take()),
 		all(r.to(r.loopback), accept()),
 		all(r.to(netip.PrefixFrom(r.own, r.own.BitLen())), accept()),
 		all(tcp, r.take()))
+	return append(rules, r.relayed()...)
 }
 
 // resolvers are the name servers on loopback.
@@ -233,15 +239,11 @@ func (r *ruleset) resolvers() []netip.Addr {
 
 // take hands a connection to the listener.
 func (r *ruleset) take() []expr.Any {
-	port := &expr.Immediate{Register: 2, Data: binary.BigEndian.AppendUint16(nil, r.listener.Port())}
 	if r.way.TCP == byRedirect {
+		port := &expr.Immediate{Register: 2, Data: binary.BigEndian.AppendUint16(nil, r.listener.Port())}
 		return []expr.Any{port, &expr.Redir{RegisterProtoMin: 2}}
 	}
-	f := byte(r.table().Family)
-	// Without the address the kernel looks for a listener at the destination's
-	// for IPv4, and refuses the packet for IPv6.
-	return []expr.Any{port, &expr.Immediate{Register: 1, Data: r.listener.Addr().AsSlice()},
-		&expr.TProxy{Family: f, TableFamily: f, RegAddr: 1, RegPort: 2}, accept()[0]}
+	return r.tproxy(r.listener.Port())
 }
 
 // edit adds ports to the set hostPorts, and takes others from it.
@@ -284,20 +286,23 @@ func (r *ruleset) refused() ([]Escape, error) {
 		all = append(all, Escape{
 			Protocol: protocolName(e.Key[0]),
 			Dst:      netip.AddrPortFrom(addr, binary.BigEndian.Uint16(e.Key[4+n:])),
-			Why:      r.why(e.Key[0], e.Key[4+n:]),
+			Why:      r.why(e.Key[0], addr, binary.BigEndian.Uint16(e.Key[4+n:])),
 			Count:    e.Counter.Packets,
 		})
 	}
 	return all, nil
 }
 
-// why says why a packet of protocol to port was refused.
-func (r *ruleset) why(protocol byte, port []byte) string {
+// why says why a packet of protocol to port at a was refused.
+func (r *ruleset) why(protocol byte, a netip.Addr, port uint16) string {
+	beyond := slices.ContainsFunc(r.unroutable(), func(p netip.Prefix) bool { return p.Contains(a) })
 	switch {
 	case r.Hermetic:
-		return "hermetic"
-	case protocol == unix.IPPROTO_UDP && binary.BigEndian.Uint16(port) == 443:
-		return "quic"
+		return whyHermetic
+	case protocol == unix.IPPROTO_UDP && port == quicPort:
+		return whyQUIC
+	case protocol == unix.IPPROTO_UDP && (len(r.Pass) == 0 || r.relays() && !beyond):
+		return whyDatagram
 	}
-	return "lane"
+	return whyLane
 }

@@ -11,6 +11,8 @@ import (
 	"sync"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/serge-net/serge-net/exchange"
 )
 
 // What of nfnetlink_log is used: include/uapi/linux/netfilter/nfnetlink_log.h.
@@ -34,18 +36,31 @@ type noted struct {
 	protocol uint8
 	dst      netip.AddrPort // port 0 where the protocol has none
 	why      string
+	pid      int // who sent them, 0 if that cannot be told
 }
+
+// A conversation is of one socket's datagrams with one destination.
+type conversation struct{ src, dst netip.AddrPort }
+
+// maxConversations is of how many it is known who has them. Beyond that all is
+// forgotten.
+const maxConversations = 4096
 
 // A packetLog counts the packets that rules log to its NFLOG group. It needs
 // CAP_NET_ADMIN. It is safe for concurrent use.
 type packetLog struct {
 	group uint16
 	file  *os.File // netlink, non-blocking
+	// sender tells who has the UDP socket at src; nil: nobody is asked. It is set
+	// before serve.
+	sender func(src, dst netip.AddrPort) exchange.Caller
 
-	mu     sync.Mutex
-	counts map[noted]uint64
-	buffer []byte
-	lost   bool // the kernel had more than the buffer takes
+	mu      sync.Mutex
+	counts  map[noted]uint64
+	names   map[int]string       // of processes, when they were found
+	senders map[conversation]int // pids
+	buffer  []byte
+	lost    bool // the kernel had more than the buffer takes
 }
 
 // openLog opens one, on the first group from the one given that nobody reads,
@@ -59,7 +74,7 @@ func openLog(first uint16) (*packetLog, error) {
 	for group := max(first, 1); ; group = max(group+1, 1) {
 		err = bindLog(fd, group)
 		if err == nil {
-			l := &packetLog{group: group, counts: make(map[noted]uint64), buffer: make([]byte, 64<<10)}
+			l := &packetLog{group: group, counts: make(map[noted]uint64), names: make(map[int]string), buffer: make([]byte, 64<<10)}
 			unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, logBuffer)
 			if err = unix.SetNonblock(fd, true); err == nil {
 				l.file = os.NewFile(uintptr(fd), "nflog")
@@ -125,7 +140,8 @@ func (l *packetLog) drain(fd int) {
 			return
 		default:
 			eachMessage(l.buffer[:n], func(b []byte) {
-				if p, ok := parseNote(b); ok {
+				if p, src, ok := parseNote(b); ok {
+					p.pid = l.senderOf(p, src)
 					l.counts[p]++
 				}
 			})
@@ -133,11 +149,39 @@ func (l *packetLog) drain(fd int) {
 	}
 }
 
-// parseNote reads a message of NFLOG.
-func parseNote(b []byte) (n noted, ok bool) {
+// senderOf is the process that sent n from src, as far as that is asked for and
+// known. mu is held.
+func (l *packetLog) senderOf(n noted, src netip.AddrPort) int {
+	if l.sender == nil || n.protocol != unix.IPPROTO_UDP || n.why == whyLocal || src.Port() == 0 {
+		return 0
+	}
+	c := conversation{src, n.dst}
+	if pid, ok := l.senders[c]; ok {
+		return pid
+	}
+	who := l.sender(src, n.dst)
+	if l.senders == nil || len(l.senders) >= maxConversations {
+		l.senders = make(map[conversation]int)
+	}
+	l.senders[c] = who.PID
+	if who.PID != 0 {
+		l.names[who.PID] = who.Command
+	}
+	return who.PID
+}
+
+// nameOf is what the process pid was called when it sent something.
+func (l *packetLog) nameOf(pid int) string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.names[pid]
+}
+
+// parseNote reads a message of NFLOG: what it is of, and where that comes from.
+func parseNote(b []byte) (n noted, src netip.AddrPort, ok bool) {
 	const nfgenmsg = 4
 	if len(b) < nfgenmsg {
-		return noted{}, false
+		return noted{}, src, false
 	}
 	eachAttribute(b[nfgenmsg:], func(kind uint16, v []byte) {
 		switch kind {
@@ -145,9 +189,24 @@ func parseNote(b []byte) (n noted, ok bool) {
 			n.why = string(bytes.TrimRight(v, "\x00"))
 		case logPayload:
 			n.protocol, n.dst, ok = parseDestination(v)
+			src = parseSource(v, n)
 		}
 	})
-	return n, ok
+	return n, src, ok
+}
+
+// parseSource reads where the IP packet of n, which has a port, comes from. The
+// zero AddrPort is for what has none.
+func parseSource(b []byte, n noted) netip.AddrPort {
+	if n.dst.Port() == 0 {
+		return netip.AddrPort{}
+	}
+	if b[0]>>4 == 4 {
+		at := int(b[0]&15) * 4
+		return netip.AddrPortFrom(netip.AddrFrom4([4]byte(b[12:16])), binary.BigEndian.Uint16(b[at:]))
+	}
+	_, at := skipExtensions(b[6], b, 40)
+	return netip.AddrPortFrom(netip.AddrFrom16([16]byte(b[8:24])), binary.BigEndian.Uint16(b[at:]))
 }
 
 // parseDestination reads where an IP packet goes and what is in it. A fragment

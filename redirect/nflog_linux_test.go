@@ -69,7 +69,7 @@ func FuzzParseNote(f *testing.F) {
 		f.Add(appendAttribute(b, logPayload, packet...))
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		n, ok := parseNote(b)
+		n, _, ok := parseNote(b)
 		if ok && !n.dst.Addr().IsValid() {
 			t.Errorf("parseNote(%x) = %+v; want an address", b, n)
 		}

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+
+	"github.com/serge-net/serge-net/exchange"
 )
 
 // The ports whose datagrams are diverted.
@@ -19,6 +21,7 @@ type Packets struct {
 	in     chan datagram
 	closed chan struct{}
 	write  func(b []byte, client, queried netip.AddrPort) error
+	sender func(client, queried netip.AddrPort) exchange.Caller
 }
 
 // datagram is one datagram on its way to ReadFrom.
@@ -30,15 +33,17 @@ type datagram struct {
 // newPackets are those of all ports that may be diverted, until closed is.
 func newPackets(closed chan struct{}) map[uint16]*Packets {
 	all := make(map[uint16]*Packets)
-	for _, port := range []uint16{dnsPort, quicPort} {
+	for _, port := range []uint16{dnsPort, quicPort, otherPorts} {
 		all[port] = &Packets{in: make(chan datagram), closed: closed}
 	}
 	return all
 }
 
-// Packets returns the diverted datagrams of port. Only 53 is diverted, and 443
-// with Target.QUIC: on others ReadFrom and WriteTo return ErrUnsupported. What is
-// diverted must be read: a port that nobody reads holds up the others.
+// Packets returns the diverted datagrams of port. Only 53 is diverted, 443 with
+// Target.QUIC, and 0 is what passes to other ports, as far as it has to pass by
+// us: see Target.Pinned; the netns lane has it all. On others ReadFrom and WriteTo
+// return ErrUnsupported. What is diverted must be read: a port that nobody reads
+// holds up the others.
 func (d *Diversion) Packets(port uint16) *Packets {
 	if p := d.packets[port]; p != nil && p.write != nil {
 		return p
@@ -50,8 +55,10 @@ func (d *Diversion) Packets(port uint16) *Packets {
 // nobody will any more.
 func (d *Diversion) arrived(q datagram) bool {
 	p := d.packets[q.queried.Port()]
-	if p == nil {
-		return true
+	if p == nil || p.write == nil {
+		if p = d.packets[otherPorts]; p.write == nil {
+			return true
+		}
 	}
 	select {
 	case p.in <- q:
@@ -64,6 +71,13 @@ func (d *Diversion) arrived(q datagram) bool {
 // answering has write answer datagrams of port.
 func (d *Diversion) answering(port uint16, write func(b []byte, client, queried netip.AddrPort) error) {
 	d.packets[port].write = write
+}
+
+// telling has sender tell who sent diverted datagrams.
+func (d *Diversion) telling(sender func(client, queried netip.AddrPort) exchange.Caller) {
+	for _, p := range d.packets {
+		p.sender = sender
+	}
 }
 
 // ReadFrom waits for a datagram and copies it to b; what does not fit is lost.
@@ -87,4 +101,13 @@ func (p *Packets) WriteTo(b []byte, client, queried netip.AddrPort) error {
 		return p.err
 	}
 	return p.write(b, client, queried)
+}
+
+// Sender returns who of the target sent what ReadFrom returned with client and
+// queried. The PID is zero if that cannot be told, as the socket is closed by now.
+func (p *Packets) Sender(client, queried netip.AddrPort) exchange.Caller {
+	if p.sender == nil {
+		return exchange.Caller{}
+	}
+	return p.sender(client, queried)
 }

@@ -19,6 +19,9 @@ import (
 // send less than an Ethernet frame.
 const maxQuestion = 8192
 
+// maxDatagram is the longest there is, in bytes.
+const maxDatagram = 1<<16 - 1
+
 // quicBuffer is the receive buffer of sockets that QUIC arrives at, in bytes, as
 // far as net.core.rmem_max allows: an upload comes in bursts of many datagrams.
 const quicBuffer = 4 << 20
@@ -29,6 +32,8 @@ const quicBuffer = 4 << 20
 type packetSockets struct {
 	v4 *net.UDPConn
 	v6 []*net.UDPConn // empty where the host has no ::1
+
+	longest int // what is longer is dropped, in bytes
 
 	mu      sync.Mutex
 	aliases map[asked]alias
@@ -51,7 +56,7 @@ type alias struct {
 
 // openPackets opens the sockets where enter puts them; nil is here.
 func openPackets(ctx context.Context, enter control) (*packetSockets, error) {
-	s := &packetSockets{aliases: make(map[asked]alias)}
+	s := &packetSockets{longest: maxQuestion, aliases: make(map[asked]alias)}
 	// The wildcard address takes all of 127/8; bound to lo, nothing else.
 	c := net.ListenConfig{Control: both(enter, loopbackOnly)}
 	p, err := c.ListenPacket(ctx, "udp4", "0.0.0.0:0")
@@ -109,7 +114,7 @@ func (s *packetSockets) close() error {
 
 // servePackets reads what c gets until it is closed.
 func (e *ebpfLane) servePackets(c *net.UDPConn) {
-	b, oob := make([]byte, maxQuestion), make([]byte, 128)
+	b, oob := make([]byte, e.sockets.longest), make([]byte, 128)
 	local := c.LocalAddr().(*net.UDPAddr).AddrPort()
 	known := make(map[netip.AddrPort]netip.AddrPort) // where datagrams go that arrive here: it never changes
 	for {
@@ -155,11 +160,30 @@ func (s *packetSockets) pin(q asked, a alias) {
 	s.aliases[q] = a
 }
 
+// alias returns what pin has kept.
+func (s *packetSockets) alias(q asked) (alias, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	a, ok := s.aliases[q]
+	return a, ok
+}
+
+// at is where q's datagrams were sent instead.
+func (s *packetSockets) at(q asked) (netip.AddrPort, bool) {
+	a, ok := s.alias(q)
+	if !ok {
+		return netip.AddrPort{}, false
+	}
+	local := udpPort(a.conn.LocalAddr())
+	if a.conn == s.v4 {
+		local = netip.AddrPortFrom(a.from, local.Port())
+	}
+	return local, true
+}
+
 // write answers client in queried's name.
 func (s *packetSockets) write(b []byte, client, queried netip.AddrPort) error {
-	s.mu.Lock()
-	a, ok := s.aliases[asked{client, queried}]
-	s.mu.Unlock()
+	a, ok := s.alias(asked{client, queried})
 	if !ok {
 		return fmt.Errorf("redirect: answer %s for %s: it was not asked", client, queried)
 	}

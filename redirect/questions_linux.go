@@ -7,11 +7,13 @@ import (
 	"net/netip"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/serge-net/serge-net/exchange"
 )
 
-// openQuestions opens the sockets that DNS questions are redirected to, one a
-// family. Answers get the name server's address as their source by conntrack.
-func (i *iptablesLane) openQuestions() error {
+// openQuestions opens the sockets that DNS questions are redirected to, and others
+// with pinned, one a family. Answers get their source by conntrack: who was asked.
+func (i *iptablesLane) openQuestions(pinned bool) error {
 	for _, at := range []struct {
 		network, address string
 		port             *uint16
@@ -26,8 +28,18 @@ func (i *iptablesLane) openQuestions() error {
 		i.questions = append(i.questions, c.(*net.UDPConn))
 		*at.port = udpPort(c.LocalAddr()).Port()
 	}
+	i.longest = maxQuestion
 	i.d.answering(dnsPort, i.answer)
+	if pinned {
+		i.longest = maxDatagram
+		i.d.answering(otherPorts, i.answer)
+	}
 	return nil
+}
+
+// sender tells who sends from client to dst by UDP.
+func (i *iptablesLane) sender(client, dst netip.AddrPort) exchange.Caller {
+	return i.callers.find(unix.IPPROTO_UDP, client, dst)
 }
 
 // udpPort is a with IPv4 as such.
@@ -38,7 +50,7 @@ func udpPort(a net.Addr) netip.AddrPort {
 
 // serveQuestions reads what c gets until it is closed.
 func (i *iptablesLane) serveQuestions(c *net.UDPConn) {
-	b, local := make([]byte, maxQuestion), udpPort(c.LocalAddr())
+	b, local := make([]byte, i.longest), udpPort(c.LocalAddr())
 	for {
 		n, _, flags, client, err := c.ReadMsgUDPAddrPort(b, nil)
 		if errors.Is(err, net.ErrClosed) {

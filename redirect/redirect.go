@@ -102,6 +102,13 @@ type Target struct {
 	// QUIC diverts UDP port 443 as well, to Diversion.Packets(443): else it is
 	// refused, and clients fall back to TCP. The iptables lane cannot.
 	QUIC bool
+	// Pass are the UDP datagrams that leave unrecorded, of those that are neither
+	// diverted nor stay on this host. Nil means all, and none of a Hermetic target;
+	// empty means none. UDP port 443 does not pass.
+	Pass []Pass
+	// Pinned are destinations that nobody has. Datagrams to them that Pass has come
+	// to Diversion.Packets(0).
+	Pinned []netip.Prefix
 	// HostPorts are the TCP ports of this host's loopback that a target with a
 	// network namespace of its own reaches where nothing of its own listens. Nil
 	// means all but those of resident build daemons, empty none.
@@ -274,16 +281,22 @@ func (d *Diversion) Accept() (*Conn, error) {
 	}
 }
 
-// An Escape is what the target tried that is not diverted, and was refused.
+// An Escape is what the target tried that is not diverted: it was refused, or it
+// was UDP that Target.Pass has.
 type Escape struct {
 	Protocol string         // "udp", "tcp", "icmp", … or the number
 	Dst      netip.AddrPort // port 0 where the protocol has none
-	Why      string         // "quic", "hermetic", or "lane": it carries TCP, DNS and perhaps QUIC only
-	Count    uint64         // packets, or connects
+	// Why it was refused: "quic", "hermetic", "datagram": UDP that may not pass, or
+	// "lane": it carries TCP, and of UDP nothing for a group; "passed": it was not.
+	Why     string
+	Count   uint64 // packets, or connects
+	PID     int    // who sent it, 0 if that cannot be told
+	Process string // that process's name, "" if that cannot be told
 }
 
 // Escapes returns what the target tried so far that was not diverted, ordered
-// by destination. After Close it returns what was known then.
+// by destination, for each process that can be told apart. After Close it
+// returns what was known then.
 func (d *Diversion) Escapes() ([]Escape, error) { return d.escapes() }
 
 // A Local is a destination on this host that the target talked to and that is

@@ -235,7 +235,7 @@ func (p plan) attributes() *syscall.SysProcAttr {
 	if p.Net != nil {
 		a.Cloneflags |= unix.CLONE_NEWNET
 		if p.User {
-			a.AmbientCaps = append(a.AmbientCaps, unix.CAP_NET_ADMIN)
+			a.AmbientCaps = append(a.AmbientCaps, unix.CAP_NET_ADMIN, unix.CAP_NET_RAW)
 		}
 	}
 	return a
