@@ -24,6 +24,9 @@ var (
 	pins6 = netip.MustParsePrefix("fd5e:7267::/64")
 )
 
+// PinRanges returns the prefixes in which every pin lies, IPv4's first.
+func PinRanges() []netip.Prefix { return []netip.Prefix{pins4, pins6} }
+
 // pinSlots is the number of addresses in pins4.
 const pinSlots = 1 << 17
 

@@ -23,7 +23,7 @@ const (
 	TLS12      = "tls12." + Domain      // as WWW, TLS 1.2 at most
 	Nginx      = "nginx." + Domain      // nginx: 80, TLS with h2 on 443; files, those below /fast/ uncounted
 	OddHost    = "odd." + Domain        // the odd wire forms: 80, TLS on 443
-	TCP        = "tcp." + Domain        // 7 echoes (TCP, UDP), 25 speaks first, 992 echoes in TLS
+	TCP        = "tcp." + Domain        // 7 echoes (TCP, UDP), 25 speaks first, 992 echoes in TLS; UDP: 123 NTP, 514 and 8125 are silent
 	Intranet   = "intranet." + Search   // as WWW
 	SelfSigned = "selfsigned." + Domain // as WWW, with a certificate that nobody signed
 	Expired    = "expired." + Domain    // as WWW, with a certificate of the last century
@@ -31,7 +31,7 @@ const (
 	Refused    = "refused." + Domain    // holds its addresses and listens to nothing
 	Silent     = "silent." + Domain     // no answer at all: its packets are dropped
 	Unroutable = "unroutable." + Domain // the client's kernel has no route to it
-	NameServer = "ns." + Domain         // the DNS server, 53 UDP and TCP
+	NameServer = "ns." + Domain         // the DNS server, 53 UDP and TCP, 5300 UDP
 )
 
 // Host is a name and its addresses.

@@ -132,12 +132,14 @@ func (r *rack) startDNS() error {
 		}
 	}
 	for _, a := range h.Addrs() {
-		pc, err := r.packets(h, a, 53)
-		if err != nil {
-			return err
-		}
-		if err := r.serveDNS(s, nil, pc); err != nil {
-			return err
+		for _, port := range []uint16{53, 5300} {
+			pc, err := r.packets(h, a, port)
+			if err != nil {
+				return err
+			}
+			if err := r.serveDNS(s, nil, pc); err != nil {
+				return err
+			}
 		}
 	}
 	return nil

@@ -71,36 +71,3 @@ func greet(c net.Conn) {
 		}
 	}
 }
-
-// startUDP echoes datagrams on port 7 of TCP, and on port 443 of H3, where a
-// hit is a QUIC packet that nobody refused.
-func (r *rack) startUDP() error {
-	for _, p := range []struct {
-		host string
-		port uint16
-	}{{TCP, 7}, {H3, 443}} {
-		h := Lookup(p.host)
-		key := fmt.Sprintf("%s:%d/udp", h.Name, p.port)
-		for _, a := range h.Addrs() {
-			pc, err := r.packets(h, a, p.port)
-			if err != nil {
-				return err
-			}
-			r.running.Go(func() { r.echoPackets(pc, key) })
-		}
-	}
-	return nil
-}
-
-// echoPackets returns each datagram to its sender until pc is closed.
-func (r *rack) echoPackets(pc net.PacketConn, key string) {
-	buf := make([]byte, 1<<16)
-	for {
-		n, from, err := pc.ReadFrom(buf)
-		if err != nil {
-			return // closed
-		}
-		r.hits.add(key)
-		_, _ = pc.WriteTo(buf[:n], from) // lost, as datagrams may be
-	}
-}
