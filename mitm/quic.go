@@ -70,14 +70,15 @@ func (o *quicOrigin) release() {
 }
 
 // ServeQUIC ends QUIC on the datagrams that pc brings, and has what it carries,
-// HTTP/3, go way: that of a *Record, *Replay, *Mixed or *Bypass. origin tells whom a client
-// means by the address that it sent to. It returns when pc has ended and all
+// HTTP/3, go way: that of a *Record, *Replay, *Mixed or *Bypass. origin tells whom client
+// means by the address that it sent to, and who it is: it is asked once for each
+// connection, and holds up the others. It returns when pc has ended and all
 // connections are closed, which the end of ctx does: nil then, else what is wrong.
 //
 // A client that Bypass matches, or whose origin cannot be reached by QUIC, has
 // its handshake refused: it comes again by TCP. 0-RTT is refused, too: what it
 // carries is sent again.
-func ServeQUIC(ctx context.Context, pc Packets, way Way, origin func(queried netip.AddrPort) exchange.Origin) error {
+func ServeQUIC(ctx context.Context, pc Packets, way Way, origin func(client, queried netip.AddrPort) exchange.Origin) error {
 	w, ok := way.(quicWay)
 	if !ok {
 		return fmt.Errorf("serve QUIC: %T does not carry it", way)
@@ -123,7 +124,7 @@ const quicTimeout = 5 * time.Second
 // quicServer makes visits of arriving connections.
 type quicServer struct {
 	way    quicWay
-	origin func(queried netip.AddrPort) exchange.Origin
+	origin func(client, queried netip.AddrPort) exchange.Origin
 	visits sync.WaitGroup // until each has ended
 }
 
@@ -143,7 +144,8 @@ type visit struct {
 
 // arrive begins a visit.
 func (s *quicServer) arrive(ctx context.Context, info *quic.ClientInfo) (context.Context, error) {
-	v := &visit{origin: s.origin(info.RemoteAddr.(peer).queried)}
+	from := info.RemoteAddr.(peer)
+	v := &visit{origin: s.origin(from.client, from.queried)}
 	s.visits.Add(1)
 	context.AfterFunc(ctx, func() {
 		defer s.visits.Done()

@@ -50,7 +50,7 @@ func quicFront(t *testing.T, way Way, origin netip.AddrPort) string {
 	ctx, cancel := context.WithCancel(t.Context())
 	var serving sync.WaitGroup
 	serving.Go(func() {
-		err := ServeQUIC(ctx, datagrams{c, origin}, way, func(queried netip.AddrPort) exchange.Origin {
+		err := ServeQUIC(ctx, datagrams{c, origin}, way, func(_, queried netip.AddrPort) exchange.Origin {
 			return exchange.Origin{Addr: queried}
 		})
 		if err != nil {
@@ -106,7 +106,7 @@ func byQUIC(t *testing.T, addr string, trusts *authority) *http.Client {
 	rt := &quichttp.Transport{
 		TLSClientConfig: &tls.Config{RootCAs: trusts.pool},
 		Dial: func(ctx context.Context, _ string, tc *tls.Config, _ *quic.Config) (*quic.Conn, error) {
-			o, err := openQUIC(ctx, netip.MustParseAddrPort(addr), tc)
+			o, err := openQUIC(ctx, nil, netip.MustParseAddrPort(addr), tc)
 			if err != nil {
 				return nil, err
 			}
@@ -121,7 +121,7 @@ func byQUIC(t *testing.T, addr string, trusts *authority) *http.Client {
 // dialQUIC is a client's connection to addr that speaks protocols.
 func dialQUIC(t *testing.T, addr string, trusts *authority, protocols ...string) (*quic.Conn, error) {
 	t.Helper()
-	o, err := openQUIC(t.Context(), netip.MustParseAddrPort(addr), &tls.Config{RootCAs: trusts.pool, ServerName: apiName, NextProtos: protocols})
+	o, err := openQUIC(t.Context(), nil, netip.MustParseAddrPort(addr), &tls.Config{RootCAs: trusts.pool, ServerName: apiName, NextProtos: protocols})
 	if err != nil {
 		return nil, err
 	}

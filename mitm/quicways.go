@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"syscall"
 	"time"
 
 	"github.com/quic-go/quic-go"
@@ -118,7 +119,7 @@ func (u *Upstream) dialQUIC(ctx context.Context, o *exchange.Origin, hello *tls.
 	config.NextProtos, config.ClientSessionCache = []string{http3.ALPN}, nil
 	for _, a := range addrs {
 		var c *quicOrigin
-		if c, err = openQUIC(ctx, netip.AddrPortFrom(a.Unmap(), o.Addr.Port()), config); err == nil {
+		if c, err = openQUIC(ctx, u.Dialer.Control, netip.AddrPortFrom(a.Unmap(), o.Addr.Port()), config); err == nil {
 			noted(o, c.ConnectionState().TLS)
 			return c, nil
 		}
@@ -126,9 +127,10 @@ func (u *Upstream) dialQUIC(ctx context.Context, o *exchange.Origin, hello *tls.
 	return nil, fmt.Errorf("QUIC with %s: %w", to, err)
 }
 
-// openQUIC connects to one address.
-func openQUIC(ctx context.Context, at netip.AddrPort, config *tls.Config) (*quicOrigin, error) {
-	socket, err := net.ListenUDP("udp", nil)
+// openQUIC connects to one address, from a socket of its own that control sees.
+func openQUIC(ctx context.Context, control func(network, address string, c syscall.RawConn) error, at netip.AddrPort, config *tls.Config) (*quicOrigin, error) {
+	listen := net.ListenConfig{Control: control}
+	socket, err := listen.ListenPacket(ctx, "udp", ":0")
 	if err != nil {
 		return nil, err
 	}

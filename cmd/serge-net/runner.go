@@ -219,11 +219,13 @@ func (r *runner) connection(ctx context.Context, c *redirect.Conn, way mitm.Way)
 
 // quic serves QUIC, until the lane is closed.
 func (r *runner) quic(ctx context.Context, way mitm.Way) {
-	err := mitm.ServeQUIC(ctx, r.lane.Packets(443), way, func(queried netip.AddrPort) exchange.Origin {
-		o := exchange.Origin{Addr: queried}
+	packets := r.lane.Packets(443)
+	err := mitm.ServeQUIC(ctx, packets, way, func(client, queried netip.AddrPort) exchange.Origin {
+		o := exchange.Origin{Addr: queried, Caller: packets.Sender(client, queried)}
 		o.Name, _ = r.pins.NameOf(queried.Addr().Unmap())
+		r.report.processes.of(o.Caller) // while it is there
 		if r.flags.verbose {
-			r.report.sayf("connection: QUIC to %s (%s)", hostPort(o), queried)
+			r.report.sayf("connection: %s by QUIC to %s (%s)", callerName(o.Caller), hostPort(o), queried)
 		}
 		return o
 	})
