@@ -2,7 +2,6 @@ package main
 
 import (
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -112,11 +111,13 @@ type recorded struct {
 
 // An escape is something that the command did beside us.
 type escape struct {
-	Kind  string `json:"kind"` // refused, resident or resolver
-	To    string `json:"to"`
-	Why   string `json:"why,omitempty"`
-	Count uint64 `json:"count,omitempty"`
-	Text  string `json:"text"`
+	Kind  string   `json:"kind"` // refused, passed, resident or resolver
+	To    string   `json:"to"`
+	Why   string   `json:"why,omitempty"`
+	Use   string   `json:"use,omitempty"` // what UDP of that port is for
+	Count uint64   `json:"count,omitempty"`
+	By    []sender `json:"by,omitempty"` // of it who is known
+	Text  string   `json:"text"`
 }
 
 // A problem is a line of the report that needs attention.
@@ -204,17 +205,23 @@ func (a *account) recorded(s cassette.Summary, err error) {
 // beside adds what the command did beside us.
 func (a *account) beside(o *outside) {
 	lines := o.lines() // in this order
-	add := func(kind, to, why string, n uint64) {
-		a.Escapes = append(a.Escapes, escape{kind, to, why, n, lines[len(a.Escapes)]})
+	add := func(e escape) {
+		e.Text = lines[len(a.Escapes)]
+		a.Escapes = append(a.Escapes, e)
 	}
-	for _, e := range o.refused {
-		add("refused", fmt.Sprintf("%s %s", e.Protocol, e.Dst), e.Why, e.Count)
+	for _, s := range o.refused() {
+		add(s.escape("refused"))
 	}
 	for _, l := range o.strayed() {
-		add("resident", localName(l), l.Resident, l.Count)
+		add(escape{Kind: "resident", To: localName(l), Why: l.Resident, Count: l.Count})
 	}
 	for _, path := range o.open {
-		add("resolver", path, "", 0)
+		add(escape{Kind: "resolver", To: path})
+	}
+	for _, s := range o.passed() {
+		e := s.escape("passed")
+		e.Text = s.passage()
+		a.Escapes = append(a.Escapes, e)
 	}
 	a.Loopback = o.used()
 	if o.err != nil {

@@ -175,6 +175,11 @@ func (a *attachment) run(ctx context.Context) error {
 	a.announce()
 	a.serve.Go(func() { a.accept(ctx, way) })
 	a.serve.Go(func() { a.answer(ctx) })
+	if a.flags.quic == "record" {
+		a.serve.Go(func() { a.quic(ctx, way) })
+	}
+	a.relay = a.datagrams()
+	a.serve.Go(a.relay.serve)
 	ended := a.lane.Attached().Wait(until)
 	stop() // the next signal ends us at once; the target is let go all the same
 	if ended == nil {

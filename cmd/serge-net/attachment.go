@@ -72,6 +72,9 @@ func (a *attachment) prepare(ctx context.Context) (mitm.Way, error) {
 // divert attaches to the target.
 func (a *attachment) divert(ctx context.Context, conf dnsstub.Conf) (err error) {
 	a.target.Hermetic = a.hermetic()
+	a.target.QUIC = a.flags.quic == "record"
+	a.target.Pass = a.udp.target()
+	a.target.Pinned = a.pinned()
 	a.target.Loopback = a.loopback
 	a.target.Init = []string{initArg}
 	for _, s := range conf.Servers {
@@ -189,7 +192,7 @@ func (a *attachment) outside() outside {
 			}
 		}
 	}
-	o.loose = !a.hermetic()
+	o.loose = o.loose || !a.hermetic()
 	return o
 }
 

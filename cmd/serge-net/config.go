@@ -63,6 +63,7 @@ type configTable struct {
 	Hermetic    *bool    `toml:"hermetic" flag:"hermetic"`
 	HostPort    []string `toml:"host_port" flag:"host-port"`
 	Publish     []string `toml:"publish" flag:"publish"`
+	UDP         []string `toml:"udp" flag:"udp"`
 	UpstreamCA  []string `toml:"upstream_ca" flag:"upstream-ca"`
 	ProxyPort   *int64   `toml:"proxy_port" flag:"listen"`
 }

@@ -9,22 +9,23 @@ import (
 	"github.com/serge-net/serge-net/redirect"
 )
 
-// An outside is what a run did beside us: what was refused, and whom on this
-// host it talked to.
+// An outside is what a run did beside us: what was refused, what passed, and whom
+// on this host it talked to.
 type outside struct {
-	refused []redirect.Escape
-	local   []redirect.Local
+	sent  []sending
+	local []redirect.Local
 	// open are the sockets by which names may have been resolved unseen.
 	open  []string
-	loose bool  // packets could leave: only an attach says so
+	loose bool  // packets could leave: of a replay an attach says so, or --udp
 	err   error // some of it may be missing
 }
 
 // outside asks the lane, while whom the command talked to is still there.
 func (r *runner) outside() outside {
-	refused, err := r.lane.Escapes()
+	sent, err := r.lane.Escapes()
 	local, localErr := r.lane.Local()
-	o := outside{refused: refused, local: local, err: errors.Join(err, localErr)}
+	o := outside{sent: sendings(append(sent, r.relay.escapes()...), r.pins.NameOf), local: local, err: errors.Join(err, localErr)}
+	o.loose = len(r.udp.target()) > 0
 	if !r.lane.Private() {
 		o.open = present(resolverSockets())
 	}
@@ -67,13 +68,13 @@ func (o outside) strayed() []redirect.Local {
 }
 
 // escaped counts what escaped.
-func (o outside) escaped() int { return len(o.refused) + len(o.strayed()) + len(o.open) }
+func (o outside) escaped() int { return len(o.refused()) + len(o.strayed()) + len(o.open) }
 
 // lines tell what escaped, each with what can be done about it.
 func (o outside) lines() []string {
 	var all []string
-	for _, e := range o.refused {
-		all = append(all, refusedLine(e))
+	for _, s := range o.refused() {
+		all = append(all, s.refusal())
 	}
 	for _, l := range o.strayed() {
 		all = append(all, strayedLine(l))
@@ -83,27 +84,6 @@ func (o outside) lines() []string {
 			"  %s", path, "stop it for the run, or see serge-net doctor"))
 	}
 	return all
-}
-
-// refusedLine is one thing that was refused.
-func refusedLine(e redirect.Escape) string {
-	dst := e.Dst.String()
-	if e.Dst.Port() == 0 { // ICMP has none
-		dst = e.Dst.Addr().String()
-	}
-	line := fmt.Sprintf("%s to %s refused %s", strings.ToUpper(e.Protocol), dst, times(e.Count))
-	switch e.Why {
-	case "quic":
-		return line + ": QUIC is not recorded; clients fall back to TCP\n" +
-			"  one that does not: --quic record, or its own setting to leave HTTP/3 off"
-	case "lane":
-		return line + ": the netns lane carries TCP, DNS and with --quic record QUIC\n" +
-			"  to let it pass unrecorded: --backend ebpf"
-	case "hermetic":
-		return line + ": nothing but loopback leaves this run\n" +
-			"  what needs it cannot be replayed; to let it out: no --hermetic, and in a replay --on-miss passthrough"
-	}
-	return line
 }
 
 // strayedLine is one whom the command talked to beside us.

@@ -11,6 +11,11 @@ import (
 	"github.com/serge-net/serge-net/redirect"
 )
 
+// sent is an outside of which nothing else is known.
+func sent(all ...redirect.Escape) outside {
+	return outside{sent: sendings(all, func(a netip.Addr) (string, bool) { return "time.example.com", a == netip.MustParseAddr("198.18.0.1") })}
+}
+
 // TestOutside holds what is said of each way beside us, with its remedy, and
 // whether a run is isolated all the same.
 func TestOutside(t *testing.T) {
@@ -23,12 +28,25 @@ func TestOutside(t *testing.T) {
 		isolated bool
 	}{
 		{name: "nothing", isolated: true},
-		{name: "QUIC", o: outside{refused: []redirect.Escape{{Protocol: "udp", Dst: netip.MustParseAddrPort("203.0.113.1:443"), Why: "quic", Count: 2}}},
-			lines: []string{"UDP to 203.0.113.1:443 refused 2 times: QUIC is not recorded; clients fall back to TCP\n" +
+		{name: "QUIC", o: sent(redirect.Escape{Protocol: "udp", Dst: netip.MustParseAddrPort("203.0.113.1:443"), Why: "quic", Count: 2}),
+			lines: []string{"UDP to 203.0.113.1:443 (QUIC) refused 2 times: QUIC is not recorded; clients fall back to TCP\n" +
 				"  one that does not: --quic record, or its own setting to leave HTTP/3 off"}, isolated: true},
-		{name: "ICMP", o: outside{refused: []redirect.Escape{{Protocol: "icmp", Dst: netip.MustParseAddrPort("203.0.113.1:0"), Why: "hermetic", Count: 1}}},
+		{name: "ICMP", o: sent(redirect.Escape{Protocol: "icmp", Dst: netip.MustParseAddrPort("203.0.113.1:0"), Why: "hermetic", Count: 1}),
 			lines: []string{"ICMP to 203.0.113.1 refused once: nothing but loopback leaves this run\n" +
 				"  what needs it cannot be replayed; to let it out: no --hermetic, and in a replay --on-miss passthrough"}, isolated: true},
+		{name: "datagrams", o: sent(
+			redirect.Escape{Protocol: "udp", Dst: netip.MustParseAddrPort("198.18.0.1:123"), Why: "hermetic", Count: 1, PID: 9, Process: "ntpdate"},
+			redirect.Escape{Protocol: "udp", Dst: netip.MustParseAddrPort("203.0.113.1:8125"), Why: "datagram", Count: 1, PID: 7, Process: "node"},
+			redirect.Escape{Protocol: "udp", Dst: netip.MustParseAddrPort("203.0.113.1:8125"), Why: "datagram", Count: 2, PID: 8, Process: "python3"},
+			redirect.Escape{Protocol: "udp", Dst: netip.MustParseAddrPort("203.0.113.1:8125"), Why: "passed", Count: 5},
+			redirect.Escape{Protocol: "udp", Dst: netip.MustParseAddrPort("224.0.0.251:5353"), Why: "lane", Count: 1}),
+			lines: []string{
+				"UDP to time.example.com:123 (NTP) refused once by ntpdate (pid 9): nothing but loopback leaves this run\n" +
+					"  it cannot be replayed; to let it pass unrecorded: --udp time.example.com:123",
+				"UDP to 203.0.113.1:8125 (StatsD) refused 3 times by python3 (pid 8), node (pid 7): --udp does not let it pass\n" +
+					"  to let it pass unrecorded: --udp 203.0.113.1:8125",
+				"UDP to 224.0.0.251:5353 (mDNS) refused once: it does not leave the command's network namespace\n" +
+					"  to let it pass unrecorded: --backend ebpf"}, isolated: true},
 		{name: "servers", o: outside{local: []redirect.Local{postgres,
 			{Network: "udp", Dst: netip.MustParseAddrPort("[::1]:8125"), Count: 9},
 			{Network: "unix", Path: "/run/user/0/bus", Process: "dbus-daemon", PID: 8, Count: 1}}},

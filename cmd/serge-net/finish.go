@@ -64,6 +64,9 @@ func (e *engine) beside(o *outside) {
 	if used := o.used(); used != "" {
 		e.report.sayf("loopback used: %s", used)
 	}
+	for _, s := range o.passed() {
+		e.report.sayf("passed, not recorded: %s", s.passage())
+	}
 	for _, l := range o.lines() {
 		e.report.warnf("escaped: %s", l)
 	}

@@ -72,11 +72,11 @@ func refusals(l redirect.Lane) []string {
 		return nil
 	}
 	return []string{
-		"escaped: UDP to 203.0.113.10:7 refused", "escaped: UDP to 203.0.113.10:9 refused", "escaped: UDP to 203.0.113.10:443 refused",
-		"escaped: UDP to [2001:db8:113::10]:7 refused", "escaped: UDP to [2001:db8:113::10]:443 refused",
+		"escaped: UDP to 203.0.113.10:7 refused", "escaped: UDP to 203.0.113.10:9 refused", "escaped: UDP to 203.0.113.10:443 (QUIC) refused",
+		"escaped: UDP to [2001:db8:113::10]:7 refused", "escaped: UDP to [2001:db8:113::10]:443 (QUIC) refused",
 		"escaped: UDPLITE to 203.0.113.10:7 refused", "escaped: UDPLITE to [2001:db8:113::10]:7 refused",
 		"escaped: ICMP to 203.0.113.10 refused once", "escaped: ICMPV6 to 2001:db8:113::10 refused once",
-		"escaped: UDP to 224.0.0.251:5353 refused", "escaped: UDP to [ff02::fb]:5353 refused",
+		"escaped: UDP to 224.0.0.251:5353 (mDNS) refused", "escaped: UDP to [ff02::fb]:5353 (mDNS) refused",
 		"escaped: UDP to 239.1.2.3:7 refused", "escaped: UDP to [ff05::7]:7 refused",
 		"escaped: UDP to 192.0.2.255:7 refused", "escaped: UDP to 255.255.255.255:7 refused", "escaped: UDP to [ff02::1]:7 refused",
 	}
@@ -116,7 +116,7 @@ func TestQUICIsRefused(t *testing.T) {
 	if n := strings.Count(o.stdout, ": operation not permitted\n"); n != 4 || strings.Contains(o.stdout, " took ") {
 		t.Errorf("%d attempts were refused at once; want 4:\n%s", n, o.stdout)
 	}
-	for _, want := range []string{"escaped: UDP to 203.0.113.12:443 refused 2 times: QUIC", "escaped: UDP to [2001:db8:113::12]:443 refused 2 times: QUIC"} {
+	for _, want := range []string{"escaped: UDP to 203.0.113.12:443 (QUIC) refused 2 times by hostile (pid ", "escaped: UDP to [2001:db8:113::12]:443 (QUIC) refused 2 times by hostile (pid "} {
 		if !strings.Contains(o.stderr, want) {
 			t.Errorf("the report has no %q:\n%s", want, o.stderr)
 		}

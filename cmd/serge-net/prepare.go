@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -42,6 +43,8 @@ func (r *runner) prepare(ctx context.Context) (way mitm.Way, err error) {
 func (r *runner) divert(ctx context.Context) error {
 	target := redirect.Target{
 		Hermetic:  r.hermetic(),
+		Pass:      r.udp.target(),
+		Pinned:    r.pinned(),
 		Loopback:  r.loopback,
 		QUIC:      r.flags.quic == "record",
 		HostPorts: r.hosts,
@@ -63,6 +66,14 @@ func (r *runner) divert(ctx context.Context) error {
 		return hint(err, "serge-net doctor says what each lane needs, and how to get it")
 	}
 	return err
+}
+
+// pinned are the destinations that stand for names.
+func (r *runner) pinned() []netip.Prefix {
+	if r.flags.dns == "real" {
+		return nil
+	}
+	return dnsstub.PinRanges()
 }
 
 // resolvers is what the file at path says of the host's name servers. Without

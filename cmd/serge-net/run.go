@@ -23,6 +23,7 @@ type runFlags struct {
 	dns      string
 	learning bool
 	quic     string
+	udp      []string
 }
 
 // register declares on c the flags of run and of those that are it in words.
@@ -37,6 +38,8 @@ func (f *runFlags) register(c *cobra.Command) {
 	s.StringVar(&f.dns, "dns", "pin", "pin gives each name an address of its own, real passes the origin's addresses on")
 	s.BoolVar(&f.learning, "learn", false, "record twice, and have the cassette's rules say what differed")
 	s.StringVar(&f.quic, "quic", "refuse", "refuse QUIC, so that clients fall back to TCP, or record it, and replay it, as HTTP/3")
+	s.StringSliceVar(&f.udp, "udp", []string{"auto"}, "let `PORT|HOST|CIDR[:PORT]` of UDP that is neither DNS nor QUIC pass unrecorded, and refuse others; auto: pass all, in a replay none")
+	c.RegisterFlagCompletionFunc("udp", cobra.FixedCompletions(datagramWords(), cobra.ShellCompDirectiveNoFileComp))
 	choices(c, "backend", backends()...)
 	choices(c, "dns", "pin", "real")
 	choices(c, "quic", "refuse", "record")

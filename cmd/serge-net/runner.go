@@ -35,6 +35,7 @@ type runner struct {
 	loopback []uint16           // ports of --intercept-loopback
 	hosts    []uint16           // of --host-port, as redirect.Target has them
 	publish  []redirect.Publish // of --publish, the same
+	udp      datagramRule       // of --udp
 
 	diverting func(s redirect.Step, init, command int) // redirect.Target.Reached
 
@@ -42,6 +43,7 @@ type runner struct {
 	stub  *dnsstub.Stub
 	pins  *dnsstub.Pins
 	lane  *redirect.Diversion
+	relay *datagramRelay // of UDP that passes
 	serve sync.WaitGroup
 }
 
@@ -100,6 +102,8 @@ func (r *runner) run(ctx context.Context) error {
 	if r.flags.quic == "record" {
 		r.serve.Go(func() { r.quic(ctx, way) })
 	}
+	r.relay = r.datagrams()
+	r.serve.Go(r.relay.serve)
 	r.at(serving)
 	status, runErr := r.command(ctx)
 	r.at(finished)
@@ -141,6 +145,12 @@ func (r *runner) check() (err error) {
 	}
 	if r.publish, err = published(r.flags.publish); err != nil {
 		return hint(fmt.Errorf("--publish: %w", err), "auto, none, or pairs such as 8080:80, the host's port first")
+	}
+	if r.udp, err = datagramsOf(r.flags.udp); err != nil {
+		return err
+	}
+	if len(r.udp.hosts) > 0 && r.flags.dns == "real" {
+		return hint(fmt.Errorf("--udp %s: hosts are told by pinned addresses, and --dns is real", r.udp.hosts[0].name), "name addresses: --udp 192.0.2.1:8125")
 	}
 	return r.engine.check()
 }
@@ -232,6 +242,11 @@ func (r *runner) quic(ctx context.Context, way mitm.Way) {
 	if err != nil {
 		r.report.once(err.Error())
 	}
+}
+
+// datagrams makes the relay of UDP that passes by us.
+func (r *runner) datagrams() *datagramRelay {
+	return &datagramRelay{packets: r.lane.Packets(0), rule: r.udp, name: r.pins.NameOf, dialer: &r.dialer}
 }
 
 // answer serves DNS over UDP.
