@@ -112,8 +112,34 @@ func (r *quicRelay) acceptOneWay(from exchange.Side) {
 		if err != nil {
 			return
 		}
-		r.passing.Go(func() { r.oneWay(out, in, from, uint64(in.StreamID())) })
+		id := uint64(in.StreamID())
+		if from == exchange.Server {
+			r.passing.Go(func() { r.oneWay(&offering{SendStream: out}, in, from, id) })
+			continue
+		}
+		r.passing.Go(func() { r.oneWay(out, in, from, id) })
 	}
+}
+
+// offering is a stream of the origin's whose beginning is edited: it may offer what
+// would not be recorded.
+type offering struct {
+	*quic.SendStream
+	offer http3.Offer
+}
+
+// Write implements io.Writer.
+func (f *offering) Write(b []byte) (int, error) {
+	if _, err := f.SendStream.Write(f.offer.Edit(b)); err != nil {
+		return 0, err
+	}
+	return len(b), nil
+}
+
+// Close implements io.Closer.
+func (f *offering) Close() error {
+	_, err := f.SendStream.Write(f.offer.Rest())
+	return errors.Join(err, f.SendStream.Close())
 }
 
 // A streamReader is a stream as its receiver has it.

@@ -48,7 +48,8 @@ func (r *Replay) carry(ctx context.Context, client *quic.Conn, _ greeting, o exc
 		return
 	}
 	defer play.Close()
-	http3.Serve(ctx, client, (&answerer{play: play.Event, refusal: r.Refusal, tell: r.Tell}).event)
+	a := &answerer{play: play.Event, refusal: r.Refusal, tell: r.Tell}
+	http3.Serve(ctx, client, withoutTunnels(o, r.Refusal, r.Tell, a.event))
 }
 
 // tells implements quicWay.
@@ -74,8 +75,23 @@ func (m *Mixed) carry(ctx context.Context, client *quic.Conn, _ greeting, o exch
 	defer play.Close()
 	o.ALPN = "h2"
 	two := &mixed2{m: m, ctx: ctx, origin: o, play: play, start: time.Now(), streams: map[uint64]*waiting{}}
-	http3.Serve(ctx, client, two.event)
+	http3.Serve(ctx, client, withoutTunnels(o, Refusal{}, m.Tell, two.event))
 	two.close()
+}
+
+// withoutTunnels is play, but for requests for a tunnel, which miss.
+func withoutTunnels(o exchange.Origin, refusal Refusal, tell Tell, play http3.Play) http3.Play {
+	return func(e exchange.Event, answer func(exchange.Event) error) error {
+		if e.Kind != exchange.KindHead || http3.Tunnel(e.Head) == "" {
+			return play(e, answer)
+		}
+		named := *e.Head
+		named.Method = "GET" // whose URL has a path
+		m := &exchange.Miss{Method: e.Head.Method, URL: o.URL(&named), Caller: o.Caller,
+			Reason: http3.Tunnel(e.Head) + " over HTTP/3 is not recorded, and not replayed"}
+		tell.miss(m)
+		return refusal.answer(m, e, answer)
+	}
 }
 
 // greet implements quicWay: what passes unseen does so by TCP.

@@ -41,7 +41,7 @@ type oneWay struct {
 }
 
 // NewDecoder returns a Decoder of one connection. strange is told of each stream
-// that is none of HTTP/3's: WebTransport's, so far.
+// that is no HTTP message: a tunnel (see Tunnel), or what WebTransport sends beside.
 func NewDecoder(strange func(stream uint64, what string)) *Decoder {
 	return &Decoder{messages: map[uint64]*message{}, oneWay: map[uint64]*oneWay{}, strange: strange}
 }
@@ -56,12 +56,7 @@ func (d *Decoder) Feed(stream uint64, from exchange.Side, at time.Duration, b []
 	case 0:
 		h := &d.message(stream).halves[from]
 		err = h.feed(b, o)
-		if h.strange {
-			h.over = true
-			d.strange(stream, "a stream of WebTransport")
-			delete(d.messages, stream)
-			d.oneWay[stream] = &oneWay{done: true}
-		}
+		d.estranged(stream, h)
 	case 1: // HTTP/3 has none that a server opens, WebTransport has
 		if d.oneWay[stream] == nil {
 			d.oneWay[stream] = &oneWay{done: true}
@@ -79,6 +74,21 @@ func (d *Decoder) Feed(stream uint64, from exchange.Side, at time.Duration, b []
 	return d.err
 }
 
+// estranged gives stream up if h, a half of it, turned out to be no HTTP message.
+func (d *Decoder) estranged(stream uint64, h *half) {
+	if !h.strange {
+		return
+	}
+	h.over = true
+	what := "a stream of WebTransport"
+	if h.tunnel != nil {
+		what = Tunnel(h.tunnel) + " over HTTP/3"
+	}
+	d.strange(stream, what)
+	delete(d.messages, stream)
+	d.oneWay[stream] = &oneWay{done: true}
+}
+
 // message is that of a request's stream.
 func (d *Decoder) message(stream uint64) *message {
 	m := d.messages[stream]
@@ -86,7 +96,7 @@ func (d *Decoder) message(stream uint64) *message {
 		m = new(message)
 		for i := range m.halves {
 			m.halves[i] = half{from: exchange.Side(i), stream: stream, table: &d.tables[i]}
-			m.halves[i].over = d.oneWay[stream] != nil // a stream of WebTransport
+			m.halves[i].over = d.oneWay[stream] != nil // it was given up
 		}
 		d.messages[stream] = m
 	}
@@ -199,6 +209,7 @@ func (d *Decoder) feedOneWay(stream uint64, from exchange.Side, b []byte, o out)
 		if err := m.halves[from].resume(o); err != nil {
 			return err
 		}
+		d.estranged(stream, &m.halves[from])
 		if m.halves[exchange.Client].over && m.halves[exchange.Server].over {
 			delete(d.messages, stream)
 		}
@@ -225,21 +236,11 @@ func (d *Decoder) control(s *oneWay, b []byte) error {
 	case uint64(len(s.buf)-n-m) < size:
 		return nil
 	}
-	payload := s.buf[n+m:][:size]
-	for len(payload) > 0 {
-		id, n, err := quicvarint.Parse(payload)
-		if err != nil {
-			return fmt.Errorf("%w: SETTINGS: %w", errFraming, err)
-		}
-		value, m, err := quicvarint.Parse(payload[n:])
-		if err != nil {
-			return fmt.Errorf("%w: SETTINGS: %w", errFraming, err)
-		}
+	err = eachSetting(s.buf[n+m:][:size], func(id uint64, value []byte) {
 		if id == settingTable {
-			d.tables[1-s.from].most = value
+			d.tables[1-s.from].most, _, _ = quicvarint.Parse(value)
 		}
-		payload = payload[n+m:]
-	}
+	})
 	s.buf, s.done = nil, true
-	return nil
+	return err
 }

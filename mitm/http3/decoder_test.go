@@ -153,9 +153,6 @@ func TestDecoder(t *testing.T) {
 			w.say(0, c, n, get())
 			w.d.Hangup(time.Second, ClosedEnd(internalError), w.emit)
 		}, []string{asked, "c0 reset 0x102", "s0 reset 0x102"}},
-		{"an upgrade", func(w *talk, n int) {
-			w.say(0, c, n, headers(":method", "CONNECT", ":protocol", "websocket", ":scheme", "https", ":path", "/chat", ":authority", "a")).say(0, s, n, headers(":status", "200"))
-		}, []string{"c0 CONNECT https://a /chat [:protocol=websocket]", "s0 200"}},
 	} {
 		for _, n := range []int{0, 1, 3} {
 			w := newTalk()

@@ -18,9 +18,10 @@ type half struct {
 	inType  bool // the frame's type is read
 	inFrame bool
 	kind    uint64
-	left    uint64 // of the frame's payload
-	block   []byte // of a HEADERS frame that is not whole
-	strange bool   // no HTTP message
+	left    uint64         // of the frame's payload
+	block   []byte         // of a HEADERS frame that is not whole
+	strange bool           // no HTTP message
+	tunnel  *exchange.Head // which is why: a request for one, that was not told
 
 	waiting *section // whose entries are not there yet
 	held    []byte   // what came behind it
@@ -178,6 +179,10 @@ func (h *half) fields(s section, o out) error {
 	}
 	if err != nil {
 		return err
+	}
+	if h.from == exchange.Client && Tunnel(head) != "" {
+		h.tunnel, h.strange = head, true
+		return nil
 	}
 	h.headed = h.from == exchange.Client || head.Status >= 200
 	h.method, h.status, h.length = head.Method, head.Status, -1

@@ -37,7 +37,9 @@ type Play func(e exchange.Event, answer func(exchange.Event) error) error
 // Codes of HTTP/2 become those of HTTP/3 that say the same.
 //
 // Fields come and go in the order and with the values that they have. QPACK's
-// dynamic table is not offered, and not used. WebTransport is not offered.
+// dynamic table is not offered, and not used. Tunnels are not offered: of a client
+// that asks for one all the same (see Tunnel) play gets the head alone, and is to
+// answer that.
 func Serve(ctx context.Context, conn *quic.Conn, play Play) {
 	defer conn.CloseWithError(NoError, "")
 	stop := context.AfterFunc(ctx, func() { conn.CloseWithError(NoError, "") })
@@ -108,7 +110,11 @@ func (t *serving) run() {
 			t.cut(messageError)
 			return
 		}
-		if h.strange {
+		switch {
+		case h.tunnel != nil:
+			t.refuse(h.tunnel, o)
+			return
+		case h.strange:
 			t.cut(streamCreation)
 			return
 		}
@@ -141,6 +147,13 @@ func (t *serving) event(e exchange.Event) {
 		t.method = e.Head.Method
 	}
 	t.err = t.play(e, t.answer)
+}
+
+// refuse plays the request for a tunnel.
+func (t *serving) refuse(head *exchange.Head, o out) {
+	o.emit(exchange.Event{Stream: uint64(t.stream.StreamID()), From: exchange.Client, At: o.at, Kind: exchange.KindHead, Head: head})
+	t.conclude()
+	t.stream.CancelRead(NoError) // no more is needed: RFC 9114, section 4.1
 }
 
 // conclude resets the stream if its answer is not at its end.
