@@ -81,19 +81,26 @@ func openConntrack() (*conntrack, error) {
 	}
 	c := &conntrack{fd: fd}
 	nobody := netip.AddrPortFrom(netip.IPv4Unspecified(), 0)
-	if _, _, err := c.queried(nobody, nobody); err != nil {
+	if _, _, err := c.original(nobody, nobody); err != nil {
 		c.close()
 		return nil, err
 	}
 	return c, nil
 }
 
-// close frees c. It is called once, when nobody asks any more.
-func (c *conntrack) close() error { return unix.Close(c.fd) }
+// close frees c, and has later questions fail. It is called once.
+func (c *conntrack) close() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	fd := c.fd
+	c.fd = -1
+	return unix.Close(fd)
+}
 
-// queried is where a datagram that came from client to our socket at local was
-// sent to. It is false if it was sent to local.
-func (c *conntrack) queried(client, local netip.AddrPort) (dst netip.AddrPort, ok bool, err error) {
+// original is where a datagram that came from client to our socket at local was
+// sent from and to: two to different destinations from one port come from two. It is
+// false if it was sent to local.
+func (c *conntrack) original(client, local netip.AddrPort) (sent conversation, ok bool, err error) {
 	family := uint8(unix.AF_INET)
 	if local.Addr().Is6() {
 		family = unix.AF_INET6
@@ -103,15 +110,15 @@ func (c *conntrack) queried(client, local netip.AddrPort) (dst netip.AddrPort, o
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	err = ask(c.fd, netfilterRequest(ctGet, 0, family, 0, tuple), func(b []byte) {
-		dst, ok = parseOriginal(b)
+		sent, ok = parseOriginal(b)
 	})
 	if errors.Is(err, unix.ENOENT) {
-		return dst, false, nil
+		return sent, false, nil
 	}
 	if err != nil {
-		return dst, false, fmt.Errorf("conntrack: %w", err)
+		return sent, false, fmt.Errorf("conntrack: %w", err)
 	}
-	return dst, ok && dst != local, nil
+	return sent, ok && sent.dst != local, nil
 }
 
 // appendTuple adds the attribute of a kind that is the UDP tuple src, dst.
@@ -130,14 +137,14 @@ func appendTuple(b []byte, kind uint16, src, dst netip.AddrPort) []byte {
 	return appendAttribute(b, kind, tuple...)
 }
 
-// parseOriginal reads the destination of the original direction from a message
-// about a tracked connection.
-func parseOriginal(b []byte) (netip.AddrPort, bool) {
+// parseOriginal reads the original direction from a message about a tracked
+// connection.
+func parseOriginal(b []byte) (conversation, bool) {
 	const nfgenmsg = 4
-	var addr netip.Addr
-	var port uint16
+	var from, to netip.Addr
+	var src, dst uint16
 	if len(b) < nfgenmsg {
-		return netip.AddrPort{}, false
+		return conversation{}, false
 	}
 	eachAttribute(b[nfgenmsg:], func(kind uint16, tuple []byte) {
 		if kind != ctTupleOrig {
@@ -146,13 +153,17 @@ func parseOriginal(b []byte) (netip.AddrPort, bool) {
 		eachAttribute(tuple, func(part uint16, b []byte) {
 			eachAttribute(b, func(kind uint16, v []byte) {
 				switch {
+				case part == ctTupleIP && (kind == ctIPv4Src || kind == ctIPv6Src):
+					from, _ = netip.AddrFromSlice(v)
 				case part == ctTupleIP && (kind == ctIPv4Dst || kind == ctIPv6Dst):
-					addr, _ = netip.AddrFromSlice(v)
+					to, _ = netip.AddrFromSlice(v)
+				case part == ctTupleProto && kind == ctProtoSrc && len(v) == 2:
+					src = binary.BigEndian.Uint16(v)
 				case part == ctTupleProto && kind == ctProtoDst && len(v) == 2:
-					port = binary.BigEndian.Uint16(v)
+					dst = binary.BigEndian.Uint16(v)
 				}
 			})
 		})
 	})
-	return netip.AddrPortFrom(addr, port), addr.IsValid()
+	return conversation{netip.AddrPortFrom(from, src), netip.AddrPortFrom(to, dst)}, from.IsValid() && to.IsValid()
 }

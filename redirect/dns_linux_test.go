@@ -146,6 +146,9 @@ func serverOf(t *testing.T, d *Diversion, port uint16) {
 			if errors.Is(err, net.ErrClosed) {
 				return
 			}
+			if who := p.Sender(client, queried); err == nil && (who.PID == 0 || who.Command != commandName(os.Getpid())) {
+				t.Errorf("%s to %s is sent by %+v; want by a process like this one", client, queried, who)
+			}
 			if err := errors.Join(err, p.WriteTo([]byte(queried.String()), client, queried)); err != nil {
 				t.Error(err)
 			}

@@ -214,7 +214,7 @@ func (i *iptablesLane) watched(ctx context.Context, t Target, match []string, me
 	if i.init, i.d.private, err = b.start(ctx, ways); err != nil {
 		return err
 	}
-	i.d.telling(i.sender)
+	i.d.telling(i.asker)
 	i.callers.watch(func([]int) []int { return members() })
 	i.lookout, err = newLookout(nil, members, i.counts.talks)
 	return err

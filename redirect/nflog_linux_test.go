@@ -81,15 +81,16 @@ func FuzzParseNote(f *testing.F) {
 func FuzzParseOriginal(f *testing.F) {
 	for _, dst := range []string{"203.0.113.9:53", "[2001:db8::9]:53"} {
 		to := netip.MustParseAddrPort(dst)
-		b := appendTuple(make([]byte, 4), ctTupleOrig|unix.NLA_F_NESTED, to, to)
-		if got, ok := parseOriginal(b); got != to || !ok {
-			f.Errorf("parseOriginal of %v = %v, %v", to, got, ok)
+		from := netip.AddrPortFrom(to.Addr().Next(), 4000)
+		b := appendTuple(make([]byte, 4), ctTupleOrig|unix.NLA_F_NESTED, from, to)
+		if got, ok := parseOriginal(b); got != (conversation{from, to}) || !ok {
+			f.Errorf("parseOriginal of %v to %v = %v, %v", from, to, got, ok)
 		}
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if dst, ok := parseOriginal(b); ok != dst.Addr().IsValid() {
-			t.Errorf("parseOriginal(%x) = %v, %v", b, dst, ok)
+		if got, ok := parseOriginal(b); ok != (got.src.Addr().IsValid() && got.dst.Addr().IsValid()) {
+			t.Errorf("parseOriginal(%x) = %v, %v", b, got, ok)
 		}
 	})
 }

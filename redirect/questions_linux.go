@@ -37,6 +37,28 @@ func (i *iptablesLane) openQuestions(pinned bool) error {
 	return nil
 }
 
+// asker tells who sent what was redirected, and came from client.
+func (i *iptablesLane) asker(client, queried netip.AddrPort) exchange.Caller {
+	c := i.questionsFrom(client)
+	if c == nil {
+		return exchange.Caller{}
+	}
+	if sent, ok, err := i.conntrack.original(client, udpPort(c.LocalAddr())); ok && err == nil {
+		client = sent.src
+	}
+	return i.sender(client, queried)
+}
+
+// questionsFrom is the socket that client's questions come to, nil if there is none.
+func (i *iptablesLane) questionsFrom(client netip.AddrPort) *net.UDPConn {
+	for _, c := range i.questions {
+		if udpPort(c.LocalAddr()).Addr().Is6() == client.Addr().Is6() {
+			return c
+		}
+	}
+	return nil
+}
+
 // sender tells who sends from client to dst by UDP.
 func (i *iptablesLane) sender(client, dst netip.AddrPort) exchange.Caller {
 	return i.callers.find(unix.IPPROTO_UDP, client, dst)
@@ -61,11 +83,11 @@ func (i *iptablesLane) serveQuestions(c *net.UDPConn) {
 			continue
 		}
 		client = netip.AddrPortFrom(client.Addr().Unmap(), client.Port())
-		queried, ok, err := i.conntrack.queried(client, local)
+		sent, ok, err := i.conntrack.original(client, local)
 		if err != nil || !ok {
 			continue // it was not redirected
 		}
-		if !i.d.arrived(datagram{b: append([]byte(nil), b[:n]...), client: client, queried: queried}) {
+		if !i.d.arrived(datagram{b: append([]byte(nil), b[:n]...), client: client, queried: sent.dst}) {
 			return
 		}
 	}
@@ -73,14 +95,12 @@ func (i *iptablesLane) serveQuestions(c *net.UDPConn) {
 
 // answer answers client in queried's name.
 func (i *iptablesLane) answer(b []byte, client, queried netip.AddrPort) error {
-	for _, c := range i.questions {
-		if udpPort(c.LocalAddr()).Addr().Is6() != client.Addr().Is6() {
-			continue
-		}
-		if _, err := c.WriteToUDPAddrPort(b, client); err != nil {
-			return fmt.Errorf("redirect: answer %s for %s: %w", client, queried, err)
-		}
-		return nil
+	c := i.questionsFrom(client)
+	if c == nil {
+		return fmt.Errorf("redirect: answer %s for %s: it was not asked", client, queried)
 	}
-	return fmt.Errorf("redirect: answer %s for %s: it was not asked", client, queried)
+	if _, err := c.WriteToUDPAddrPort(b, client); err != nil {
+		return fmt.Errorf("redirect: answer %s for %s: %w", client, queried, err)
+	}
+	return nil
 }
