@@ -25,6 +25,10 @@ var aRequest = request{
 		Loopback:  []uint16{80, 443},
 		Resolvers: []netip.Addr{netip.MustParseAddr("127.0.0.53"), netip.MustParseAddr("fe80::1%eth0")},
 		Hermetic:  true,
+		Pass:      []bpf.Pass{{}, {Port: 123}, {To: netip.MustParsePrefix("10.0.0.0/8"), Port: 514}},
+		Pinned:    []netip.Prefix{netip.MustParsePrefix("198.18.0.0/15")},
+		Source4:   netip.MustParseAddr("192.0.2.1"),
+		Source6:   netip.MustParseAddr("2001:db8::1"),
 	},
 	Client:   netip.MustParseAddrPort("127.0.0.1:5000"),
 	Listener: netip.MustParseAddrPort("127.0.0.1:6000"),
@@ -56,6 +60,8 @@ func TestParseRequest(t *testing.T) {
 		`{"version":3,"ask":"open","target":{"probe":"127.0.0.1","resolvers":[""]}}`:                                        "empty address",
 		`{"version":3,"ask":"open","target":{"probe":"127.0.0.1","loopback":[65536]}}`:                                      "65536",
 		`{"version":3,"ask":"open","target":{"probe":"127.0.0.1","listener4":80}}`:                                          "unknown field",
+		`{"version":3,"ask":"open","target":{"probe":"127.0.0.1","pinned":[""]}}`:                                           "empty prefix",
+		`{"version":3,"ask":"open","target":{"probe":"127.0.0.1","source4":"::1"}}`:                                         "sources ::1",
 		`{"version":3,"ask":"original"}`:                                                                                    "without addresses",
 		`{"version":3,"ask":"queried"}`:                                                                                     "without an address",
 		`{"version":3,"ask":"end"}{}`:                                                                                       "more than one value",
@@ -286,13 +292,13 @@ func TestSession(t *testing.T) {
 		got = append(got, r)
 	}
 	want := []reply{
-		{Version: 2, Cgroup: "cgroup"},
-		{Version: 2, Found: true, Origin: bpf.Origin{Dst: aRequest.Client}},
-		{Version: 2, Found: true, Server: aRequest.At},
-		{Version: 2, Escapes: make([]bpf.Escape, 1)},
-		{Version: 2, Talks: make([]bpf.Talk, 1)},
-		{Version: 2},
-		{Version: 2},
+		{Version: agentVersion, Cgroup: "cgroup"},
+		{Version: agentVersion, Found: true, Origin: bpf.Origin{Dst: aRequest.Client}},
+		{Version: agentVersion, Found: true, Server: aRequest.At},
+		{Version: agentVersion, Escapes: make([]bpf.Escape, 1)},
+		{Version: agentVersion, Talks: make([]bpf.Talk, 1)},
+		{Version: agentVersion},
+		{Version: agentVersion},
 	}
 	if d := cmp.Diff(want, got, cmp.Comparer(func(a, b netip.AddrPort) bool { return a == b })); d != "" {
 		t.Errorf("(-want +got):\n%s", d)

@@ -146,7 +146,7 @@ func TestAgentIsHermetic(t *testing.T) {
 	if p := capture.Packets(); len(p) != 0 {
 		t.Errorf("%d packets left, the first %v", len(p), p[0])
 	}
-	if !strings.Contains(o.stderr, "escaped: UDP to 203.0.113.10:443 refused") || o.code != exitMissed {
+	if !strings.Contains(o.stderr, "escaped: UDP to 203.0.113.10:443 (QUIC) refused") || o.code != exitMissed {
 		t.Errorf("exit code %d\n%s\n%s", o.code, o.stdout, o.stderr)
 	}
 }

@@ -62,7 +62,7 @@ func (d *datagramRule) add(w string) error {
 	case port == 53:
 		return errors.New("that is DNS, which the stub answers")
 	case port == 443:
-		return hint(errors.New("that is QUIC"), "--quic says what becomes of it")
+		return errors.New("that is QUIC, of which --quic says what becomes")
 	}
 	if to == "" {
 		d.pass = append(d.pass, redirect.Pass{Port: port})
@@ -73,7 +73,7 @@ func (d *datagramRule) add(w string) error {
 		return nil
 	}
 	if a, err := netip.ParseAddr(strings.Trim(to, "[]")); err == nil {
-		a = a.Unmap().WithZone("")
+		a = a.WithZone("").Unmap()
 		d.pass = append(d.pass, redirect.Pass{To: netip.PrefixFrom(a, a.BitLen()), Port: port})
 		return nil
 	}
@@ -86,14 +86,14 @@ func (d *datagramRule) add(w string) error {
 
 // cutPort is w without its port, and that: 0 if it has none. All of it may be one.
 func cutPort(w string) (to string, port uint16, err error) {
+	if _, err := netip.ParsePrefix(w); err == nil {
+		return w, 0, nil
+	}
+	if _, err := netip.ParseAddr(strings.Trim(w, "[]")); err == nil {
+		return w, 0, nil
+	}
 	text := w
 	if i := strings.LastIndexByte(w, ':'); i >= 0 {
-		if _, err := netip.ParseAddr(w); err == nil { // of IPv6, without brackets
-			return w, 0, nil
-		}
-		if _, err := netip.ParsePrefix(w); err == nil {
-			return w, 0, nil
-		}
 		to, text = w[:i], w[i+1:]
 	} else if strings.Trim(w, "0123456789") != "" {
 		return w, 0, nil

@@ -169,3 +169,18 @@ func TestDatagramReport(t *testing.T) {
 		}
 	}
 }
+
+// TestDatagramsUnprivileged passes datagrams for an ordinary user, in a namespace
+// and by an agent that may not ask the kernel for names of processes.
+func TestDatagramsUnprivileged(t *testing.T) {
+	r := newRig(t)
+	dig := []string{"dig", "+notcp", "+tries=1", "+time=5", "+short", "-p", "5300", "@" + testnet.NameServer, testnet.WWW}
+	seat := r.seat(nobody, r.agent())
+	for name, serge := range map[string]func(...string) outcome{"netns": r.inAs(t, "netns", nobody).serge, "agent": seat.serge} {
+		o := serge(append([]string{"record", "c", "--"}, dig...)...)
+		const want = "passed, not recorded: UDP to ns.test.example:5300 once by "
+		if o.stdout != "203.0.113.10\n" || !strings.Contains(o.stderr, want) {
+			t.Errorf("by %s it prints %q, and the report is\n%s\nwant an address and %q", name, o.stdout, o.stderr, want)
+		}
+	}
+}
