@@ -225,3 +225,37 @@ func TestAttachRefused(t *testing.T) {
 		t.Errorf("%v was made", left)
 	}
 }
+
+// TestAttachDatagrams records HTTP/3 of what runs already, and replays it; other
+// UDP passes, and is refused in the replay, by rule and by name of who sends it.
+func TestAttachDatagrams(t *testing.T) {
+	r := newRig(t)
+	const script = `while :; do "$1" "$2" | tail -1; echo "hits:1|c" 2>/dev/null > /dev/udp/$3/8125 && echo sent || echo refused; sleep 0.1; done`
+	d := dwell(t, r.net.Command("bash", "-c", script, "bash", built.h3get, "https://"+testnet.QUIC+"/hello", testnet.Lookup(testnet.TCP).V4.String()), "")
+	pid := strconv.Itoa(d.cmd.Process.Pid)
+	twice := func(want, never string) {
+		for range 2 { // the first may have begun before
+			d.until("hello from quic", "error")
+			d.until(want, never)
+		}
+	}
+	a := r.attach("--pid", pid, "--quic", "record", "--mode", "record", "--verbose")
+	d.until("sent", "") // these may have begun before
+	d.until("sent", "")
+	twice("sent", "refused")
+	tells(t, a.end(unix.SIGINT, 0), "connection: h3get (pid ", "passed, not recorded: UDP to 203.0.113.18:8125 (StatsD) ", " by bash (pid "+pid+")")
+	if c := r.connections(); len(c) != 1 || c[0] != "https 3 h3" {
+		t.Errorf("connections %q; want HTTP/3", c)
+	}
+	d.until("sent", "")
+	a = r.attach("--pid", pid, "--quic", "record", "--mode", "replay", "--repeat", "last")
+	d.until("refused", "")
+	d.until("refused", "")
+	hits, capture := r.net.HitCount(), r.net.Capture()
+	twice("refused", "sent")
+	if n := r.net.HitCount() - hits; n != 0 || len(capture.Packets()) != 0 {
+		t.Errorf("%d requests reached the origin in a replay, %v left", n, capture.Packets())
+	}
+	tells(t, a.end(unix.SIGINT, 0), "0 missed", "isolated: yes", "escaped: UDP to 203.0.113.18:8125 (StatsD) refused ")
+	d.until("sent", "")
+}
