@@ -6,14 +6,9 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"time"
-
-	"github.com/google/gopacket"
-	"github.com/google/gopacket/layers"
-	"github.com/google/gopacket/pcapgo"
 
 	"github.com/serge-net/serge-net/cassette"
 	"github.com/serge-net/serge-net/exchange"
@@ -26,21 +21,16 @@ const segmentSize = 1400
 // never on a wire: decrypted, in HTTP/1.1, from 198.18.0.1 to an address made of
 // the host's name. The port is 80 for what was TLS, so that readers decode it.
 func writePcapng(w io.Writer, x *export) error {
-	ng, err := pcapgo.NewNgWriter(w, layers.LinkTypeEthernet)
-	if err != nil {
+	if err := startCapture(w); err != nil {
 		return err
 	}
-	err = x.each(func(n int, i *cassette.Interaction) error {
-		c := newConversation(ng, n, i.Connection, x.c.RecordedAt.Add(i.Timing.Start))
+	return x.each(func(n int, i *cassette.Interaction) error {
+		c := newConversation(w, n, i.Connection, x.c.RecordedAt.Add(i.Timing.Start))
 		if err := x.converse(c, i); err != nil {
 			return err
 		}
 		return c.err
 	})
-	if err != nil {
-		return err
-	}
-	return ng.Flush()
 }
 
 // converse puts i on c.
@@ -54,7 +44,7 @@ func (x *export) converse(c *conversation, i *cassette.Interaction) error {
 	c.now = c.now.Add(i.Timing.Wait)
 	r := i.Response
 	if r == nil {
-		c.flags(exchange.Server, func(t *layers.TCP) { t.RST = true })
+		c.flags(exchange.Server, flagRST)
 		return nil
 	}
 	answer, err := x.bytes(i, r.Body)
@@ -84,8 +74,8 @@ func (x *export) converse(c *conversation, i *cassette.Interaction) error {
 		c.say(m.From, b)
 	}
 	c.now = c.now.Add(i.Timing.Receive)
-	c.flags(exchange.Server, func(t *layers.TCP) { t.FIN, t.ACK = true, true })
-	c.flags(exchange.Client, func(t *layers.TCP) { t.FIN, t.ACK = true, true })
+	c.flags(exchange.Server, flagFIN|flagACK)
+	c.flags(exchange.Client, flagFIN|flagACK)
 	return nil
 }
 
@@ -111,16 +101,15 @@ func head(fields []exchange.Field, host string, size int) []byte {
 
 // A conversation is one TCP connection that is made up.
 type conversation struct {
-	to       *pcapgo.NgWriter
+	to       io.Writer
 	now      time.Time
-	addr     [2]net.IP
-	port     [2]layers.TCPPort
+	sides    [2]netip.AddrPort
 	sequence [2]uint32
 	err      error // the first; nothing follows it
 }
 
 // newConversation is the nth connection, to c.
-func newConversation(to *pcapgo.NgWriter, n int, c cassette.Connection, at time.Time) *conversation {
+func newConversation(to io.Writer, n int, c cassette.Connection, at time.Time) *conversation {
 	port := c.Port
 	if c.Scheme == "https" || port == 0 {
 		port = 80
@@ -132,56 +121,43 @@ func newConversation(to *pcapgo.NgWriter, n int, c cassette.Connection, at time.
 		sum := binary.BigEndian.AppendUint32(nil, h.Sum32())
 		server = netip.AddrFrom4([4]byte{198, 19, sum[0], sum[1]})
 	}
-	return &conversation{to: to, now: at, addr: [2]net.IP{net.IPv4(198, 18, 0, 1).To4(), server.AsSlice()},
-		port: [2]layers.TCPPort{layers.TCPPort(10000 + n%50000), layers.TCPPort(port)}, sequence: [2]uint32{1000, 2000}}
+	client := netip.AddrPortFrom(netip.AddrFrom4([4]byte{198, 18, 0, 1}), uint16(10000+n%50000))
+	return &conversation{to: to, now: at, sides: [2]netip.AddrPort{client, netip.AddrPortFrom(server, uint16(port))}, sequence: [2]uint32{1000, 2000}}
 }
 
 // open is the handshake.
 func (c *conversation) open() {
-	c.flags(exchange.Client, func(t *layers.TCP) { t.SYN = true })
-	c.flags(exchange.Server, func(t *layers.TCP) { t.SYN, t.ACK = true, true })
-	c.flags(exchange.Client, func(t *layers.TCP) { t.ACK = true })
+	c.flags(exchange.Client, flagSYN)
+	c.flags(exchange.Server, flagSYN|flagACK)
+	c.flags(exchange.Client, flagACK)
 }
 
 // say sends parts from one side.
 func (c *conversation) say(from exchange.Side, parts ...[]byte) {
 	for all := bytes.Join(parts, nil); len(all) > 0; {
 		n := min(len(all), segmentSize)
-		c.packet(from, func(t *layers.TCP) { t.PSH, t.ACK = true, true }, all[:n])
+		c.packet(from, flagPSH|flagACK, all[:n])
 		all = all[n:]
 	}
 }
 
 // flags sends a segment without payload.
-func (c *conversation) flags(from exchange.Side, set func(*layers.TCP)) { c.packet(from, set, nil) }
+func (c *conversation) flags(from exchange.Side, flags byte) { c.packet(from, flags, nil) }
 
 // packet writes one segment.
-func (c *conversation) packet(from exchange.Side, set func(*layers.TCP), payload []byte) {
+func (c *conversation) packet(from exchange.Side, flags byte, payload []byte) {
 	if c.err != nil {
 		return
 	}
 	to := 1 - from
-	mac := [2]net.HardwareAddr{{2, 0, 0, 0, 0, 1}, {2, 0, 0, 0, 0, 2}}
-	eth := &layers.Ethernet{SrcMAC: mac[from], DstMAC: mac[to], EthernetType: layers.EthernetTypeIPv4}
-	ip := &layers.IPv4{Version: 4, TTL: 64, Protocol: layers.IPProtocolTCP, SrcIP: c.addr[from], DstIP: c.addr[to]}
-	tcp := &layers.TCP{SrcPort: c.port[from], DstPort: c.port[to], Seq: c.sequence[from], Window: 65535}
-	set(tcp)
-	if tcp.ACK {
-		tcp.Ack = c.sequence[to]
-	}
-	if c.err = tcp.SetNetworkLayerForChecksum(ip); c.err != nil {
-		return
-	}
-	buf := gopacket.NewSerializeBuffer()
-	opt := gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}
-	if c.err = gopacket.SerializeLayers(buf, opt, eth, ip, tcp, gopacket.Payload(payload)); c.err != nil {
-		return
+	s := segment{from: c.sides[from], to: c.sides[to], sequence: c.sequence[from], flags: flags, payload: payload}
+	if flags&flagACK != 0 {
+		s.answer = c.sequence[to]
 	}
 	c.sequence[from] += uint32(len(payload))
-	if tcp.SYN || tcp.FIN {
+	if flags&(flagSYN|flagFIN) != 0 {
 		c.sequence[from]++
 	}
-	b := buf.Bytes()
-	c.err = c.to.WritePacket(gopacket.CaptureInfo{Timestamp: c.now, CaptureLength: len(b), Length: len(b)}, b)
+	c.err = writeFrame(c.to, c.now, s.frame(byte(from)+1, byte(to)+1))
 	c.now = c.now.Add(time.Microsecond)
 }

@@ -208,6 +208,16 @@ func TestPcapng(t *testing.T) {
 		if tcp.SYN && !tcp.ACK {
 			syns++
 		}
+		if err := tcp.SetNetworkLayerForChecksum(p.NetworkLayer()); err != nil {
+			t.Fatal(err)
+		}
+		buf := gopacket.NewSerializeBuffer()
+		if err := gopacket.SerializePacket(buf, gopacket.SerializeOptions{FixLengths: true, ComputeChecksums: true}, p); err != nil {
+			t.Fatal(err)
+		}
+		if again := buf.Bytes()[:len(data)]; !bytes.Equal(again, data) {
+			t.Errorf("a packet\n%x\nby gopacket is\n%x", data, again)
+		}
 		said.Write(tcp.Payload)
 	}
 	if syns != len(c.Interactions) {
