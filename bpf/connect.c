@@ -37,6 +37,8 @@ static __always_inline void forget(struct bpf_sock_addr *ctx)
 static __always_inline enum verdict judge_connect(struct bpf_sock_addr *ctx, const struct destination *d)
 {
 	enum verdict v = LEAVE;
+	if (abroad(ctx, d))
+		return LEAVE;
 	if (ctx->protocol == IPPROTO_TCP)
 		v = judge(ctx, d, IPPROTO_TCP);
 	else if (ctx->protocol == IPPROTO_UDP && carried(d))

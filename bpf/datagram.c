@@ -8,6 +8,8 @@ SEC("cgroup/sendmsg4")
 int divert_sendmsg4(struct bpf_sock_addr *ctx)
 {
 	struct destination d = destination4(ctx->user_ip4, ctx->user_port);
+	if (abroad(ctx, &d))
+		return PROCEED;
 	if (!carried(&d) || judge(ctx, &d, IPPROTO_UDP) != DIVERT) {
 		if (local(&d))
 			talk(&d, IPPROTO_UDP, false);
@@ -27,6 +29,8 @@ SEC("cgroup/sendmsg6")
 int divert_sendmsg6(struct bpf_sock_addr *ctx)
 {
 	struct destination d = destination6(ctx);
+	if (abroad(ctx, &d))
+		return PROCEED;
 	if (!carried(&d) || judge(ctx, &d, IPPROTO_UDP) != DIVERT) {
 		if (local(&d))
 			talk(&d, IPPROTO_UDP, false);

@@ -35,6 +35,9 @@ const volatile __u32 probe4 = 0;
 const volatile bool hermetic = false;
 const volatile bool quic = false; // UDP port 443 is diverted too
 const volatile bool named = false; // senders are told by name, which needs CAP_PERFMON
+// The network namespace that our sockets are in, by its cookie: from another they
+// cannot be reached.
+const volatile __u64 network = 0;
 // What UDP sockets that are diverted believe to send from; zero is nowhere: the
 // host has no route.
 const volatile __u32 source4 = 0; // network order
@@ -357,6 +360,22 @@ static __always_inline void talk(const struct destination *d, __u8 protocol, boo
 		__sync_fetch_and_add(&n->accepted, 1);
 	else
 		__sync_fetch_and_add(&n->made, 1);
+}
+
+// abroad says whether ctx's socket is in another network namespace than ours, as
+// one of a run inside the target is. What is sent there is left alone, and comes by
+// us when it is sent on from here. Of TCP that is counted as what passes, but where
+// nothing leaves anyhow.
+static __always_inline bool abroad(struct bpf_sock_addr *ctx, const struct destination *d)
+{
+	if (!network || bpf_get_netns_cookie(ctx) == network)
+		return false;
+	if (ctx->protocol == IPPROTO_TCP && !hermetic && !local(d)) {
+		struct bpf_sock *sk = ctx->sk;
+		sent_by(ctx);
+		count(d, IPPROTO_TCP, WHY_PASSED, sk ? bpf_sk_storage_get(&senders, sk, 0, 0) : 0);
+	}
+	return true;
 }
 
 enum verdict { LEAVE, DIVERT, DENY };

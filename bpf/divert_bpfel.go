@@ -116,6 +116,7 @@ const (
 	divertVarListener4           = "listener4"
 	divertVarListener6           = "listener6"
 	divertVarNamed               = "named"
+	divertVarNetwork             = "network"
 	divertVarNext4               = "next4"
 	divertVarNext6               = "next6"
 	divertVarPackets4            = "packets4"
@@ -209,6 +210,7 @@ type divertVariableSpecs struct {
 	Listener4 *ebpf.VariableSpec `ebpf:"listener4"`
 	Listener6 *ebpf.VariableSpec `ebpf:"listener6"`
 	Named     *ebpf.VariableSpec `ebpf:"named"`
+	Network   *ebpf.VariableSpec `ebpf:"network"`
 	Next4     *ebpf.VariableSpec `ebpf:"next4"`
 	Next6     *ebpf.VariableSpec `ebpf:"next6"`
 	Packets4  *ebpf.VariableSpec `ebpf:"packets4"`
@@ -278,6 +280,7 @@ type divertVariables struct {
 	Listener4 *ebpf.Variable `ebpf:"listener4"`
 	Listener6 *ebpf.Variable `ebpf:"listener6"`
 	Named     *ebpf.Variable `ebpf:"named"`
+	Network   *ebpf.Variable `ebpf:"network"`
 	Next4     *ebpf.Variable `ebpf:"next4"`
 	Next6     *ebpf.Variable `ebpf:"next6"`
 	Packets4  *ebpf.Variable `ebpf:"packets4"`

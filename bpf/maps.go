@@ -110,7 +110,7 @@ const (
 	QUIC     Why = 1 // UDP port 443
 	Hermetic Why = 2
 	Datagram Why = 3 // UDP that Config.Pass does not have
-	Passed   Why = 4 // UDP that it has: it was not refused, but left
+	Passed   Why = 4 // UDP that it has, or TCP of another network namespace: it was not refused
 )
 
 // An Escape is what was tried and refused, or was UDP that passed, by whom, and

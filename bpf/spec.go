@@ -35,6 +35,9 @@ type Config struct {
 	Hermetic bool
 	// QUIC diverts UDP port 443 as it does 53; Queried tells which it was.
 	QUIC bool
+	// Network is the network namespace that our sockets are in, as one's
+	// SO_NETNS_COOKIE tells it. Sockets in others are left alone. Zero is any.
+	Network uint64
 	// Pass is what UDP may leave of that which is not diverted, and QUIC apart.
 	Pass []Pass
 	// Pinned are destinations that UDP which may pass is diverted from, as to
@@ -82,6 +85,7 @@ func spec(c Config) (*ebpf.CollectionSpec, error) {
 		divertVarHermetic:  c.Hermetic,
 		divertVarQuic:      c.QUIC,
 		divertVarNamed:     c.Named,
+		divertVarNetwork:   c.Network,
 		divertVarSource4:   source4[3],
 		divertVarSource6:   source6,
 	} {

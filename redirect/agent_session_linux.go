@@ -155,6 +155,7 @@ func (t agentTarget) config(sockets []int) (bpf.Config, error) {
 		switch {
 		case is4 && kind == unix.SOCK_STREAM:
 			to, port = &c.Listener4, in4.Port
+			c.Network = networkOf(fd)
 		case is4 && kind == unix.SOCK_DGRAM:
 			to, port = &c.Packets4, in4.Port
 		case is6 && kind == unix.SOCK_STREAM:

@@ -17,6 +17,16 @@ func loadHooks(c bpf.Config) (*bpf.Hooks, error) {
 	return bpf.Load(c)
 }
 
+// networkOf is the cookie of the network namespace that the socket fd is in, 0
+// before Linux 5.14.
+func networkOf(fd int) uint64 {
+	cookie, err := unix.GetsockoptUint64(fd, unix.SOL_SOCKET, unix.SO_NETNS_COOKIE)
+	if err != nil {
+		return 0
+	}
+	return cookie
+}
+
 // divertPinned has the hooks know which datagrams may pass, and which of those
 // are diverted.
 func (e *ebpfLane) divertPinned(t Target, c *bpf.Config) {

@@ -148,6 +148,7 @@ func (e *ebpfLane) open(ctx context.Context, t Target, enter control) (bpf.Confi
 	}
 	e.listeners = append(e.listeners, l4)
 	c.Listener4 = addrPort(l4.Addr()).Port()
+	c.Network = networkOf(descriptor(l4))
 	if l6 != nil {
 		e.listeners = append(e.listeners, l6)
 		c.Listener6 = addrPort(l6.Addr()).Port()

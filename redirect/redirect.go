@@ -282,7 +282,7 @@ func (d *Diversion) Accept() (*Conn, error) {
 }
 
 // An Escape is what the target tried that is not diverted: it was refused, or it
-// was UDP that Target.Pass has.
+// passed, as UDP that Target.Pass has, or as TCP of another network namespace.
 type Escape struct {
 	Protocol string         // "udp", "tcp", "icmp", … or the number
 	Dst      netip.AddrPort // port 0 where the protocol has none

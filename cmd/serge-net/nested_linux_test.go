@@ -13,7 +13,7 @@ import (
 func TestNested(t *testing.T) {
 	r := newRig(t)
 	curl := []string{"curl", "-sS", "http://" + testnet.WWW + "/hello"}
-	for _, outer := range []string{"netns", "iptables"} {
+	for _, outer := range backends()[1:] {
 		inner := func(name string) []string {
 			return append([]string{built.serge, "record", outer + name, "--backend", "netns", "--"}, curl...)
 		}
@@ -21,9 +21,15 @@ func TestNested(t *testing.T) {
 		if o.stdout != "hello from www.test.example\n" || strings.Count(o.stderr, "recorded 1 interaction to") != 2 {
 			t.Errorf("in %s: it prints %q\n%s", outer, o.stdout, o.stderr)
 		}
+		if told := strings.Contains(o.stderr, "once by curl (pid "); told != (outer == "ebpf") {
+			t.Errorf("in %s, the inner command's connection is told: %v\n%s", outer, told, o.stderr)
+		}
 		o = r.well(append([]string{"replay", outer, "--backend", outer, "--"}, inner("-again")...)...)
 		if o.stdout != "hello from www.test.example\n" {
 			t.Errorf("in %s, replayed: it prints %q\n%s", outer, o.stdout, o.stderr)
+		}
+		if outer == "ebpf" && !strings.Contains(o.stderr, "isolated: yes") {
+			t.Errorf("the outer run is not isolated:\n%s", o.stderr)
 		}
 	}
 }

@@ -13,7 +13,7 @@ import (
 )
 
 // A sending is what the command sent to one destination that did not come to us
-// as a connection: it was refused, or it was UDP that passed.
+// as a connection: it was refused, or it passed.
 type sending struct {
 	protocol string
 	to       string // as a person has it: 192.0.2.1:123, or by name
@@ -110,9 +110,14 @@ func (s sending) senders() string {
 	return text
 }
 
-// passage tells of one that passed.
+// passage tells of one that passed. TCP does where the lane hooks sockets, and one
+// is in another network namespace, from which there may be no way out.
 func (s sending) passage() string {
-	return fmt.Sprintf("%s %s%s", s, times(s.count), s.senders())
+	where := ""
+	if s.protocol == "tcp" {
+		where = ", in a network namespace of its own"
+	}
+	return fmt.Sprintf("%s %s%s%s", s, times(s.count), s.senders(), where)
 }
 
 // refusal tells of one that was refused, and what can be done about it.
