@@ -2,11 +2,8 @@ package http2
 
 import (
 	"bufio"
-	"bytes"
-	"container/list"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"net"
 	"sync"
@@ -22,16 +19,13 @@ import (
 // lets it send is told so; the rest bounds what one connection costs, at a few
 // KiB for each open stream.
 const (
-	serveStreams = MaxStreams  // requests at once: what can be recorded; more are refused, which clients try again
-	serveWindow  = 64<<10 - 1  // bytes of a request's body before they are taken: the default
-	serveHeld    = 4 << 20     // and of all bodies
-	serveFields  = 64 << 20    // bytes of the fields of all open requests, by the count of RFC 9113, section 6.5.2
-	serveFrame   = 16 << 10    // bytes of a frame: the default
-	serveBlock   = 1 << 20     // bytes of a field block, with the headers of its frames
-	serveAhead   = 256 << 10   // bytes of frames that wait to be written, before answers wait
-	serveExcused = 1024        // streams that we reset, whose frames may have been on their way
-	serveLinger  = time.Second // for the last frames to a client that does not read
-	maxWindow    = 1<<31 - 1   // RFC 9113, section 6.9.1
+	serveStreams = MaxStreams // requests at once: what can be recorded; more are refused, which clients try again
+	serveWindow  = 64<<10 - 1 // bytes of a request's body before they are taken: the default
+	serveHeld    = 4 << 20    // and of all bodies
+	serveFields  = 64 << 20   // bytes of the fields of all open requests, by the count of RFC 9113, section 6.5.2
+	serveFrame   = 16 << 10   // bytes of a frame: the default
+	serveBlock   = 1 << 20    // bytes of a field block, with the headers of its frames
+	serveExcused = 1024       // streams that we reset, whose frames may have been on their way
 )
 
 // errGone is wrapped by an answer whose client has gone, or has reset the stream.
@@ -66,13 +60,27 @@ func ServeConnect(ctx context.Context, conn net.Conn, scheme string, play Play) 
 	s.serve(ctx)
 }
 
+// A Left is told that the client has left a stream: end is Reset with the code of
+// its RST_STREAM, or Truncated at the connection's end. It must not wait.
+type Left func(stream uint64, end exchange.End)
+
+// ServeLive is Serve for a play whose answers take as long as others make them:
+// left is told at once who will not wait for them. An answer may be given while
+// the request is open, from a goroutine that ends before play returns. An error of
+// play when its answer was whole has the client told to send no more, with NO_ERROR.
+func ServeLive(ctx context.Context, conn net.Conn, scheme string, play Play, left Left) {
+	s := newServer(conn, scheme, play)
+	s.leaves = left
+	s.serve(ctx)
+}
+
 // serve is Serve.
 func (s *server) serve(ctx context.Context) {
 	conn := s.conn
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	var writing sync.WaitGroup
-	writing.Go(s.write)
+	writing.Go(func() { s.write(s.leave) })
 	err := s.read()
 	s.leave(err)
 	s.calls.Wait()
@@ -89,106 +97,58 @@ func linger(conn net.Conn) {
 	if c, ok := conn.(interface{ CloseWrite() error }); ok {
 		_ = c.CloseWrite()
 	}
-	conn.SetReadDeadline(time.Now().Add(serveLinger))
+	conn.SetReadDeadline(time.Now().Add(sendLast))
 	_, _ = io.Copy(io.Discard, conn)
 }
 
 // server is one connection.
 type server struct {
-	conn   net.Conn
+	sender
 	scheme string
 	play   Play
+	leaves Left // nil: nobody is told
 	calls  sync.WaitGroup
 
 	connects bool // extended CONNECT is announced
 
-	mu       sync.Mutex
-	ready    *sync.Cond    // there is something to write, or the end
-	flushed  *sync.Cond    // what waited is being written, or the end
-	flushes  int           // how often that was
-	rooms    list.List     // of *serving that wait for room to write in
-	windows  list.List     // and of those that need the connection's window too
-	out      *bytes.Buffer // frames to be written
-	frames   *http2.Framer // onto out
-	fields   *hpack.Encoder
-	block    bytes.Buffer // of fields
-	frameMax int          // the largest frame that the client takes
-	window   int64        // what it takes of Data, of all streams
-	initial  int64        // and of a new one
-	credit   int64        // what it may send of Data, of all streams
-	owed     int64        // and what was taken since it was last told so
-	listed   int          // bytes of the fields of open requests
-	streams  map[uint32]*serving
-	newest   uint32
-	excused  []uint32 // streams that we reset, the last ones
-	calm     calm
-	left     error // why the connection is at its end
+	// What follows is guarded by mu.
+
+	credit  int64 // what the client may send of Data, of all streams
+	owed    int64 // and what was taken since it was last told so
+	listed  int   // bytes of the fields of open requests
+	streams map[uint32]*serving
+	newest  uint32
+	excused []uint32 // streams that we reset, the last ones
+	calm    calm
 }
 
 func newServer(conn net.Conn, scheme string, play Play) *server {
 	s := &server{
-		conn: conn, scheme: scheme, play: play, out: new(bytes.Buffer), calm: calm{left: calmMost, at: time.Now()},
-		frameMax: 16 << 10, window: 64<<10 - 1, initial: 64<<10 - 1, credit: serveHeld, streams: map[uint32]*serving{},
+		scheme: scheme, play: play, calm: calm{left: calmMost, at: time.Now()},
+		credit: serveHeld, streams: map[uint32]*serving{},
 	}
-	s.ready, s.flushed = sync.NewCond(&s.mu), sync.NewCond(&s.mu)
-	s.fields = hpack.NewEncoder(&s.block)
-	s.frames = http2.NewFramer(&buffered{s}, nil)
+	s.begin(conn)
 	return s
 }
 
-// buffered is where a server's frames go: its buffer, which write exchanges.
-type buffered struct{ s *server }
-
-// Write is called with mu held.
-func (b *buffered) Write(p []byte) (int, error) {
-	b.s.ready.Signal()
-	return b.s.out.Write(p)
-}
-
-// write writes what waits, until the end.
-func (s *server) write() {
-	spare := new(bytes.Buffer)
-	for {
-		s.mu.Lock()
-		for s.out.Len() == 0 && s.left == nil {
-			s.ready.Wait()
-		}
-		if s.out.Len() == 0 {
-			s.mu.Unlock()
+// lanes are the open streams.
+func (s *server) lanes(yield func(*lane) bool) {
+	for _, t := range s.streams {
+		if !yield(&t.lane) {
 			return
 		}
-		b := s.out
-		s.out = spare
-		s.flushes++
-		s.flushed.Broadcast()
-		s.pass()
-		s.mu.Unlock()
-		if _, err := s.conn.Write(b.Bytes()); err != nil {
-			s.leave(err)
-			s.conn.Close()
-			return
-		}
-		if b.Reset(); b.Cap() > serveAhead/4 {
-			b = new(bytes.Buffer)
-		}
-		spare = b
 	}
 }
 
-// leave ends the connection: what waits is written, for a second at most, and
-// answers fail.
+// leave ends the connection.
 func (s *server) leave(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.left != nil {
+	if !s.sender.leave(err, s.lanes) || s.leaves == nil {
 		return
 	}
-	s.left = fmt.Errorf("%w: %w", errGone, err)
-	s.conn.SetWriteDeadline(time.Now().Add(serveLinger))
-	s.ready.Broadcast()
-	s.flushed.Broadcast()
 	for _, t := range s.streams {
-		t.moved.Broadcast()
+		s.leaves(uint64(t.id), exchange.End{How: exchange.Truncated, Err: s.left.Error()})
 	}
 }
 
@@ -265,7 +225,7 @@ func (s *server) refuse(e http2.StreamError) error {
 	s.frames.WriteRSTStream(e.StreamID, e.Code)
 	s.excuse(e.StreamID)
 	if t := s.streams[e.StreamID]; t != nil {
-		t.cut(exchange.End{How: exchange.Reset, Code: uint32(e.Code), Err: "malformed: " + e.Code.String()})
+		t.leave(exchange.End{How: exchange.Reset, Code: uint32(e.Code), Err: "malformed: " + e.Code.String()})
 	}
 	s.newest = max(s.newest, e.StreamID)
 	s.mu.Unlock()

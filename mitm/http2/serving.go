@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/net/http2"
@@ -17,24 +16,21 @@ import (
 
 // serving is one stream of a server.
 type serving struct {
+	lane
 	s    *server
-	id   uint32
 	head *exchange.Head // the request's
 
 	// What follows is guarded by s.mu.
 
-	moved    *sync.Cond // the stream may go on: its turn, window, body, end
-	window   int64      // what the client takes of Data
-	credit   int64      // what it may send
-	owed     int64      // and what was taken since it was last told so
-	body     []byte     // what came and was not taken
-	padding  int64      // of its frames
-	expected int64      // bytes of body by its Content-Length, or -1
+	credit   int64  // what the client may send of Data
+	owed     int64  // and what was taken since it was last told so
+	body     []byte // what came and was not taken
+	padding  int64  // of its frames
+	expected int64  // bytes of body by its Content-Length, or -1
 	received int64
 	listed   int // bytes of the request's fields
 	trailers []exchange.Field
 	ended    *exchange.End // how the client's side ended, if it has
-	gone     bool          // the stream was reset
 	due      time.Time     // when play is to be called with KindWait, unless the client says something before; zero: never
 
 	headed bool           // the final head was told
@@ -60,6 +56,22 @@ func (t *serving) cut(end exchange.End) {
 		t.ended = &end
 	}
 	t.moved.Broadcast()
+}
+
+// leave resets the stream at the client's doing, and tells so.
+func (t *serving) leave(end exchange.End) {
+	t.cut(end)
+	if t.s.leaves != nil {
+		t.s.leaves(uint64(t.id), end)
+	}
+}
+
+// sending is the half of t that is sent; nil of no stream.
+func (t *serving) sending() *lane {
+	if t == nil {
+		return nil
+	}
+	return &t.lane
 }
 
 // drop lets go of body that nobody will take.
@@ -143,8 +155,9 @@ func (t *serving) next(spare []byte) (body []byte, end exchange.End, due bool) {
 	return nil, *t.ended, false
 }
 
-// close forgets the stream, and resets it if its answer is not at its end. What
-// the client of a tunnel sent before it saw the end is no fault.
+// close forgets the stream, and resets it if its answer is not at its end, or if
+// the client still sends what nobody needs (RFC 9113, section 8.1). What the client
+// of a tunnel sent before it saw the end is no fault.
 func (t *serving) close() {
 	t.s.mu.Lock()
 	defer t.s.mu.Unlock()
@@ -153,22 +166,17 @@ func (t *serving) close() {
 	t.drop()
 	if t.done && t.tunnel() && t.ended == nil {
 		t.s.excuse(t.id)
+		return
 	}
-	if !t.done && !t.gone && t.s.left == nil {
-		t.s.frames.WriteRSTStream(t.id, http2.ErrCodeInternal)
-		t.s.excuse(t.id)
+	if t.gone || t.s.left != nil || t.done && t.ended != nil {
+		return
 	}
-}
-
-// lost is why the client gets no more of the answer, or nil.
-func (t *serving) lost() error {
-	switch {
-	case t.s.left != nil:
-		return t.s.left
-	case t.gone:
-		return fmt.Errorf("%w: stream %d was reset", errGone, t.id)
+	code := http2.ErrCodeInternal
+	if t.done {
+		code = http2.ErrCodeNo
 	}
-	return nil
+	t.s.frames.WriteRSTStream(t.id, code)
+	t.s.excuse(t.id)
 }
 
 // answer is the answer that play is given. An error is the client's leaving, or
@@ -197,7 +205,7 @@ func (t *serving) answer(e exchange.Event) error {
 			return nil
 		}
 		t.release(false)
-		t.s.list("", e.Fields, t.id, true)
+		t.s.list(nil, e.Fields, t.id, true)
 		t.finished()
 	case exchange.KindEnd:
 		return t.end(e.End)
@@ -221,13 +229,13 @@ func (t *serving) respond(h *exchange.Head) error {
 	case h.Status == http.StatusSwitchingProtocols:
 		return nil
 	case h.Status < 200:
-		t.s.list(strconv.Itoa(h.Status), h.Fields, t.id, false)
+		t.s.list(status(h.Status), h.Fields, t.id, false)
 		return nil
 	}
 	t.headed = true
-	_, status := exchange.Get(h.Fields, "grpc-status")
+	_, whole := exchange.Get(h.Fields, "grpc-status")
 	t.held = &exchange.Head{Status: h.Status, Fields: slices.Clone(h.Fields)}
-	if !status && !t.bare() {
+	if !whole && !t.bare() {
 		t.release(false)
 	}
 	return nil
@@ -243,7 +251,7 @@ func (t *serving) bare() bool {
 // release sends the head that is held, if one is.
 func (t *serving) release(last bool) {
 	if t.held != nil {
-		t.s.list(strconv.Itoa(t.held.Status), t.held.Fields, t.id, last)
+		t.s.list(status(t.held.Status), t.held.Fields, t.id, last)
 		t.held = nil
 	}
 }
@@ -258,12 +266,11 @@ func (t *serving) send(b []byte) error {
 	}
 	t.release(false)
 	for s := t.s; len(b) > 0; {
-		if err := t.turn(true); err != nil {
+		n, err := t.piece(b)
+		if err != nil {
 			return err
 		}
-		n := min(int64(len(b)), t.window, s.window, int64(s.frameMax))
-		s.frames.WriteData(t.id, false, b[:n])
-		t.window, s.window, b = t.window-n, s.window-n, b[n:]
+		b = b[n:]
 		if len(b) == 0 || n >= calmWorth {
 			s.calm.earn(calmData)
 		}
@@ -318,22 +325,7 @@ func (t *serving) abort(e *exchange.End) error {
 	return nil
 }
 
-// list writes fields, with status in front if there is one.
-func (s *server) list(status string, fields []exchange.Field, id uint32, last bool) {
-	s.block.Reset()
-	if status != "" {
-		s.fields.WriteField(hpack.HeaderField{Name: ":status", Value: status})
-	}
-	for _, f := range fields {
-		if !Forbidden(f.Name) {
-			s.fields.WriteField(hpack.HeaderField{Name: strings.ToLower(f.Name), Value: f.Value})
-		}
-	}
-	b := s.block.Bytes()
-	n := min(len(b), s.frameMax)
-	s.frames.WriteHeaders(http2.HeadersFrameParam{StreamID: id, BlockFragment: b[:n], EndStream: last, EndHeaders: n == len(b)})
-	for b = b[n:]; len(b) > 0; b = b[n:] {
-		n = min(len(b), s.frameMax)
-		s.frames.WriteContinuation(id, n == len(b), b[:n])
-	}
+// status is the pseudo field of an answer's head.
+func status(code int) []hpack.HeaderField {
+	return []hpack.HeaderField{{Name: ":status", Value: strconv.Itoa(code)}}
 }

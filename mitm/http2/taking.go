@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 
 	"golang.org/x/net/http2"
 
@@ -15,9 +14,7 @@ import (
 func (s *server) frame(f http2.Frame) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for s.out.Len() > 4*serveAhead && s.left == nil {
-		s.flushed.Wait() // who does not read is not heard
-	}
+	s.heed()
 	if !s.calm.spend(idle(f)) {
 		return http2.ConnectionError(http2.ErrCodeEnhanceYourCalm)
 	}
@@ -28,19 +25,25 @@ func (s *server) frame(f http2.Frame) error {
 	case *http2.DataFrame:
 		return s.data(f, t)
 	case *http2.SettingsFrame:
-		return s.settings(f)
+		if f.IsAck() {
+			return nil
+		}
+		return s.settings(f, s.lanes)
 	case *http2.PingFrame:
 		if !f.IsAck() {
 			s.frames.WritePing(true, f.Data)
 		}
 	case *http2.WindowUpdateFrame:
-		return s.update(f, t)
+		if f.StreamID > s.newest {
+			return http2.ConnectionError(http2.ErrCodeProtocol)
+		}
+		return s.update(f, t.sending())
 	case *http2.RSTStreamFrame:
 		if f.StreamID > s.newest {
 			return http2.ConnectionError(http2.ErrCodeProtocol)
 		}
 		if t != nil {
-			t.cut(exchange.End{How: exchange.Reset, Code: uint32(f.ErrCode), Err: "RST_STREAM " + f.ErrCode.String() + " by the client"})
+			t.leave(exchange.End{How: exchange.Reset, Code: uint32(f.ErrCode), Err: "RST_STREAM " + f.ErrCode.String() + " by the client"})
 		}
 	case *http2.PriorityFrame:
 		if f.StreamDep == f.StreamID {
@@ -48,63 +51,6 @@ func (s *server) frame(f http2.Frame) error {
 		}
 	case *http2.PushPromiseFrame:
 		return http2.ConnectionError(http2.ErrCodeProtocol)
-	}
-	return nil
-}
-
-// update takes a larger window, of t or of the connection.
-func (s *server) update(f *http2.WindowUpdateFrame, t *serving) error {
-	n := int64(f.Increment)
-	switch {
-	case f.StreamID > s.newest:
-		return http2.ConnectionError(http2.ErrCodeProtocol)
-	case f.StreamID == 0:
-		if s.window += n; s.window > maxWindow {
-			return http2.ConnectionError(http2.ErrCodeFlowControl)
-		}
-		s.pass()
-	case t != nil:
-		if t.window += n; t.window > maxWindow {
-			return http2.StreamError{StreamID: t.id, Code: http2.ErrCodeFlowControl}
-		}
-		t.moved.Broadcast()
-	}
-	return nil
-}
-
-// settings takes what the client announces.
-func (s *server) settings(f *http2.SettingsFrame) error {
-	if f.IsAck() {
-		return nil
-	}
-	initial := s.initial
-	err := f.ForeachSetting(func(v http2.Setting) error {
-		if err := v.Valid(); err != nil {
-			return err
-		}
-		switch v.ID {
-		case http2.SettingHeaderTableSize:
-			s.fields.SetMaxDynamicTableSizeLimit(v.Val)
-		case http2.SettingMaxFrameSize:
-			s.frameMax = int(min(v.Val, 64<<10))
-		case http2.SettingInitialWindowSize:
-			s.initial = int64(v.Val)
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	s.frames.WriteSettingsAck()
-	if s.initial == initial {
-		return nil
-	}
-	for _, t := range s.streams {
-		// It may become negative: RFC 9113, section 6.9.2.
-		if t.window += s.initial - initial; t.window > maxWindow {
-			return http2.ConnectionError(http2.ErrCodeFlowControl)
-		}
-		t.moved.Broadcast()
 	}
 	return nil
 }
@@ -135,8 +81,7 @@ func (s *server) headers(f *http2.MetaHeadersFrame, t *serving) error {
 	case malformed(f):
 		return stream(http2.ErrCodeProtocol)
 	}
-	t = &serving{s: s, id: id, window: s.initial, credit: serveWindow, head: headOf(f, s.scheme), listed: n}
-	t.moved = sync.NewCond(&s.mu)
+	t = &serving{s: s, lane: s.lane(id), credit: serveWindow, head: headOf(f, s.scheme), listed: n}
 	t.expected = length(t.head.Fields)
 	if f.StreamEnded() {
 		if err := t.finish(); err != nil {
