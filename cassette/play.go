@@ -184,10 +184,12 @@ func (l *live) sameRoute() (form, []*slot, error) {
 }
 
 // early answers what cannot wait for the request's end: a client that waits
-// for leave to send its body, or offers to upgrade.
+// for leave to send its body, or offers to upgrade, or may send and be answered
+// by turns, of whose route nothing is recorded.
 func (y *play) early(l *live, answer func(exchange.Event) error) error {
 	_, upgrade := exchange.Get(l.req.Fields, "upgrade")
-	if !expects(&l.req) && !upgrade && l.req.Method != "CONNECT" {
+	streams := l.streams()
+	if !expects(&l.req) && !upgrade && l.req.Method != "CONNECT" && !streams {
 		return nil
 	}
 	f, same, err := l.sameRoute()
@@ -195,6 +197,9 @@ func (y *play) early(l *live, answer func(exchange.Event) error) error {
 		return err
 	}
 	switch {
+	case streams && len(same) == 0:
+		y.drop(l)
+		return l.p.miss(y.o, l, f)
 	case expects(&l.req):
 		if leave, ok := l.p.leave(same); ok {
 			l.interim = true
@@ -222,6 +227,15 @@ func (y *play) early(l *live, answer func(exchange.Event) error) error {
 		return y.tryNow(l, turns && !length, answer)
 	}
 	return nil
+}
+
+// streams says whether the answer to l may come before its end: an HTTP/2 request
+// that has a body, as most have that do more than ask. One for which a callback
+// is asked is told of whole.
+func (l *live) streams() bool {
+	length, _ := exchange.Get(l.req.Fields, "content-length")
+	return l.version == "2" && length != "0" && !isSafe(l.req.Method) && l.req.Method != "DELETE" &&
+		l.p.opt.Callback == nil && (l.then == nil || l.then.opt.Callback == nil)
 }
 
 // ofRoute are recordings of f's route.

@@ -117,6 +117,9 @@ type Head struct {
 	Reason    string // response, HTTP/1 only
 	Version   string // "1.0", "1.1", "2" or "3"
 	Fields    []Field
+	// Pseudo is the names of an HTTP/2 request's pseudo fields in the order in
+	// which they came, where that is known: it matters to some origins.
+	Pseudo []string
 	// Raw is the head as read, up to and with its empty line, and is set only
 	// where printing the other members would not give it back (HTTP/1: odd
 	// spacing, bare LF).

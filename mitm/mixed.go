@@ -175,8 +175,9 @@ func (m *Mixed) serve(ctx context.Context, c net.Conn, o exchange.Origin, p Prot
 	}
 	defer play.Close()
 	if p == ProtoHTTP2 {
-		two := &mixed2{m: m, ctx: ctx, origin: o, play: play, start: time.Now(), idle: server, streams: map[uint64]*waiting{}}
-		http2.Serve(ctx, c, schemeOf(o), two.event)
+		two := newMixed2(ctx, m, o, play)
+		two.idle = server
+		http2.ServeLive(ctx, c, schemeOf(o), two.event, two.left)
 		two.close()
 		return
 	}

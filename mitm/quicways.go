@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/netip"
 	"syscall"
-	"time"
 
 	"github.com/quic-go/quic-go"
 
@@ -74,9 +73,9 @@ func (m *Mixed) carry(ctx context.Context, client *quic.Conn, _ greeting, o exch
 	}
 	defer play.Close()
 	o.ALPN = "h2"
-	two := &mixed2{m: m, ctx: ctx, origin: o, play: play, start: time.Now(), streams: map[uint64]*waiting{}}
-	http3.Serve(ctx, client, withoutTunnels(o, Refusal{}, m.Tell, two.event))
-	two.close()
+	x := newMixed2(ctx, m, o, play)
+	http3.Serve(ctx, client, withoutTunnels(o, Refusal{}, m.Tell, x.event))
+	x.close()
 }
 
 // withoutTunnels is play, but for requests for a tunnel, which miss.

@@ -27,7 +27,7 @@ const (
 // those of all streams that come while one write lasts go out in the next.
 type sender struct {
 	conn  net.Conn
-	shown func([]byte) // what is about to be written; nil: nobody is
+	shown func([]byte) error // what is about to be written, unless it errs; nil: nobody is
 
 	mu       sync.Mutex    // of all that its end knows
 	ready    *sync.Cond    // there is something to write, or the end
@@ -99,10 +99,7 @@ func (s *sender) write(failed func(error)) {
 		s.flushed.Broadcast()
 		s.pass()
 		s.mu.Unlock()
-		if s.shown != nil {
-			s.shown(b.Bytes())
-		}
-		if _, err := s.conn.Write(b.Bytes()); err != nil {
+		if err := s.put(b.Bytes()); err != nil {
 			failed(err)
 			s.conn.Close()
 			return
@@ -112,6 +109,17 @@ func (s *sender) write(failed func(error)) {
 		}
 		spare = b
 	}
+}
+
+// put writes b, and shows it before.
+func (s *sender) put(b []byte) error {
+	if s.shown != nil {
+		if err := s.shown(b); err != nil {
+			return err
+		}
+	}
+	_, err := s.conn.Write(b)
+	return err
 }
 
 // leave ends the connection: what waits is written, for a second at most, and
@@ -126,6 +134,9 @@ func (s *sender) leave(err error, lanes iter.Seq[*lane]) bool {
 	s.flushed.Broadcast()
 	for l := range lanes {
 		l.moved.Broadcast()
+	}
+	for e := s.rooms.Front(); e != nil; e = e.Next() { // one that is no stream yet
+		e.Value.(*lane).moved.Broadcast()
 	}
 	return true
 }

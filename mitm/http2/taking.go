@@ -136,7 +136,7 @@ func malformed(f *http2.MetaHeadersFrame) bool {
 func headOf(f *http2.MetaHeadersFrame, scheme string) *exchange.Head {
 	h := &exchange.Head{
 		Method: f.PseudoValue("method"), Scheme: scheme, Authority: f.PseudoValue("authority"),
-		Target: f.PseudoValue("path"), Version: "2", Fields: regular(f),
+		Target: f.PseudoValue("path"), Version: "2", Fields: regular(f), Pseudo: pseudo(f),
 	}
 	if h.Authority == "" {
 		h.Authority, _ = exchange.Get(h.Fields, "host")
@@ -148,6 +148,16 @@ func headOf(f *http2.MetaHeadersFrame, scheme string) *exchange.Head {
 		h.Fields = append([]exchange.Field{{Name: ":protocol", Value: p}}, h.Fields...)
 	}
 	return h
+}
+
+// pseudo is the names of f's pseudo fields.
+func pseudo(f *http2.MetaHeadersFrame) []string {
+	all := f.PseudoFields()
+	names := make([]string, len(all))
+	for i, v := range all {
+		names[i] = v.Name
+	}
+	return names
 }
 
 // regular is f's fields without the pseudo fields.

@@ -1,292 +1,363 @@
 package http2
 
-//lint:file-ignore SA1019 what net/http has instead takes a listener or dials; here the connection is made
-
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"iter"
 	"net"
-	"net/http"
-	"net/http/httptrace"
-	"net/textproto"
-	"net/url"
-	"slices"
 	"strings"
 	"sync"
 
 	"golang.org/x/net/http2"
+	"golang.org/x/net/http2/hpack"
 
 	"github.com/serge-net/serge-net/exchange"
 )
 
-// readSize is the most bytes of an answer's Data event: a frame of the default
-// SETTINGS_MAX_FRAME_SIZE.
-const readSize = 16 << 10
+// What an Upstream announces and holds.
+const (
+	streamWindow   = 64<<10 - 1 // bytes of an answer that its client has not taken: the default
+	upstreamGrown  = 1 << 20    // and of one whose client takes what it gets, for a long way
+	upstreamHeld   = 16 << 20   // by how much the windows of all streams may have grown
+	upstreamWindow = 1 << 30    // of all answers: the streams' windows bound what is held
+	upstreamUntold = 100        // exchanges at once before the origin says how many: the least that RFC 9113, section 6.5.2, asks of it
+)
 
-// errLeft is what a request's body reads as once nobody waits for the answer.
-var errLeft = errors.New("the exchange is over")
+// ErrLeaving is wrapped by the error of a Call for which there is another
+// connection to be made.
+var ErrLeaving = errors.New("the origin takes no more exchanges on this connection")
 
-// An Upstream takes exchanges to an origin over one connection. Its methods
-// are safe for concurrent use.
-//
-// The client is net/http's: fields go and come in no order but that of equal
-// names, told sorted by name; a cookie field goes as one per cookie, and those
-// that HTTP/2 forbids not at all. A
-// request's trailers go if its trailer field announces them. What net/http
-// would add (user-agent, accept-encoding) it does not.
-type Upstream struct{ conn *http2.ClientConn }
+// A ResetError is the cause of a context whose exchange is to end by RST_STREAM.
+type ResetError struct{ Code uint32 }
+
+// Error names the code.
+func (e *ResetError) Error() string { return "RST_STREAM " + http2.ErrCode(e.Code).String() }
+
+// An Upstream takes exchanges to an origin over one connection, as Calls. Fields
+// go with the order, the bytes and the duplicates that they have, pseudo fields
+// in the order of Head.Pseudo; those that HTTP/2 forbids are left out. The origin is held to
+// nothing but the framing and the windows. Its methods are safe for concurrent use.
+type Upstream struct {
+	sender
+	// What follows is guarded by mu.
+
+	calls   map[uint32]*Call
+	newest  uint32     // the last stream that was begun
+	most    int        // how many the origin takes at once
+	free    *sync.Cond // there may be room for one more, or never
+	greeted bool       // it said so
+	leaving bool       // it sent GOAWAY
+	fresh   []*Call    // what it did on these is not released
+	owed    int64      // bytes of Data that came, since the origin was last told so
+	grown   int64      // of upstreamHeld
+}
+
+// A Show is called with what a side of a connection sends, in order, before that
+// passes. Its error ends the connection.
+type Show func(from exchange.Side, b []byte) error
 
 // NewUpstream begins HTTP/2 on conn, which is connected and, if it is TLS, has
-// agreed on h2. Upstream owns conn, but for an error.
-func NewUpstream(conn net.Conn) (*Upstream, error) {
-	cc, err := (&http2.Transport{DisableCompression: true}).NewClientConn(conn)
-	if err != nil {
-		return nil, fmt.Errorf("begin HTTP/2 with %s: %w", conn.RemoteAddr(), err)
-	}
-	return &Upstream{cc}, nil
+// agreed on h2. Upstream owns conn.
+func NewUpstream(conn net.Conn) *Upstream {
+	u := &Upstream{calls: map[uint32]*Call{}, most: upstreamUntold}
+	u.begin(conn)
+	u.free = sync.NewCond(&u.mu)
+	u.out.WriteString(Preface)
+	u.frames.WriteSettings(
+		http2.Setting{ID: http2.SettingEnablePush, Val: 0},
+		http2.Setting{ID: http2.SettingMaxHeaderListSize, Val: MaxFields},
+	)
+	u.frames.WriteWindowUpdate(0, upstreamWindow-(64<<10-1))
+	return u
 }
 
-// Usable reports whether the origin takes another exchange on this connection.
-func (u *Upstream) Usable() bool { return u.conn.CanTakeNewRequest() }
-
-// Close closes the connection; exchanges that go on end truncated or reset.
-func (u *Upstream) Close() error { return u.conn.Close() }
-
-// RoundTrip sends the events of one request, from its Head to its End, and
-// tells emit the server's events as they come, on the request's stream number.
-// It returns after the End that it told, however that is, and else with the
-// error of emit or of ctx, or for a request that it cannot send: CONNECT, or
-// one that is no request. It pulls request as the origin takes it, and no more
-// once the answer is whole; request must not wait for the answer.
-func (u *Upstream) RoundTrip(ctx context.Context, request iter.Seq[exchange.Event], emit func(exchange.Event) error) error {
-	next, stop := iter.Pull(request)
-	body := &requestBody{next: next, stop: stop}
-	defer body.Close()
-	first, ok := next()
-	if !ok || first.Kind != exchange.KindHead || first.Head.Status != 0 || first.Head.Method == http.MethodConnect {
-		return fmt.Errorf("%w: not a request to send", errFraming)
+// Run passes frames until the connection ends: by Close, by either side's fault,
+// or after a GOAWAY with the last Call. show has Take be told what the origin did,
+// by a Decoder: so an exchange is what it would be if it were only watched. ended is called once, with why
+// the connection ended, and may have Take be told that too.
+func (u *Upstream) Run(show Show, ended func(error)) {
+	u.shown = func(b []byte) error {
+		defer u.release()
+		return show(exchange.Client, b)
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	t := &teller{stream: first.Stream, emit: emit, cancel: cancel}
-	defer t.leave()
-	req := requestOf(first.Head).WithContext(httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
-		Got1xxResponse: func(code int, h textproto.MIMEHeader) error { return t.head(code, http.Header(h)) },
-	}))
-	body.begin(req)
-	resp, err := u.conn.RoundTrip(req)
-	if err != nil {
-		return t.end(ctx, err)
-	}
-	defer resp.Body.Close()
-	if err := t.head(resp.StatusCode, resp.Header); err != nil {
-		return err
-	}
-	return t.body(ctx, resp)
+	var writing sync.WaitGroup
+	writing.Go(func() { u.write(u.leave) })
+	err := u.read(show)
+	u.over(err, ended)
+	writing.Wait()
 }
 
-// requestOf is h as net/http wants it, without a body.
-func requestOf(h *exchange.Head) *http.Request {
-	target, query, _ := strings.Cut(h.Target, "?")
-	u := &url.URL{Scheme: h.Scheme, Host: h.Authority, Opaque: h.Target}
-	if strings.HasPrefix(target, "//") { // Opaque would be taken for an authority
-		u.Opaque, u.RawPath, u.RawQuery = "", target, query
-		u.Path, _ = url.PathUnescape(target)
-	}
-	req := &http.Request{
-		Method: h.Method, URL: u, Host: h.Authority, Header: http.Header{"User-Agent": nil},
-		Proto: "HTTP/2.0", ProtoMajor: 2, ContentLength: length(h.Fields),
-	}
-	for _, f := range h.Fields {
-		name := http.CanonicalHeaderKey(f.Name)
-		switch {
-		case Forbidden(name) || name == "Host":
-		case name == "Trailer":
-			for part := range strings.SplitSeq(f.Value, ",") {
-				if req.Trailer == nil {
-					req.Trailer = http.Header{}
-				}
-				req.Trailer[http.CanonicalHeaderKey(strings.TrimSpace(part))] = nil
-			}
-		default:
-			req.Header[name] = append(req.Header[name], f.Value)
-		}
-	}
-	return req
+// Usable reports whether the origin takes another exchange on this connection,
+// now or when another has ended.
+func (u *Upstream) Usable() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.usable()
 }
 
-// requestBody reads as the Data of a request.
-type requestBody struct {
-	trailer http.Header
+// usable is Usable. mu is held.
+func (u *Upstream) usable() bool { return u.left == nil && !u.leaving && u.newest < 1<<31-2 }
 
-	mu   sync.Mutex
-	next func() (exchange.Event, bool)
-	stop func()
-	data []byte
-	err  error
+// Close closes the connection.
+func (u *Upstream) Close() {
+	u.leave(net.ErrClosed)
+	u.conn.Close()
 }
 
-// begin makes b the body of req, unless the End comes first: then it has none.
-func (b *requestBody) begin(req *http.Request) {
-	b.trailer = req.Trailer
-	if b.pull(); errors.Is(b.err, io.EOF) && len(b.data) == 0 && b.trailer == nil {
-		req.Body, req.ContentLength = http.NoBody, 0
-		return
-	}
-	req.Body = b
-}
-
-// pull takes events up to the next Data or the End.
-func (b *requestBody) pull() {
-	for len(b.data) == 0 && b.err == nil {
-		e, ok := b.next()
-		switch {
-		case !ok:
-			b.err = fmt.Errorf("request: %w", io.ErrUnexpectedEOF)
-		case e.Kind == exchange.KindData:
-			b.data = append(b.data[:0], e.Data...) // e is valid until the next pull only
-		case e.Kind == exchange.KindTrailers:
-			for _, f := range e.Fields {
-				name := http.CanonicalHeaderKey(f.Name)
-				if _, announced := b.trailer[name]; announced {
-					b.trailer[name] = append(b.trailer[name], f.Value)
-				}
-			}
-		case e.Kind == exchange.KindEnd && e.End.How == exchange.Complete:
-			b.err = io.EOF
-		case e.Kind == exchange.KindEnd:
-			b.err = fmt.Errorf("request: %v", e.End.How)
+// lanes are the open streams.
+func (u *Upstream) lanes(yield func(*lane) bool) {
+	for _, c := range u.calls {
+		if !yield(&c.lane) {
+			return
 		}
 	}
 }
 
-// Read implements io.Reader.
-func (b *requestBody) Read(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.pull(); len(b.data) == 0 {
-		return 0, b.err
+// leave ends the connection.
+func (u *Upstream) leave(err error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.sender.leave(err, u.lanes)
+	u.free.Broadcast()
+}
+
+// watched shows what is read from a connection.
+type watched struct {
+	u    *Upstream
+	show Show
+}
+
+// Read implements io.Reader. What it told passes on when show returns, and is
+// recorded then.
+func (w *watched) Read(b []byte) (int, error) {
+	n, err := w.u.conn.Read(b)
+	if n == 0 {
+		return n, err
 	}
-	n := copy(p, b.data)
-	b.data = b.data[n:]
-	return n, nil
+	told := w.show(exchange.Server, b[:n])
+	w.u.release()
+	return n, errors.Join(told, err)
 }
 
-// Close lets go of the events.
-func (b *requestBody) Close() error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.stop()
-	if b.err == nil {
-		b.err = errLeft
-	}
-	b.data = nil
-	return nil
-}
-
-// teller tells a response as events.
-type teller struct {
-	stream uint64
-	emit   func(exchange.Event) error
-	cancel context.CancelFunc
-
-	mu   sync.Mutex // an interim answer may come while RoundTrip gives up
-	left error      // why nothing is told any more
-}
-
-// tell passes e on, unless an earlier one was not taken.
-func (t *teller) tell(e exchange.Event) error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.left != nil {
-		return t.left
-	}
-	e.Stream, e.From = t.stream, exchange.Server
-	if t.left = t.emit(e); t.left != nil {
-		t.cancel()
-	}
-	return t.left
-}
-
-// leave keeps a late interim answer from being told.
-func (t *teller) leave() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.left == nil {
-		t.left = errLeft
-	}
-}
-
-// failed is the error of emit, if there was one.
-func (t *teller) failed() error {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.left
-}
-
-// head tells a head, interim or final.
-func (t *teller) head(status int, h http.Header) error {
-	return t.tell(exchange.Event{Kind: exchange.KindHead, Head: &exchange.Head{Status: status, Version: "2", Fields: fieldsOf(h)}})
-}
-
-// body tells the rest of resp.
-func (t *teller) body(ctx context.Context, resp *http.Response) error {
-	buf := make([]byte, readSize)
+// read takes frames until the connection ends, and returns why it does.
+func (u *Upstream) read(show Show) error {
+	in := bufio.NewReaderSize(&watched{u, show}, 64<<10)
+	frames := http2.NewFramer(nil, in)
+	frames.SetReuseFrames()
+	frames.SetMaxReadFrameSize(16 << 10)
 	for {
-		n, err := resp.Body.Read(buf)
-		if n > 0 {
-			if err := t.tell(exchange.Event{Kind: exchange.KindData, Data: buf[:n]}); err != nil {
-				return err
-			}
+		f, err := frames.ReadFrame()
+		if err == nil {
+			err = u.frame(f)
 		}
-		if err != nil && !errors.Is(err, io.EOF) {
-			return t.end(ctx, err)
+		var stream http2.StreamError
+		if errors.As(err, &stream) {
+			u.refuse(stream)
+			u.release()
+			continue
 		}
 		if err != nil {
-			break
-		}
-	}
-	if fields := fieldsOf(resp.Trailer); len(fields) > 0 {
-		if err := t.tell(exchange.Event{Kind: exchange.KindTrailers, Fields: fields}); err != nil {
 			return err
 		}
 	}
-	return t.tell(exchange.Event{Kind: exchange.KindEnd, End: &exchange.End{}})
 }
 
-// end tells the end that err of the connection makes; what we did ourselves
-// (emit's error, ctx) it returns.
-func (t *teller) end(ctx context.Context, err error) error {
-	if left := t.failed(); left != nil {
-		return left
+// over ends it all after a read that ended with err.
+func (u *Upstream) over(err error, ended func(error)) {
+	var whole http2.ConnectionError
+	if errors.As(err, &whole) {
+		u.mu.Lock()
+		u.frames.WriteGoAway(0, http2.ErrCode(whole), nil)
+		u.mu.Unlock()
 	}
-	if ctx.Err() != nil {
-		return fmt.Errorf("take an exchange to the origin: %w", context.Cause(ctx))
+	u.leave(err)
+	ended(err)
+	u.mu.Lock()
+	for _, c := range u.calls {
+		c.end(exchange.End{How: exchange.Reset, Code: uint32(http2.ErrCodeInternal), Err: err.Error()})
 	}
-	end := endOf(err)
-	return t.tell(exchange.Event{Kind: exchange.KindEnd, End: &end})
+	u.mu.Unlock()
+	u.release()
+	u.conn.Close()
 }
 
-// endOf is the end that a failed read of a body tells.
-func endOf(err error) exchange.End {
-	var reset http2.StreamError
-	if errors.As(err, &reset) {
-		return exchange.End{How: exchange.Reset, Code: uint32(reset.Code), Err: err.Error()}
+// refuse resets a stream at the origin's fault.
+func (u *Upstream) refuse(e http2.StreamError) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if c := u.calls[e.StreamID]; c != nil {
+		c.fail(e.Code, e.Error())
 	}
-	return exchange.End{How: exchange.Truncated, Err: err.Error()}
 }
 
-// fieldsOf is h as fields: lower-case, sorted by name.
-func fieldsOf(h http.Header) []exchange.Field {
-	var fields []exchange.Field
-	for name, values := range h {
-		for _, v := range values {
-			fields = append(fields, exchange.Field{Name: strings.ToLower(name), Value: v})
+// frame takes what of a frame is the connection's. What it says of an exchange is
+// told by Take.
+func (u *Upstream) frame(f http2.Frame) error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.heed()
+	c := u.calls[f.Header().StreamID]
+	switch f := f.(type) {
+	case *http2.DataFrame:
+		return u.data(f, c)
+	case *http2.SettingsFrame:
+		if f.IsAck() {
+			return nil
+		}
+		u.heard(f)
+		return u.settings(f, u.lanes)
+	case *http2.PingFrame:
+		if !f.IsAck() {
+			u.frames.WritePing(true, f.Data)
+		}
+	case *http2.WindowUpdateFrame:
+		return u.update(f, c.sending())
+	case *http2.RSTStreamFrame:
+		if c != nil { // perhaps only of what it does not need any more
+			c.gone = true
+			c.moved.Broadcast()
+		}
+	case *http2.GoAwayFrame:
+		u.leaving = true
+		u.free.Broadcast()
+		u.rest()
+	case *http2.PushPromiseFrame:
+		return http2.ConnectionError(http2.ErrCodeProtocol)
+	}
+	return nil
+}
+
+// heard takes how many exchanges the origin takes at once.
+func (u *Upstream) heard(f *http2.SettingsFrame) {
+	n, ok := f.Value(http2.SettingMaxConcurrentStreams)
+	switch {
+	case ok:
+		u.most = int(min(n, MaxStreams))
+	case !u.greeted:
+		u.most = MaxStreams
+	}
+	u.greeted = true
+	u.free.Broadcast()
+}
+
+// data takes the size of a piece of an answer off the windows.
+func (u *Upstream) data(f *http2.DataFrame, c *Call) error {
+	n := int64(f.Length)
+	if u.owed += n; u.owed >= upstreamGrown {
+		u.frames.WriteWindowUpdate(0, uint32(u.owed))
+		u.owed = 0
+	}
+	if c == nil {
+		return nil
+	}
+	if c.credit -= n; c.credit < 0 {
+		return http2.StreamError{StreamID: c.id, Code: http2.ErrCodeFlowControl}
+	}
+	c.owe(n - int64(len(f.Data())))
+	return nil
+}
+
+// rest closes a connection that takes no more exchanges when it has none.
+func (u *Upstream) rest() {
+	if u.leaving && len(u.calls) == 0 {
+		u.conn.Close()
+	}
+}
+
+// Take is told what the origin did. It copies what it keeps.
+func (u *Upstream) Take(e exchange.Event) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if c := u.calls[uint32(e.Stream)]; c != nil && e.From == exchange.Server {
+		c.take(e)
+	}
+}
+
+// release lets go on what was taken.
+func (u *Upstream) release() {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, c := range u.fresh {
+		c.open = len(c.queue)
+		c.moved.Broadcast()
+	}
+	u.fresh = u.fresh[:0]
+}
+
+// Call begins an exchange with the request's head; last is that it is all of the
+// request. It waits for room where the origin takes no more at once. When ctx is
+// done the exchange is over, by RST_STREAM if the cause is a ResetError. Who has
+// a Call calls its Answer, and Send up to an End.
+func (u *Upstream) Call(ctx context.Context, head *exchange.Head, last bool) (*Call, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	c := &Call{u: u, lane: u.lane(0), ctx: ctx, credit: streamWindow, room: streamWindow, sent: last}
+	c.stop = context.AfterFunc(ctx, c.abandon)
+	if err := c.admitted(); err != nil {
+		c.stop()
+		return nil, fmt.Errorf("begin an exchange: %w", err)
+	}
+	if u.newest++; u.newest > 1 {
+		u.newest++
+	}
+	c.id, c.window = u.newest, u.initial
+	u.calls[c.id] = c
+	u.list(pseudoOf(head), fieldsOf(head), c.id, last)
+	return c, nil
+}
+
+// admitted waits until c may begin.
+func (c *Call) admitted() error {
+	u := c.u
+	for u.usable() && len(u.calls) >= u.most && !c.gone {
+		u.free.Wait()
+	}
+	err := c.turn(false)
+	switch {
+	case c.gone:
+		return context.Cause(c.ctx)
+	case !u.usable():
+		return ErrLeaving
+	case err == nil && len(u.calls) >= u.most: // others had the turn before
+		return c.admitted()
+	}
+	return err
+}
+
+// pseudoOf is the pseudo fields of a request, in the order in which its client
+// had them.
+func pseudoOf(h *exchange.Head) []hpack.HeaderField {
+	order := h.Pseudo
+	if order == nil {
+		order = []string{":method", ":scheme", ":authority", ":path"}
+	}
+	var fields []hpack.HeaderField
+	for _, name := range order {
+		f := hpack.HeaderField{Name: name}
+		switch name {
+		case ":method":
+			f.Value = h.Method
+		case ":scheme":
+			f.Value = h.Scheme
+		case ":authority":
+			f.Value = h.Authority
+		case ":path":
+			f.Value = h.Target
+		case ":protocol":
+			f.Value, _ = exchange.Get(h.Fields, name)
+		}
+		if f.Value != "" {
+			fields = append(fields, f)
 		}
 	}
-	slices.SortStableFunc(fields, func(a, b exchange.Field) int { return strings.Compare(a.Name, b.Name) })
 	return fields
+}
+
+// fieldsOf is the other fields of a request.
+func fieldsOf(h *exchange.Head) []exchange.Field {
+	if len(h.Fields) > 0 && strings.HasPrefix(h.Fields[0].Name, ":") {
+		return h.Fields[1:]
+	}
+	return h.Fields
 }
