@@ -86,6 +86,7 @@ func (u *Upstream) Run(show Show, ended func(error)) {
 	err := u.read(show)
 	u.over(err, ended)
 	writing.Wait()
+	u.conn.Close()
 }
 
 // Usable reports whether the origin takes another exchange on this connection,
@@ -179,7 +180,6 @@ func (u *Upstream) over(err error, ended func(error)) {
 	}
 	u.mu.Unlock()
 	u.release()
-	u.conn.Close()
 }
 
 // refuse resets a stream at the origin's fault.
