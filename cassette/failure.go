@@ -38,7 +38,8 @@ func (f *Failure) end() *exchange.End {
 	if !ok || how == exchange.Complete {
 		how = exchange.Reset
 	}
-	return &exchange.End{How: how, Code: f.Code, Err: f.Cause, Phase: f.Phase, Errno: f.Errno, Wait: f.After}
+	conn := f.Phase == "" && (how == exchange.Truncated || how == exchange.Reset && f.Errno != "")
+	return &exchange.End{How: how, Code: f.Code, Err: f.Cause, Phase: f.Phase, Errno: f.Errno, Wait: f.After, Conn: conn}
 }
 
 // node is f as it stands in the file.

@@ -93,11 +93,17 @@ func (p *Player) perform(l *live, i *Interaction, s *schedule, tell func(exchang
 		}
 	}
 	waited := i.Timing.Send + i.Timing.Wait + i.Timing.Receive
-	end := exchange.Event{Kind: exchange.KindEnd, End: &exchange.End{How: r.End, Code: r.EndCode, Wait: waited}}
+	end := exchange.Event{Kind: exchange.KindEnd, End: &exchange.End{How: r.End, Code: r.EndCode, Wait: waited, Conn: l.version == "2" && r.endsConn()}}
 	if r.End != exchange.Complete {
 		end.Raw = p.filled(r.RawEnd)
 	}
 	return tell(end)
+}
+
+// endsConn says whether r ended with its HTTP/2 connection: a stream that ends
+// before it does has a code, unless that was NO_ERROR.
+func (r *Response) endsConn() bool {
+	return r.End == exchange.Truncated || r.End == exchange.Reset && r.EndCode == 0
 }
 
 // filledAnswer is i with the placeholders in its answer's body filled in.

@@ -188,6 +188,7 @@ type End struct {
 	Phase Phase
 	Errno string        // the name of the system's error: "ECONNREFUSED"; "" if it was none
 	Wait  time.Duration // how long the client had waited for what did not come, if that is known
+	Conn  bool          // HTTP/2: it was by the end of the connection, Truncated or Reset, and not by a frame
 }
 
 // unknownWait is how long a client is kept waiting of which it is not known how

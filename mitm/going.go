@@ -91,19 +91,20 @@ func (g *going) answering(answer func(exchange.Event) error) func(exchange.Event
 
 // origin2 is a watched connection to an HTTP/2 origin.
 type origin2 struct {
-	up  *http2.Upstream
-	tap *tap
+	up   *http2.Upstream
+	tap  *tap
+	left chan exchange.End // how the client left, if it did
 }
 
 func newOrigin2(m *Mixed, c net.Conn, o exchange.Origin) *origin2 {
-	w := &origin2{up: http2.NewUpstream(c), tap: newTap(m.Watcher, http2.NewDecoder(), o, m.Tell)}
+	w := &origin2{up: http2.NewUpstream(c), tap: newTap(m.Watcher, http2.NewDecoder(), o, m.Tell), left: make(chan exchange.End, 1)}
 	w.tap.passed = w.up.Take
 	return w
 }
 
 // run passes what is said, until the connection ends.
 func (w *origin2) run() {
-	w.up.Run(w.show, func(err error) { w.tap.end(exchange.Server, endOf(err)) })
+	w.up.Run(w.show, w.ended)
 	w.tap.close()
 }
 
@@ -116,8 +117,18 @@ func (w *origin2) show(from exchange.Side, b []byte) error {
 	return nil
 }
 
+// ended shows how the connection ended, after a read that ended with err.
+func (w *origin2) ended(err error) {
+	select {
+	case end := <-w.left:
+		w.tap.end(exchange.Client, end)
+	default:
+	}
+	w.tap.end(exchange.Server, endOf(err))
+}
+
 // close ends the connection, whose client has left.
-func (w *origin2) close() {
-	w.tap.end(exchange.Client, exchange.End{})
+func (w *origin2) close(end exchange.End) {
+	w.left <- end
 	w.up.Close()
 }

@@ -177,8 +177,7 @@ func (m *Mixed) serve(ctx context.Context, c net.Conn, o exchange.Origin, p Prot
 	if p == ProtoHTTP2 {
 		two := newMixed2(ctx, m, o, play)
 		two.idle = server
-		http2.ServeLive(ctx, c, schemeOf(o), two.event, two.left)
-		two.close()
+		two.close(endOf((&http2.Server{Scheme: schemeOf(o), Play: two.event, Left: two.left, Reset: reset}).Serve(ctx, c)))
 		return
 	}
 	stop := context.AfterFunc(ctx, func() { shut(c) })

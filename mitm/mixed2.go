@@ -206,8 +206,8 @@ func (x *mixed2) left(stream uint64, end exchange.End) {
 	}
 }
 
-// close ends it all, when the client has ended.
-func (x *mixed2) close() {
+// close ends it all, when the client has ended by end.
+func (x *mixed2) close(end exchange.End) {
 	x.mu.Lock()
 	idle, server := x.idle, x.server
 	x.mu.Unlock()
@@ -215,7 +215,7 @@ func (x *mixed2) close() {
 		shut(idle)
 	}
 	if server != nil {
-		server.close()
+		server.close(end)
 	}
 	x.live.Wait()
 }

@@ -75,7 +75,7 @@ func (m *Mixed) carry(ctx context.Context, client *quic.Conn, _ greeting, o exch
 	o.ALPN = "h2"
 	x := newMixed2(ctx, m, o, play)
 	http3.Serve(ctx, client, withoutTunnels(o, Refusal{}, m.Tell, x.event))
-	x.close()
+	x.close(exchange.End{})
 }
 
 // withoutTunnels is play, but for requests for a tunnel, which miss.

@@ -158,11 +158,8 @@ func (r *Replay) play(ctx context.Context, c net.Conn, o exchange.Origin, p Prot
 	defer play.Close()
 	answerer := &answerer{play: newSockets(play.Event).event, refusal: r.Refusal, tell: r.Tell}
 	if p == ProtoHTTP2 {
-		serve := http2.Serve
-		if r.Player.Offer(o).ConnectProtocol {
-			serve = http2.ServeConnect
-		}
-		serve(ctx, c, schemeOf(o), answerer.event)
+		server := &http2.Server{Scheme: schemeOf(o), Play: answerer.event, Reset: reset, Connect: r.Player.Offer(o).ConnectProtocol}
+		server.Serve(ctx, c)
 		return
 	}
 	newSession(ctx, c, o, answerer.event).serve(r.Tell)

@@ -35,6 +35,7 @@ type Call struct {
 	open   int              // how many of the queue may be taken
 	over   bool             // the last of the queue is, or was, the End
 	told   bool             // that was taken, or will not be
+	spared bool             // the origin reset the stream after it
 }
 
 // sending is the half of c that is sent; nil of no call.
@@ -64,7 +65,8 @@ func (c *Call) Send(e exchange.Event) error {
 			b = b[n:]
 		}
 	case exchange.KindTrailers:
-		if c.sent = len(e.Fields) > 0; c.sent {
+		if len(e.Fields) > 0 {
+			c.sent = true
 			c.u.list(nil, e.Fields, c.id, true)
 		}
 	case exchange.KindEnd:
@@ -75,15 +77,21 @@ func (c *Call) Send(e exchange.Event) error {
 		c.sent = true
 		c.u.frames.WriteData(c.id, true, nil)
 	}
+	c.moved.Broadcast()
 	c.forget()
 	return nil
 }
 
 // Answer tells emit what the origin does, in order, and returns after the End
-// that it told, or before with the error of emit, which resets the stream, or
-// with the cause of the Call's ctx.
+// that it told and that of the request, or before with the error of emit, which
+// resets the stream, or with the cause of the Call's ctx. An origin that resets
+// the stream after its End needs no more of the request: that is told as
+// another End, Reset.
 func (c *Call) Answer(emit func(exchange.Event) error) error {
 	err := c.answer(emit)
+	if err == nil && c.spare() {
+		err = emit(exchange.Event{Stream: uint64(c.id), From: exchange.Server, Kind: exchange.KindEnd, End: &exchange.End{How: exchange.Reset}})
+	}
 	c.u.mu.Lock()
 	defer c.u.mu.Unlock()
 	if c.told = true; err != nil {
@@ -110,6 +118,17 @@ func (c *Call) answer(emit func(exchange.Event) error) error {
 			c.taken(int64(len(e.Data)))
 		}
 	}
+}
+
+// spare waits for the end of the request, and reports whether the origin had it
+// end.
+func (c *Call) spare() bool {
+	c.u.mu.Lock()
+	defer c.u.mu.Unlock()
+	for !c.sent && !c.gone {
+		c.moved.Wait()
+	}
+	return !c.sent && c.spared
 }
 
 // next waits for what the origin did.

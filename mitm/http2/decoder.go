@@ -135,7 +135,9 @@ func (d *Decoder) Close(from exchange.Side, at time.Duration, end exchange.End, 
 	case h.goaway != 0:
 		end.How, end.Code, end.Err = exchange.Reset, h.goaway, goawayText(h.goaway)
 	case end.How == exchange.Complete:
-		end.How, end.Err = exchange.Truncated, "the connection ended before the stream did"
+		end.How, end.Err, end.Conn = exchange.Truncated, "the connection ended before the stream did", true
+	default:
+		end.Conn = true
 	}
 	for _, id := range d.open() {
 		d.end(id, from, end, out{at, emit})

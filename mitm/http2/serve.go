@@ -19,14 +19,18 @@ import (
 // lets it send is told so; the rest bounds what one connection costs, at a few
 // KiB for each open stream.
 const (
-	serveStreams = MaxStreams // requests at once: what can be recorded; more are refused, which clients try again
-	serveWindow  = 64<<10 - 1 // bytes of a request's body before they are taken: the default
-	serveHeld    = 4 << 20    // and of all bodies
-	serveFields  = 64 << 20   // bytes of the fields of all open requests, by the count of RFC 9113, section 6.5.2
-	serveFrame   = 16 << 10   // bytes of a frame: the default
-	serveBlock   = 1 << 20    // bytes of a field block, with the headers of its frames
-	serveExcused = 1024       // streams that we reset, whose frames may have been on their way
+	serveStreams = MaxStreams      // requests at once: what can be recorded; more are refused, which clients try again
+	serveWindow  = 64<<10 - 1      // bytes of a request's body before they are taken: the default
+	serveHeld    = 4 << 20         // and of all bodies
+	serveFields  = 64 << 20        // bytes of the fields of all open requests, by the count of RFC 9113, section 6.5.2
+	serveFrame   = 16 << 10        // bytes of a frame: the default
+	serveBlock   = 1 << 20         // bytes of a field block, with the headers of its frames
+	serveExcused = 1024            // streams that we reset, whose frames may have been on their way
+	serveSever   = 5 * time.Second // for the other answers, before one ends the connection
 )
+
+// errSevered ends a connection as it ended when it was recorded.
+var errSevered = errors.New("the connection ended here when it was recorded")
 
 // errGone is wrapped by an answer whose client has gone, or has reset the stream.
 var errGone = errors.New("the client has left")
@@ -34,49 +38,45 @@ var errGone = errors.New("the client has left")
 // A Play answers the exchanges of one connection: Event of exchange.Play.
 type Play func(e exchange.Event, answer func(exchange.Event) error) error
 
-// Serve plays an HTTP/2 server to the client at conn until that closes or ctx
-// is done. It owns conn, and returns when all its calls of play have returned.
-// conn begins with the client's preface: it is TLS whose handshake is done and
-// agreed on h2, or clear text (h2c by prior knowledge). scheme is the requests', "http" or
-// "https".
-//
-// play is called as exchange.Play says, concurrently for different streams.
-// Its error resets the stream with INTERNAL_ERROR; a miss is the caller's to
-// answer. An answer that ends reset or truncated is reset after what it sent,
-// with the End's code, else INTERNAL_ERROR. What answers is written at once; the
-// frames of all streams that come while one write lasts go out in the next.
-//
-// Fields come and go in the order and with the values that they have. Those that
-// HTTP/2 forbids (Connection, Transfer-Encoding…) are left out, and so is a 101.
-func Serve(ctx context.Context, conn net.Conn, scheme string, play Play) {
-	newServer(conn, scheme, play).serve(ctx)
-}
-
-// ServeConnect is Serve, and announces that a CONNECT may name a :protocol, which
-// clients do not do unasked (RFC 8441).
-func ServeConnect(ctx context.Context, conn net.Conn, scheme string, play Play) {
-	s := newServer(conn, scheme, play)
-	s.connects = true
-	s.serve(ctx)
-}
-
 // A Left is told that the client has left a stream: end is Reset with the code of
 // its RST_STREAM, or Truncated at the connection's end. It must not wait.
 type Left func(stream uint64, end exchange.End)
 
-// ServeLive is Serve for a play whose answers take as long as others make them:
-// left is told at once who will not wait for them. An answer may be given while
-// the request is open, from a goroutine that ends before play returns. An error of
-// play when its answer was whole has the client told to send no more, with NO_ERROR.
-func ServeLive(ctx context.Context, conn net.Conn, scheme string, play Play, left Left) {
-	s := newServer(conn, scheme, play)
-	s.leaves = left
-	s.serve(ctx)
+// A Server plays HTTP/2 to clients. It is not changed once in use.
+type Server struct {
+	Scheme string // the requests': "http" or "https"
+	// Play is called as exchange.Play says, concurrently for different streams. An
+	// answer may be given while the request is open, from a goroutine that ends
+	// before Play returns. A whole answer may be followed by an End that is Reset:
+	// that no more of the request is needed. An error of Play resets the stream with
+	// INTERNAL_ERROR; a miss is the caller's to answer.
+	Play  Play
+	Left  Left           // for a Play whose answers take as long as others make them; may be nil
+	Reset func(net.Conn) // closes a connection by RST; nil: there is none to be closed so
+	// Connect announces that a CONNECT may name a :protocol, which clients do not do
+	// unasked (RFC 8441).
+	Connect bool
 }
 
-// serve is Serve.
-func (s *server) serve(ctx context.Context) {
-	conn := s.conn
+// Serve serves the client at conn by play: see Server.Serve.
+func Serve(ctx context.Context, conn net.Conn, scheme string, play Play) {
+	(&Server{Scheme: scheme, Play: play}).Serve(ctx, conn)
+}
+
+// Serve plays to the client at conn until that closes or ctx is done, and returns
+// why it came to its end. It owns conn, and returns when all its calls of Play have. conn begins with the
+// client's preface: it is TLS whose handshake is done and agreed on h2, or clear
+// text (h2c by prior knowledge).
+//
+// An answer that ends reset or truncated is reset after what it sent, with the
+// End's code, else INTERNAL_ERROR; one that ended with its connection ends this
+// one, when what else is under way has been answered. What answers is written at once; the
+// frames of all streams that come while one write lasts go out in the next.
+//
+// Fields come and go in the order and with the values that they have. Those that
+// HTTP/2 forbids (Connection, Transfer-Encoding…) are left out, and so is a 101.
+func (c *Server) Serve(ctx context.Context, conn net.Conn) error {
+	s := newServer(conn, c)
 	stop := context.AfterFunc(ctx, func() { conn.Close() })
 	defer stop()
 	var writing sync.WaitGroup
@@ -85,10 +85,14 @@ func (s *server) serve(ctx context.Context) {
 	s.leave(err)
 	s.calls.Wait()
 	writing.Wait()
-	if errors.As(err, new(http2.ConnectionError)) {
+	switch {
+	case s.severed == exchange.Reset && c.Reset != nil:
+		c.Reset(conn)
+	case s.severed != exchange.Complete, errors.As(err, new(http2.ConnectionError)):
 		linger(conn)
 	}
 	conn.Close()
+	return err
 }
 
 // linger lets a client read why it is left, which it could not if what it sends
@@ -104,12 +108,8 @@ func linger(conn net.Conn) {
 // server is one connection.
 type server struct {
 	sender
-	scheme string
-	play   Play
-	leaves Left // nil: nobody is told
-	calls  sync.WaitGroup
-
-	connects bool // extended CONNECT is announced
+	*Server
+	calls sync.WaitGroup
 
 	// What follows is guarded by mu.
 
@@ -120,13 +120,12 @@ type server struct {
 	newest  uint32
 	excused []uint32 // streams that we reset, the last ones
 	calm    calm
+	ending  int          // streams that wait to end with the connection
+	severed exchange.How // how one did; Complete: none
 }
 
-func newServer(conn net.Conn, scheme string, play Play) *server {
-	s := &server{
-		scheme: scheme, play: play, calm: calm{left: calmMost, at: time.Now()},
-		credit: serveHeld, streams: map[uint32]*serving{},
-	}
+func newServer(conn net.Conn, c *Server) *server {
+	s := &server{Server: c, calm: calm{left: calmMost, at: time.Now()}, credit: serveHeld, streams: map[uint32]*serving{}}
 	s.begin(conn)
 	return s
 }
@@ -144,11 +143,11 @@ func (s *server) lanes(yield func(*lane) bool) {
 func (s *server) leave(err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if !s.sender.leave(err, s.lanes) || s.leaves == nil {
+	if !s.sender.leave(err, s.lanes) || s.Left == nil {
 		return
 	}
 	for _, t := range s.streams {
-		s.leaves(uint64(t.id), exchange.End{How: exchange.Truncated, Err: s.left.Error()})
+		s.Left(uint64(t.id), exchange.End{How: exchange.Truncated, Err: s.left.Error()})
 	}
 }
 
@@ -202,7 +201,7 @@ func (s *server) greet() {
 		{ID: http2.SettingMaxConcurrentStreams, Val: serveStreams},
 		{ID: http2.SettingMaxHeaderListSize, Val: MaxFields},
 	}
-	if s.connects {
+	if s.Connect {
 		settings = append(settings, http2.Setting{ID: http2.SettingEnableConnectProtocol, Val: 1})
 	}
 	s.frames.WriteSettings(settings...)

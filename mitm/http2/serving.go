@@ -36,6 +36,7 @@ type serving struct {
 	headed bool           // the final head was told
 	held   *exchange.Head // and waits for what follows it
 	done   bool           // the answer is at its end
+	ending bool           // it waits to end with the connection
 }
 
 // finish ends the client's side.
@@ -61,8 +62,8 @@ func (t *serving) cut(end exchange.End) {
 // leave resets the stream at the client's doing, and tells so.
 func (t *serving) leave(end exchange.End) {
 	t.cut(end)
-	if t.s.leaves != nil {
-		t.s.leaves(uint64(t.id), end)
+	if t.s.Left != nil {
+		t.s.Left(uint64(t.id), end)
 	}
 }
 
@@ -83,7 +84,7 @@ func (t *serving) drop() {
 // run plays the stream.
 func (t *serving) run() {
 	e := exchange.Event{Stream: uint64(t.id), From: exchange.Client, Kind: exchange.KindHead, Head: t.head}
-	err := t.s.play(e, t.answer)
+	err := t.s.Play(e, t.answer)
 	var spare []byte
 	for err == nil {
 		body, end, due := t.next(spare)
@@ -98,7 +99,7 @@ func (t *serving) run() {
 		default:
 			spare = body
 		}
-		err = t.s.play(e, t.answer)
+		err = t.s.Play(e, t.answer)
 	}
 	t.close()
 }
@@ -112,12 +113,12 @@ func (t *serving) conclude(end exchange.End) {
 	e := exchange.Event{Stream: uint64(t.id), From: exchange.Client}
 	if end.How == exchange.Complete && len(t.trailers) > 0 {
 		e.Kind, e.Fields = exchange.KindTrailers, t.trailers
-		if t.s.play(e, t.answer) != nil {
+		if t.s.Play(e, t.answer) != nil {
 			return
 		}
 	}
 	e.Kind, e.Fields, e.End = exchange.KindEnd, nil, &end
-	_ = t.s.play(e, t.answer)
+	_ = t.s.Play(e, t.answer)
 }
 
 // next waits for the next piece of body, or the end of it, or until play is due
@@ -155,9 +156,8 @@ func (t *serving) next(spare []byte) (body []byte, end exchange.End, due bool) {
 	return nil, *t.ended, false
 }
 
-// close forgets the stream, and resets it if its answer is not at its end, or if
-// the client still sends what nobody needs (RFC 9113, section 8.1). What the client
-// of a tunnel sent before it saw the end is no fault.
+// close forgets the stream, and resets it if its answer is not at its end. What
+// the client of a tunnel sent before it saw the end is no fault.
 func (t *serving) close() {
 	t.s.mu.Lock()
 	defer t.s.mu.Unlock()
@@ -166,17 +166,11 @@ func (t *serving) close() {
 	t.drop()
 	if t.done && t.tunnel() && t.ended == nil {
 		t.s.excuse(t.id)
-		return
 	}
-	if t.gone || t.s.left != nil || t.done && t.ended != nil {
-		return
+	if !t.done && !t.gone && t.s.left == nil {
+		t.s.frames.WriteRSTStream(t.id, http2.ErrCodeInternal)
+		t.s.excuse(t.id)
 	}
-	code := http2.ErrCodeInternal
-	if t.done {
-		code = http2.ErrCodeNo
-	}
-	t.s.frames.WriteRSTStream(t.id, code)
-	t.s.excuse(t.id)
 }
 
 // answer is the answer that play is given. An error is the client's leaving, or
@@ -217,6 +211,14 @@ func (t *serving) answer(e exchange.Event) error {
 func (t *serving) finished() {
 	t.done = true
 	t.s.calm.earn(calmAnswer)
+	if t.s.ending == 0 {
+		return
+	}
+	for _, other := range t.s.streams {
+		if other.ending {
+			other.moved.Broadcast()
+		}
+	}
 }
 
 // respond sends a head, interim or final. The final one waits for the stream's
@@ -281,6 +283,11 @@ func (t *serving) send(b []byte) error {
 // end ends the answer.
 func (t *serving) end(e *exchange.End) error {
 	switch {
+	case t.done && e.How == exchange.Reset && t.ended == nil: // no more of the request is needed (RFC 9113, section 8.1)
+		t.s.frames.WriteRSTStream(t.id, http2.ErrCodeNo)
+		t.s.excuse(t.id)
+		t.cut(*e)
+		return nil
 	case t.done:
 		return nil
 	case e.How != exchange.Complete:
@@ -308,6 +315,9 @@ func (t *serving) abort(e *exchange.End) error {
 		code = http2.ErrCodeInternal
 	}
 	t.release(false)
+	if e.Conn {
+		return t.sever(e.How)
+	}
 	if e.How == exchange.Left {
 		t.pause(e.Patience())
 		if t.lost() != nil { // as it was recorded
@@ -323,6 +333,43 @@ func (t *serving) abort(e *exchange.End) error {
 	t.cut(*e)
 	t.finished()
 	return nil
+}
+
+// sever ends the connection by how, as it ended when the answer was recorded.
+// Other answers that had come by then come before.
+func (t *serving) sever(how exchange.How) error {
+	s := t.s
+	t.ending = true
+	s.ending++
+	until := time.Now().Add(serveSever)
+	wake := time.AfterFunc(serveSever, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		t.moved.Broadcast()
+	})
+	defer wake.Stop()
+	for t.lost() == nil && s.answering() && time.Now().Before(until) {
+		t.moved.Wait()
+	}
+	if err := t.drain(); err != nil {
+		return err
+	}
+	t.finished()
+	s.severed = how
+	s.sender.leave(errSevered, s.lanes)
+	s.conn.SetReadDeadline(time.Unix(1, 0)) // wakes read
+	return nil
+}
+
+// answering reports whether an answer is under way that does not wait to end with
+// the connection.
+func (s *server) answering() bool {
+	for _, t := range s.streams {
+		if !t.done && !t.gone && !t.ending {
+			return true
+		}
+	}
+	return false
 }
 
 // status is the pseudo field of an answer's head.

@@ -81,7 +81,7 @@ func (s *server) headers(f *http2.MetaHeadersFrame, t *serving) error {
 	case malformed(f):
 		return stream(http2.ErrCodeProtocol)
 	}
-	t = &serving{s: s, lane: s.lane(id), credit: serveWindow, head: headOf(f, s.scheme), listed: n}
+	t = &serving{s: s, lane: s.lane(id), credit: serveWindow, head: headOf(f, s.Scheme), listed: n}
 	t.expected = length(t.head.Fields)
 	if f.StreamEnded() {
 		if err := t.finish(); err != nil {

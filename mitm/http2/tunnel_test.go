@@ -43,7 +43,7 @@ func TestServeConnect(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		var serving sync.WaitGroup
-		serving.Go(func() { ServeConnect(ctx, far, "https", play) })
+		serving.Go(func() { (&Server{Scheme: "https", Play: play, Connect: true}).Serve(ctx, far) })
 		frames := make(chan string, 20)
 		serving.Go(func() { readFrames(near, frames) })
 

@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/net/http2"
 	"golang.org/x/net/http2/hpack"
@@ -74,8 +75,9 @@ func NewUpstream(conn net.Conn) *Upstream {
 
 // Run passes frames until the connection ends: by Close, by either side's fault,
 // or after a GOAWAY with the last Call. show has Take be told what the origin did,
-// by a Decoder: so an exchange is what it would be if it were only watched. ended is called once, with why
-// the connection ended, and may have Take be told that too.
+// by a Decoder: so an exchange is what it would be if it were only watched. ended
+// is called once, with why the connection ended, when nothing is shown any more,
+// and may have Take be told that too.
 func (u *Upstream) Run(show Show, ended func(error)) {
 	u.shown = func(b []byte) error {
 		defer u.release()
@@ -84,9 +86,22 @@ func (u *Upstream) Run(show Show, ended func(error)) {
 	var writing sync.WaitGroup
 	writing.Go(func() { u.write(u.leave) })
 	err := u.read(show)
-	u.over(err, ended)
+	var fault http2.ConnectionError
+	if errors.As(err, &fault) {
+		u.mu.Lock()
+		u.frames.WriteGoAway(0, http2.ErrCode(fault), nil)
+		u.mu.Unlock()
+	}
+	u.leave(err)
 	writing.Wait()
 	u.conn.Close()
+	ended(err)
+	u.mu.Lock()
+	for _, c := range u.calls {
+		c.end(exchange.End{How: exchange.Reset, Code: uint32(http2.ErrCodeInternal), Err: err.Error()})
+	}
+	u.mu.Unlock()
+	u.release()
 }
 
 // Usable reports whether the origin takes another exchange on this connection,
@@ -100,10 +115,10 @@ func (u *Upstream) Usable() bool {
 // usable is Usable. mu is held.
 func (u *Upstream) usable() bool { return u.left == nil && !u.leaving && u.newest < 1<<31-2 }
 
-// Close closes the connection.
+// Close has the connection end, when what was said is written.
 func (u *Upstream) Close() {
 	u.leave(net.ErrClosed)
-	u.conn.Close()
+	u.conn.SetReadDeadline(time.Unix(1, 0))
 }
 
 // lanes are the open streams.
@@ -164,24 +179,6 @@ func (u *Upstream) read(show Show) error {
 	}
 }
 
-// over ends it all after a read that ended with err.
-func (u *Upstream) over(err error, ended func(error)) {
-	var whole http2.ConnectionError
-	if errors.As(err, &whole) {
-		u.mu.Lock()
-		u.frames.WriteGoAway(0, http2.ErrCode(whole), nil)
-		u.mu.Unlock()
-	}
-	u.leave(err)
-	ended(err)
-	u.mu.Lock()
-	for _, c := range u.calls {
-		c.end(exchange.End{How: exchange.Reset, Code: uint32(http2.ErrCodeInternal), Err: err.Error()})
-	}
-	u.mu.Unlock()
-	u.release()
-}
-
 // refuse resets a stream at the origin's fault.
 func (u *Upstream) refuse(e http2.StreamError) {
 	u.mu.Lock()
@@ -214,8 +211,8 @@ func (u *Upstream) frame(f http2.Frame) error {
 	case *http2.WindowUpdateFrame:
 		return u.update(f, c.sending())
 	case *http2.RSTStreamFrame:
-		if c != nil { // perhaps only of what it does not need any more
-			c.gone = true
+		if c != nil {
+			c.gone, c.spared = true, c.over && !c.gone
 			c.moved.Broadcast()
 		}
 	case *http2.GoAwayFrame:
