@@ -13,6 +13,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -30,7 +31,8 @@ import (
 type stage struct {
 	t     *testing.T
 	store *cassette.Store
-	good  string // the address of an origin that behaves
+	good  string       // the address of an origin that behaves
+	open  atomic.Int64 // connections that are taken
 }
 
 func newStage(t *testing.T) *stage {
@@ -66,7 +68,9 @@ func (s *stage) listen(serve func(net.Conn)) (addr string) {
 			if err != nil {
 				return
 			}
+			s.open.Add(1)
 			serving.Go(func() {
+				defer s.open.Add(-1)
 				defer context.AfterFunc(ctx, func() { c.Close() })()
 				serve(c)
 			})
@@ -74,6 +78,18 @@ func (s *stage) listen(serve func(net.Conn)) (addr string) {
 	})
 	s.t.Cleanup(func() { l.Close(); cancel(); serving.Wait() })
 	return l.Addr().String()
+}
+
+// empty waits until all connections are at their end.
+func (s *stage) empty() {
+	s.t.Helper()
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for until := time.Now().Add(10 * time.Second); s.open.Load() > 0; <-tick.C {
+		if time.Now().After(until) {
+			s.t.Fatalf("%d connections are still open", s.open.Load())
+		}
+	}
 }
 
 // divert is where clients of origin connect to, that way takes them.
