@@ -21,6 +21,8 @@ func FuzzBody(f *testing.F) {
 	f.Add([]byte("a=1&b=%C3%A9+x&c"), "", "application/x-www-form-urlencoded")
 	f.Add([]byte("a=%7e&b=%ff&{{secret:=1"), "br", "application/x-www-form-urlencoded; charset=utf-8")
 	f.Add([]byte("event: a\ndata: b\ndata: c\n\n: ping\n\n"), "zstd", "text/event-stream")
+	f.Add([]byte("data: {\"a\": 1}\n\ndata: {\"a\":2}\n\njson: {}\n\nda"), "gzip", "text/event-stream")
+	f.Add([]byte("{\"a\":1}\n\n{\"b\": 2}\n[3"), "br", "application/x-ndjson")
 	f.Add([]byte("id:1\r\ndata:{{lit}}\r\n\r\n"), "", "text/event-stream")
 	f.Add([]byte("--x\r\nContent-Disposition: form-data; name=\"a\"\r\n\r\n1\r\n--x\r\nContent-Type: application/json\r\n\r\n{\"a\":\"\xff\"}\r\n--x--\r\n"), "deflate", "multipart/form-data; boundary=x")
 	f.Fuzz(func(t *testing.T, b []byte, coding, media string) {

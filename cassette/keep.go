@@ -60,7 +60,7 @@ func messagePlace() place {
 func bodyPlace() place {
 	return place{
 		"wire": place{}.leaves("encoding", "of", "base64", "file", "sha256", "size"),
-	}.leaves("json", "text", "lines", "form", "multipart", "sse", "base64", "file", "style", "boundary", "sha256", "size", "marked",
+	}.leaves("json", "text", "lines", "ndjson", "form", "multipart", "sse", "rest", "base64", "file", "style", "boundary", "sha256", "size", "marked",
 		"binary", "chunks", "chunk_ext")
 }
 

@@ -74,7 +74,7 @@ type layout struct {
 // that a change to one element is a diff of one line.
 func expanded(key string) bool {
 	switch key {
-	case "interactions", "request", "response", "headers", "trailers", "lines", "form", "multipart", "sse", "summary", "messages",
+	case "interactions", "request", "response", "headers", "trailers", "lines", "form", "multipart", "sse", "ndjson", "summary", "messages",
 		"connections", "informational":
 		return true
 	}
@@ -85,7 +85,7 @@ func expanded(key string) bool {
 // from run to run, or would take hundreds of lines.
 func oneLine(key string) bool {
 	switch key {
-	case "timing", "chunks", "chunk_ms":
+	case "timing", "chunks", "chunk_ms", eventElement:
 		return true
 	}
 	return false
@@ -157,11 +157,18 @@ func (l *layout) print(n *node, key string, depth int) {
 
 // elementKey is what an element of the array under key is printed as.
 func elementKey(key string) string {
-	if key == "interactions" {
+	switch key {
+	case "interactions":
 		return "request" // a line per member, as a request has
+	case "sse", "ndjson":
+		return eventElement
 	}
 	return ""
 }
+
+// eventElement stands for the key of an event, or of a line of JSON: no key in a
+// cassette is this.
+const eventElement = "an event"
 
 func (l *layout) comma(i int, pad string) {
 	if i > 0 {

@@ -77,8 +77,8 @@ func viewNode(b []byte, fields []exchange.Field) *node {
 	return plainView(b, media)
 }
 
-// plainView shows b, which is of type media, as JSON, a form, events, lines,
-// text or base64: the first that gives b back.
+// plainView shows b, which is of type media, as JSON, a form, events, JSON
+// by lines, lines, text or base64: the first that gives b back.
 func plainView(b []byte, media string) *node {
 	n := &node{}
 	if !utf8.Valid(b) || bytes.IndexByte(b, 0) >= 0 {
@@ -93,6 +93,10 @@ func plainView(b []byte, media string) *node {
 		special = formView(string(b))
 	case "text/event-stream":
 		special = eventsView(string(b))
+	default:
+		if isLines(media) {
+			special = linesView(string(b))
+		}
 	}
 	if special != nil {
 		return special
@@ -173,6 +177,10 @@ func readView(n *node) ([]byte, error) {
 			b, err = printParts(m.val, n.text("boundary"), n.text("style"))
 		case "sse":
 			b, err = printEvents(m.val, n.text("style"))
+			b = append(b, unescape(n.text("rest"))...)
+		case "ndjson":
+			b, err = printLines(m.val, n.text("style"))
+			b = append(b, unescape(n.text("rest"))...)
 		case "base64":
 			if b, err = base64.StdEncoding.DecodeString(m.val.scalar()); err != nil {
 				err = fmt.Errorf("/base64: %w", err)
@@ -182,7 +190,7 @@ func readView(n *node) ([]byte, error) {
 		}
 		return b, err
 	}
-	return nil, errors.New(": none of json, text, lines, form, multipart, sse, base64, file is there")
+	return nil, errors.New(": none of json, text, lines, ndjson, form, multipart, sse, base64, file is there")
 }
 
 // unknownStyle is the error for a style that a view does not have.

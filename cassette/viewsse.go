@@ -6,16 +6,20 @@ import (
 	"time"
 )
 
-// An eventStyle is how a server writes text/event-stream.
-type eventStyle struct{ name, colon, end string }
+// An eventStyle is how a server writes text/event-stream, and JSON in it: a json
+// without a name is none.
+type eventStyle struct {
+	name, colon, end string
+	json             style
+}
 
-// eventStyles are those that differ and can be shown.
+// eventStyles are those that differ and can be shown, but for their JSON.
 func eventStyles() []eventStyle {
 	return []eventStyle{
-		{"spaced", ": ", "\n"},
-		{"tight", ":", "\n"},
-		{"spaced+crlf", ": ", "\r\n"},
-		{"tight+crlf", ":", "\r\n"},
+		{name: "spaced", colon: ": ", end: "\n"},
+		{name: "tight", colon: ":", end: "\n"},
+		{name: "spaced+crlf", colon: ": ", end: "\r\n"},
+		{name: "tight+crlf", colon: ":", end: "\r\n"},
 	}
 }
 
@@ -27,25 +31,43 @@ const commentKey = "comment"
 // milliseconds after the head. It is read; what is written has it in timing.
 const timeKey = "at_ms"
 
+// fullName is s's name in a cassette.
+func (s eventStyle) fullName() string {
+	if plain, _ := lineStyleOf(""); s.json.name == "" || s.json.name == plain.name {
+		return s.name
+	}
+	return s.name + "+json+" + s.json.name
+}
+
+// dataKey and jsonKey are what data is shown as: as text, or as JSON if it is
+// that. A field called json is a text too.
+const (
+	dataKey = "data"
+	jsonKey = "json"
+)
+
 // eventsView shows b as a list of events, in the first style that gives b back,
-// or is nil. Lines of the same field that follow each other are one text.
+// or is nil. Lines of the same field that follow each other are one text. What
+// is behind the last whole event, as in a stream that was cut, is the rest.
 func eventsView(b string) *node {
 	for _, s := range eventStyles() {
-		if n := s.parse(b); n != nil {
-			return (&node{}).add("sse", n).add("style", strNode(s.name))
+		at := strings.LastIndex(b, s.end+s.end)
+		if at < 0 {
+			continue
+		}
+		whole, rest := b[:at+2*len(s.end)], b[at+2*len(s.end):]
+		if n := s.parse(whole); n != nil {
+			return withRest((&node{}).add("sse", n).add("style", strNode(s.fullName())), rest)
 		}
 	}
 	return nil
 }
 
-// parse is b as events in style s, or nil.
-func (s eventStyle) parse(b string) *node {
-	text, whole := strings.CutSuffix(b, s.end+s.end)
-	if !whole {
-		return nil // it was cut, or does not end as events do
-	}
+// parse is b, whole events, as a list of them in style s, or nil. It finds out the
+// style of their JSON.
+func (s *eventStyle) parse(b string) *node {
 	events := list()
-	for block := range strings.SplitSeq(text, s.end+s.end) {
+	for block := range strings.SplitSeq(strings.TrimSuffix(b, s.end+s.end), s.end+s.end) {
 		e := s.event(block)
 		if e == nil {
 			return nil
@@ -59,11 +81,18 @@ func (s eventStyle) parse(b string) *node {
 }
 
 // event is the lines of one event, or nil.
-func (s eventStyle) event(block string) *node {
+func (s *eventStyle) event(block string) *node {
 	e := &node{}
 	var key string
 	var lines []string
-	put := func() { e.add(key, strNode(escape(strings.Join(lines, "\n")))) }
+	put := func() {
+		text := strings.Join(lines, "\n")
+		if v := s.json.lineView(text); key == dataKey && v != nil {
+			e.add(jsonKey, v)
+			return
+		}
+		e.add(key, strNode(escape(text)))
+	}
 	for line := range strings.SplitSeq(block, s.end) {
 		name, value, ok := strings.Cut(line, s.colon)
 		if strings.HasPrefix(line, ":") {
@@ -78,7 +107,7 @@ func (s eventStyle) event(block string) *node {
 			put()
 			lines = nil
 		}
-		if lines == nil && e.get(name) != nil {
+		if lines == nil && (e.get(name) != nil || (name == dataKey || name == jsonKey) && (e.get(dataKey) != nil || e.get(jsonKey) != nil)) {
 			return nil // a JSON object has a key once
 		}
 		key, lines = name, append(lines, value)
@@ -93,11 +122,14 @@ func (s eventStyle) print(events *node) []byte {
 	for _, e := range events.elements() {
 		for _, m := range e.members() {
 			start := m.key + s.colon
-			switch m.key {
-			case timeKey:
+			switch {
+			case m.key == timeKey:
 				continue
-			case commentKey:
+			case m.key == commentKey:
 				start = ":"
+			case m.key == jsonKey && m.val.kind != 's':
+				b.WriteString(dataKey + s.colon + s.json.line(m.val) + s.end)
+				continue
 			}
 			for line := range strings.SplitSeq(unescape(m.val.scalar()), "\n") {
 				b.WriteString(start + line + s.end)
@@ -111,8 +143,14 @@ func (s eventStyle) print(events *node) []byte {
 // eventStyleOf is the style called name.
 func eventStyleOf(name string) (eventStyle, error) {
 	for _, s := range eventStyles() {
-		if s.name == name || name == "" {
+		if name == s.name || name == "" {
+			s.json, _ = lineStyleOf("") // which there is
 			return s, nil
+		}
+		if json, ok := strings.CutPrefix(name, s.name+"+json+"); ok {
+			var err error
+			s.json, err = lineStyleOf(json)
+			return s, err
 		}
 	}
 	return eventStyle{}, unknownStyle(name)
