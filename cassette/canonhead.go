@@ -59,7 +59,7 @@ func (f *form) headers(u *rules, fields []exchange.Field) {
 // hard says whether a field tells requests apart by its value.
 func hard(name string) bool {
 	switch name {
-	case "range", "soapaction", "x-amz-target", "x-http-method-override", "sec-websocket-protocol":
+	case "range", "soapaction", "x-amz-target", "x-http-method-override", "sec-websocket-protocol", "last-event-id":
 		return true
 	}
 	return false

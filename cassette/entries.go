@@ -13,7 +13,7 @@ import (
 
 // matcherVersion is of the keys that an index holds. It goes up when the
 // canonical form changes: an index of another version is not used.
-const matcherVersion = 2
+const matcherVersion = 3
 
 // A key is what requests are found by, from the widest to the narrowest. Two
 // requests of equal keys may still differ: who finds one by it compares.

@@ -20,6 +20,8 @@ func conditionCases() []matchCase {
 		{name: "Accept breaks the tie", rec: []asked{rec(get("/a", "Accept: text/html"), "", "html"), rec(get("/a", "Accept: application/json"), "", "json")},
 			live: []said{{get("/a", "Accept: application/json"), "", "json"}, {get("/a", "Accept: text/html"), "", "html"}, {get("/a", "Accept: application/json"), "", "json"}}},
 		{name: "a request's number breaks no tie", rec: []asked{rec(get("/a", "X-Request-Id: 1"), "", "A"), rec(get("/a", "X-Request-Id: 2"), "", "B")}, live: []said{{get("/a", "X-Request-Id: 2"), "", "A"}}},
+		{name: "a stream goes on where it was left", rec: []asked{rec(get("/s"), "", "1 2"), rec(get("/s", "Last-Event-ID: 2"), "", "3"), rec(get("/s", "Last-Event-ID: 3"), "", "4")},
+			live: []said{{get("/s", "Last-Event-ID: 3"), "", "4"}, {get("/s"), "", "1 2"}, {get("/s", "last-event-id: 2"), "", "3"}, {get("/s", "Last-Event-ID: 4"), "", "miss"}}, has: "header last-event-id: "},
 		{name: "repeats 1, 2, 3, 3", rec: []asked{rec(get("/a"), "", "1"), rec(get("/a"), "", "2"), rec(get("/a"), "", "3")},
 			live: []said{{get("/a"), "", "1"}, {get("/a"), "", "2"}, {get("/a"), "", "3"}, {get("/a"), "", "3"}}},
 		{name: "no more repeats", opt: PlayOptions{Repeat: RepeatNever}, rec: []asked{rec(get("/a"), "", "1")},
