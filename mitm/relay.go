@@ -57,8 +57,8 @@ func newTap(watcher exchange.Watcher, dec exchange.Decoder, o exchange.Origin, t
 
 // event passes e on to the watch. It is called with mu held, by the decoder.
 func (t *tap) event(e exchange.Event) {
-	e = t.due.see(e)
-	if t.w != nil {
+	e, ok := t.due.see(e)
+	if ok && t.w != nil {
 		t.frames.event(e, t.told)
 	}
 	if t.passed != nil && e.From == exchange.Server {
@@ -107,7 +107,9 @@ func (t *tap) feed(from exchange.Side, b []byte) {
 func (t *tap) gone(side exchange.Side) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.due.left = t.due.left || side == exchange.Client
+	if side == exchange.Client {
+		t.due.leaves()
+	}
 }
 
 // end shows that from sends no more.
@@ -117,7 +119,9 @@ func (t *tap) end(from exchange.Side, end exchange.End) {
 	if t.dec == nil {
 		return
 	}
-	t.due.left = t.due.left || from == exchange.Client
+	if from == exchange.Client {
+		t.due.leaves()
+	}
 	t.understood(t.dec.Close(from, time.Since(t.start), end, t.emit))
 	t.flush()
 }
