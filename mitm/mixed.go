@@ -183,7 +183,9 @@ func (m *Mixed) serve(ctx context.Context, c net.Conn, o exchange.Origin, p Prot
 	stop := context.AfterFunc(ctx, func() { shut(c) })
 	defer stop()
 	one := &mixed1{m: m, ctx: ctx, origin: o, play: newSockets(play.Event).event, client: c, server: server}
-	newSession(ctx, c, o, one.event).serve(m.Tell)
+	session := newSession(ctx, c, o, one.event)
+	one.pass = session.pass
+	session.serve(m.Tell)
 	one.close()
 }
 

@@ -20,8 +20,9 @@ type mixed1 struct {
 	origin exchange.Origin
 	play   func(exchange.Event, func(exchange.Event) error) error
 	client net.Conn
-	server net.Conn // the origin, nil until the first miss
-	tap    *tap     // of server
+	pass   func() error // writes what the client was answered
+	server net.Conn     // the origin, nil until the first miss
+	tap    *tap         // of server
 
 	enc     *http1.Encoder // of the request being read
 	held    spool          // its bytes, exactly as they came
@@ -127,6 +128,9 @@ func (x *mixed1) roundTrip(e exchange.Event, answer func(exchange.Event) error) 
 		n, rerr := x.server.Read(buf)
 		if n > 0 {
 			tap.feed(exchange.Server, buf[:n])
+			if err == nil && !done { // a stream may not go on until its client has this
+				err = x.pass()
+			}
 		}
 		if rerr != nil {
 			if x.ctx.Err() != nil {
@@ -145,6 +149,11 @@ func (x *mixed1) roundTrip(e exchange.Event, answer func(exchange.Event) error) 
 	if upgraded && err == nil {
 		x.tunnel = &tunnel{server: x.server, tap: tap}
 		x.tunnel.start(x.client)
+	}
+	if err != nil && !done && x.tap != nil { // the client is gone
+		tap.gone(exchange.Client)
+		tap.end(exchange.Server, exchange.End{How: exchange.Reset, Err: err.Error()})
+		x.drop()
 	}
 	return err
 }

@@ -11,6 +11,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/serge-net/serge-net/exchange"
 )
 
@@ -95,5 +97,49 @@ func TestMixedConnectionClose(t *testing.T) {
 	}
 	if heads, _, answer := w.seen(); len(heads) != 4 || answer != "to the end of /oneto the end of /two" {
 		t.Errorf("watched %v %q", heads, answer)
+	}
+}
+
+// TestMixedStreams has a stream from the origin reach its client piece by piece,
+// and be recorded as left when the client does not stay.
+func TestMixedStreams(t *testing.T) {
+	next := make(chan struct{})
+	defer close(next)
+	origin := raw(t, func(c net.Conn) {
+		bufio.NewReader(c).ReadString('\n')
+		fmt.Fprint(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+		for range next {
+			if _, err := fmt.Fprint(c, "9\r\ndata: x\n\n\r\n"); err != nil {
+				return
+			}
+		}
+	})
+	w := newEnder()
+	m := &Mixed{Record: Record{Upstream: new(Upstream), Watcher: w}, Player: &player{}}
+	c, err := net.Dial("tcp", front(t, m, origin, ""))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.SetDeadline(time.Now().Add(10 * time.Second))
+	fmt.Fprint(c, "GET /events HTTP/1.1\r\nHost: x\r\n\r\n")
+	lines := bufio.NewReader(c)
+	for n := range 3 {
+		next <- struct{}{}
+		for line := ""; line != "data: x\n"; {
+			if line, err = lines.ReadString('\n'); err != nil {
+				t.Fatalf("event %d: %v", n, err)
+			}
+		}
+	}
+	c.Close()
+	waitFor(t, func() bool {
+		select {
+		case next <- struct{}{}:
+		default:
+		}
+		return len(w.told()) > 0
+	}, "no end of the answer is told")
+	if d := cmp.Diff([]exchange.End{{How: exchange.Left}}, w.told()); d != "" {
+		t.Errorf("ends (-want +got):\n%s", d)
 	}
 }

@@ -213,6 +213,12 @@ func (s *session) flush() {
 	}
 }
 
+// pass flushes, and returns why the session ends, if it does.
+func (s *session) pass() error {
+	s.flush()
+	return s.undelivered()
+}
+
 // An abort is a recorded answer that did not end as the protocol says.
 type abort struct{ exchange.End }
 

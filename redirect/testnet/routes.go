@@ -59,6 +59,8 @@ func Routes() []Route {
 		{"/trailers", "a body with the trailer X-Checksum"},
 		{"/abort", "half a body, then the connection or stream is cut"},
 		{"/sse", "n server-sent events, each flushed, gap milliseconds between"},
+		{"/stream/NAME", "streams: acknowledged at /ack (acked), with ids (ids), without an end (endless), cut (cut), of JSON (lines), of a secret (secret), of words (chat, message)"},
+		{"/poll", "204 after ms milliseconds, and the next time news"},
 		{"/ws", "a WebSocket that echoes; greet=1 speaks first; subprotocol echo.test"},
 		{"/ws/NAME", "WebSockets that answer calls (rpc), tick and close (ticks), leave (leave), speak GraphQL (graphql), say much (big)"},
 	}
@@ -92,6 +94,7 @@ func (r *rack) routes(host string) http.Handler {
 	mux.HandleFunc("/trailers", serveTrailers)
 	mux.HandleFunc("/abort", serveAbort)
 	mux.HandleFunc("/sse", serveSSE)
+	serveStreams(mux)
 	mux.HandleFunc("/ws", r.serveWebSocket)
 	mux.HandleFunc("/ws/{name}", r.serveSocket)
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
