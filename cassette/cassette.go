@@ -138,6 +138,7 @@ type Message struct {
 	End     exchange.How
 	EndCode uint32 // HTTP/2, of a message that was Reset: the code of RST_STREAM or GOAWAY
 	times   []time.Duration
+	pieces  []Piece
 }
 
 // Run is Count chunks of the same Size in bytes.
@@ -148,6 +149,13 @@ type Run struct{ Size, Count int64 }
 type Timing struct {
 	Start, Send, Wait, Receive time.Duration
 	Chunks                     []time.Duration // arrival since the response head, by chunk
+	Pieces                     []Piece         // of a stream that had no chunks, in order
+}
+
+// A Piece is Size bytes of a stream that arrived At after the response head.
+type Piece struct {
+	At   time.Duration
+	Size int64
 }
 
 // DNS is an answer that is replayed as it came. Addresses of pinned names are

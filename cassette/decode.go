@@ -288,7 +288,7 @@ func readPiece(n *node, files opener) (Message, error) {
 // readTiming reads when i happened, after its response was read.
 func (i *Interaction) readTiming(n *node) {
 	ms := func(key string) time.Duration { return time.Duration(n.number(key)) * time.Millisecond }
-	i.Timing = Timing{ms("start_ms"), ms("send_ms"), ms("wait_ms"), ms("receive_ms"), n.get("chunk_ms").times()}
+	i.Timing = Timing{ms("start_ms"), ms("send_ms"), ms("wait_ms"), ms("receive_ms"), n.get("chunk_ms").times(), n.get("pieces").pieces()}
 	if i.Response == nil {
 		return
 	}
@@ -300,6 +300,18 @@ func (i *Interaction) readTiming(n *node) {
 	if i.Timing.Chunks == nil {
 		i.Timing.Chunks = i.Response.times
 	}
+}
+
+// pieces are n's elements, [milliseconds, bytes]; none if one is not that.
+func (n *node) pieces() []Piece {
+	var out []Piece
+	for _, k := range n.elements() {
+		if len(k.kids) != 2 || numberOf(k.kids[1]) <= 0 {
+			return nil
+		}
+		out = append(out, Piece{time.Duration(numberOf(k.kids[0])) * time.Millisecond, numberOf(k.kids[1])})
+	}
+	return out
 }
 
 // readFields reads [[name, value]…], and the older {name: value} and {name: [values]}.

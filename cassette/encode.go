@@ -332,6 +332,13 @@ func (i *Interaction) timing() *node {
 		}
 		n.add("chunk_ms", l)
 	}
+	if len(t.Pieces) > 0 {
+		l := list()
+		for _, p := range t.Pieces {
+			l.kids = append(l.kids, list(ms(p.At), intNode(p.Size)))
+		}
+		n.add("pieces", l)
+	}
 	return n
 }
 

@@ -34,6 +34,7 @@ const (
 	recClosed         // the recorder came to its end: failed
 	recMarked         // as recData, but in the cassette's form, and the content coding that was undone
 	recMessage        // a piece of a WebSocket's message
+	recPiece          // how many bytes of a stream without chunks came
 )
 
 // recordMost bounds a record's payload in bytes; a larger piece of Data is cut.

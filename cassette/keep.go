@@ -49,7 +49,7 @@ func interactionPlace() place {
 		}.leaves("url"),
 		"error":  place{}.leaves("kind", "phase", "errno", "alert", "code", "cause", "raw"),
 		"peer":   place{}.leaves("address", "pid", "command"),
-		"timing": place{}.leaves("start_ms", "send_ms", "wait_ms", "receive_ms", "informational_ms", "chunk_ms"),
+		"timing": place{}.leaves("start_ms", "send_ms", "wait_ms", "receive_ms", "informational_ms", "chunk_ms", "pieces"),
 	}.leaves("id", "kind", "seq", "connection")
 }
 

@@ -78,6 +78,7 @@ type schedule struct {
 	of     *Interaction
 	before time.Duration // the first byte, beside what was recorded
 	passed time.Duration // of the recorded time, up to what was told last
+	paced  bool          // the body is told in the pieces in which it came
 }
 
 // schedule is that of i's answer in the cassette called name, which was claimed
@@ -125,11 +126,26 @@ func (s *schedule) chunk(n int) time.Duration {
 	return s.until(s.of.Timing.Wait + s.of.Timing.Chunks[n])
 }
 
+// pieces are those in which the body came, if it is known when each did and they
+// make one of size bytes, as it is.
+func (s *schedule) pieces(size int64) []Piece {
+	if s == nil {
+		return nil
+	}
+	for _, p := range s.of.Timing.Pieces {
+		size -= p.Size
+	}
+	if s.paced = size == 0; !s.paced {
+		return nil
+	}
+	return s.of.Timing.Pieces
+}
+
 // piece is how long to wait before a piece of the body of which left bytes are
 // not told yet, where it is not recorded when each came: they come evenly over
 // the time that all took.
 func (s *schedule) piece(left int64) time.Duration {
-	if s == nil || len(s.of.Timing.Chunks) > 0 {
+	if s == nil || len(s.of.Timing.Chunks) > 0 || s.paced {
 		return 0
 	}
 	t, size := s.of.Timing, s.of.Response.Body.Size

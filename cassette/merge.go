@@ -205,7 +205,7 @@ func (t *trial) responses(a, b *Response) bool {
 	}
 	return interim && a.Status == b.Status && a.Reason == b.Reason && a.Version == b.Version && a.End == b.End && a.EndCode == b.EndCode &&
 		t.fields(a.Fields, b.Fields, skip) && t.fields(a.Trailers, b.Trailers, volatile) &&
-		t.body(content{a.Body, a.Fields}, content{b.Body, b.Fields}) && (a.RawHead == nil) == (b.RawHead == nil)
+		t.bodies(a, b) && (a.RawHead == nil) == (b.RawHead == nil)
 }
 
 // fields compares a, of the old recording, and b without those that skip names.

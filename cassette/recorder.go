@@ -83,7 +83,7 @@ func (r *Recorder) Open(o exchange.Origin) (exchange.Watch, error) {
 	}
 	r.conns++
 	w := &watch{r: r, id: r.conns, sieves: map[sieveKey]*sieve{}, codings: map[sieveKey]string{}, documents: map[sieveKey]bool{},
-		talks: map[uint64]*overheard{}, connects: map[uint64]bool{}, voices: map[sieveKey]*secret.Stream{}}
+		talks: map[uint64]*overheard{}, connects: map[uint64]bool{}, paced: map[uint64]bool{}, voices: map[sieveKey]*secret.Stream{}}
 	w.pen.begin(recConn)
 	w.pen.num(w.id)
 	w.pen.dur(r.elapsed())
@@ -233,6 +233,7 @@ type watch struct {
 	talks     map[uint64]*overheard       // by stream
 	voices    map[sieveKey]*secret.Stream // of the messages of WebSockets that are open
 	connects  map[uint64]bool             // the streams whose request is CONNECT
+	paced     map[uint64]bool             // those whose answer is a stream without chunks
 }
 
 // redacted is fields in the cassette's form, until the next call.
@@ -244,6 +245,7 @@ func (w *watch) redacted(fields []exchange.Field) []exchange.Field {
 // Event records e. It reaches the kernel with the next Flush, or earlier.
 func (w *watch) Event(e exchange.Event) error {
 	p := &w.pen
+	w.pace(e)
 	switch e.Kind {
 	case exchange.KindHead:
 		h := *e.Head

@@ -92,8 +92,7 @@ func (p *Player) perform(l *live, i *Interaction, s *schedule, tell func(exchang
 			return err
 		}
 	}
-	waited := i.Timing.Send + i.Timing.Wait + i.Timing.Receive
-	end := exchange.Event{Kind: exchange.KindEnd, End: &exchange.End{How: r.End, Code: r.EndCode, Wait: waited, Conn: l.version == "2" && r.endsConn()}}
+	end := exchange.Event{Kind: exchange.KindEnd, End: &exchange.End{How: r.End, Code: r.EndCode, Wait: i.listened(), Conn: l.version == "2" && r.endsConn()}}
 	if r.End != exchange.Complete {
 		end.Raw = p.filled(r.RawEnd)
 	}
@@ -240,7 +239,18 @@ func sendBody(r *Response, chunked bool, when *schedule, tell func(exchange.Even
 		s.from, s.buf = io.LimitReader(body, r.Body.Size), make([]byte, min(pieceSize, max(r.Body.Size, 1)))
 	}
 	ct, _ := exchange.Get(r.Fields, "content-type")
-	s.events = when != nil && strings.HasPrefix(ct, "text/event-stream")
+	pieces := when.pieces(r.Body.Size)
+	s.events = when != nil && pieces == nil && when.of.Timing.Chunks == nil && strings.HasPrefix(ct, "text/event-stream")
+	for _, p := range pieces {
+		s.pause = when.until(when.of.Timing.Wait + p.At)
+		size := int64(0)
+		if chunked {
+			size = p.Size
+		}
+		if err := s.send(p.Size, size, nil); err != nil {
+			return err
+		}
+	}
 	if !chunked {
 		return s.send(s.left, 0, nil)
 	}

@@ -54,6 +54,9 @@ func (t *tape) interaction(k *take) (*Interaction, error) {
 	if len(server.msg.times) > 1 {
 		i.Timing.Chunks = server.msg.times
 	}
+	if len(server.msg.pieces) > 1 {
+		i.Timing.Pieces = server.msg.pieces
+	}
 	for n := range k.talk {
 		p := &k.talk[n]
 		m, err := t.message(&p.side)

@@ -79,12 +79,9 @@ func readTape(file io.ReaderAt, size int64) (*tape, error) {
 		return nil, err
 	}
 	t.lost = size - good
-	for _, k := range t.takes {
-		if !k.told() {
-			t.skipped++
-		}
-	}
-	t.takes = slices.DeleteFunc(t.takes, func(k *take) bool { return !k.told() })
+	had := len(t.takes)
+	t.takes = slices.DeleteFunc(t.takes, func(k *take) bool { return !k.told(!t.clean) })
+	t.skipped = had - len(t.takes)
 	slices.SortStableFunc(t.takes, func(a, b *take) int { return cmp.Compare(a.start, b.start) })
 	return t, nil
 }
@@ -107,7 +104,7 @@ func (t *tape) record(typ byte, payload []byte, at int64) error {
 		t.pins = append(t.pins, e.pin())
 	case recClosed:
 		t.clean, t.failed = true, e.num() == 1
-	case recHead, recData, recMarked, recMessage, recTrails, recEnd:
+	case recHead, recData, recMarked, recMessage, recPiece, recTrails, recEnd:
 		t.event(typ, e, len(payload), at)
 	}
 	return nil
@@ -158,6 +155,8 @@ func (t *tape) event(typ byte, e *eye, size int, at int64) {
 		if body := take.data(s, from, chunk, raw, seg, when); typ == recMarked {
 			body.marked, body.coding = true, coding
 		}
+	case recPiece:
+		s.msg.piece(Piece{when - take.headAt, int64(e.num())})
 	case recTrails:
 		s.trailers = e.fields()
 		s.msg.RawEnd = bytes.Clone(e.bytes())
@@ -249,7 +248,18 @@ func (m *Message) chunk(size int64) {
 	}
 }
 
-// timesMost is of how many chunks the arrival is kept.
+// piece adds a piece of a stream. What comes in the same millisecond, or behind
+// the last one of which the arrival is kept, is part of the one before.
+func (m *Message) piece(p Piece) {
+	p.At = p.At.Truncate(time.Millisecond)
+	if last := len(m.pieces) - 1; last >= 0 && (m.pieces[last].At == p.At || last+1 == timesMost) {
+		m.pieces[last].Size += p.Size
+	} else {
+		m.pieces = append(m.pieces, p)
+	}
+}
+
+// timesMost is of how many chunks, or pieces, the arrival is kept.
 const timesMost = 1000
 
 // chunkCount is how many chunks runs are.
@@ -263,8 +273,12 @@ func chunkCount(runs []Run) int {
 
 // told says whether enough is known of the take to replay it: its request and
 // how its answer ended. An answer whose end nobody saw, because it was not
-// understood or we were killed, would be replayed as one that was cut.
-func (k *take) told() bool {
+// understood or we were killed, would be replayed as one that was cut. A stream
+// that was open when we were killed is one that its client left.
+func (k *take) told(killed bool) bool {
+	if server := &k.sides[exchange.Server]; killed && k.res != nil && server.end == nil && !k.upgraded() && isStream(k.res.Fields) {
+		server.end, server.endAt = &exchange.End{How: exchange.Left}, k.end
+	}
 	return k.req != nil && (k.failure() != nil || k.res != nil && (k.upgraded() || k.sides[exchange.Server].end != nil))
 }
 

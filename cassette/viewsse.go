@@ -184,5 +184,8 @@ func (m *Message) eventChunks(n *node) error {
 		m.chunk(int64(len(s.print(list(e)))))
 		m.times = append(m.times, at)
 	}
+	if rest := len(unescape(n.text("rest"))); rest > 0 {
+		m.chunk(int64(rest))
+	}
 	return nil
 }
