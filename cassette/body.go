@@ -98,9 +98,12 @@ func (b Body) meaning(fields []exchange.Field) (string, error) {
 	parts := strings.HasPrefix(media, "multipart/")
 	plain := b.plain
 	if plain == nil && (c != "" || parts) {
-		var err error
-		if plain, _, err = b.text(c); err != nil {
+		data, _, err := b.Whole()
+		if err != nil {
 			return "", err
+		}
+		if text, _, ok := decodedPart(data, b.wired(c), wholeMost); ok {
+			plain = text
 		}
 	}
 	if plain == nil {

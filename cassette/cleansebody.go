@@ -45,7 +45,7 @@ func (h *hider) hidden(b Body, coding string) (Body, error) {
 		coding = codingOf(nil, head)
 		r = io.NopCloser(io.MultiReader(bytes.NewReader(head), r))
 	}
-	plain, err := decoder(r, coding)
+	plain, err := partDecoder(r, coding)
 	if err != nil {
 		return b, err
 	}
@@ -79,7 +79,7 @@ func (h *hider) hidden(b Body, coding string) (Body, error) {
 		if err != nil {
 			return nil, err
 		}
-		plain, err := decoder(r, coding)
+		plain, err := partDecoder(r, coding)
 		return &sifting{from: plain, stream: h.set.Stream(), hide: h, closes: r}, err
 	}
 	return Body{Size: size, open: open, marked: true, coding: coding}, nil

@@ -6,6 +6,7 @@ import (
 	"compress/flate"
 	"compress/gzip"
 	"compress/zlib"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -31,6 +32,27 @@ func decoder(r io.Reader, coding string) (io.ReadCloser, error) {
 		}
 	}
 	return out, nil
+}
+
+// partDecoder is decoder of what may have been cut: where that is, it ends.
+func partDecoder(r io.Reader, coding string) (io.ReadCloser, error) {
+	out, err := decoder(r, coding)
+	if err != nil {
+		return nil, err
+	}
+	return &cutShort{out}, nil
+}
+
+// A cutShort is a reader whose end may come at any time.
+type cutShort struct{ io.ReadCloser }
+
+// Read implements io.Reader.
+func (c *cutShort) Read(b []byte) (int, error) {
+	n, err := c.ReadCloser.Read(b)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = io.EOF
+	}
+	return n, err
 }
 
 // codingOf is the content coding of a body with fields that begins with b: what

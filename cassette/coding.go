@@ -22,6 +22,21 @@ func Decoded(b []byte, coding string, most int64) ([]byte, bool) {
 	return b, true
 }
 
+// decodedPart is Decoded of what may have been cut: as much of it as came, which
+// is some. whole is false if it was cut.
+func decodedPart(b []byte, coding string, most int64) (plain []byte, whole, ok bool) {
+	if plain, ok = Decoded(b, coding, most); ok {
+		return plain, true, true
+	}
+	r, err := partDecoder(bytes.NewReader(b), coding)
+	if err != nil {
+		return nil, false, false
+	}
+	defer r.Close()
+	plain, err = io.ReadAll(io.LimitReader(r, most+1))
+	return plain, false, err == nil && len(plain) > 0 && int64(len(plain)) <= most
+}
+
 // decodedOnce undoes one coding.
 func decodedOnce(b []byte, coding string, most int64) ([]byte, bool) {
 	if coding == "" || coding == "identity" {

@@ -337,10 +337,10 @@ func (c *compaction) settleBody(b *Body, fields []exchange.Field) error {
 		return err
 	}
 	if whole {
-		plain, ok := Decoded(data, c1, wholeMost)
+		plain, uncut, ok := decodedPart(data, c1, wholeMost)
 		text := utf8.Valid(plain) && !slices.Contains(plain, 0)
 		switch {
-		case ok && text && (c1 == "" || b.lean):
+		case ok && text && (c1 == "" || b.lean && uncut):
 			return nil
 		case ok && text:
 			shown = plain

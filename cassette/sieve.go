@@ -162,7 +162,7 @@ func (w *watch) each(s *sieve, out func([]byte, *secret.Finding) error) error {
 	if err != nil {
 		return err
 	}
-	plain, err := decoder(r, s.coding)
+	plain, err := partDecoder(r, s.coding)
 	if err != nil {
 		return err
 	}

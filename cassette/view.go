@@ -37,11 +37,11 @@ func bodyNode(b Body, fields []exchange.Field) (*node, error) {
 	if err != nil || !ok {
 		return nil, fmt.Errorf("body of %d bytes was not made a file: %w", b.Size, errors.Join(err))
 	}
-	plain, ok := Decoded(data, c, wholeMost)
+	plain, whole, ok := decodedPart(data, c, wholeMost)
 	if !ok || c == "" || len(plain) == 0 {
 		return viewNode(data, fields), nil
 	}
-	if !b.lean {
+	if !b.lean || !whole {
 		wire.add("of", strNode(hashOf(plain))).add("base64", strNode(base64.StdEncoding.EncodeToString(data)))
 	}
 	return viewNode(plain, fields).add("wire", wire), nil
