@@ -188,6 +188,8 @@ func (i *Interaction) Line() string {
 	case i.Response == nil:
 	case i.WebSocket != nil:
 		s += fmt.Sprintf(" (websocket, messages: %d)", len(i.Passed()))
+	case i.Response.left():
+		s += " (left)"
 	case i.Response.End != exchange.Complete:
 		s += " (" + i.Response.End.String() + ")"
 	}
@@ -234,10 +236,11 @@ func (c *Cassette) each(f func(*Interaction) error) error {
 func (c *Cassette) Command() string { return (&node{mem: c.extra}).text("command") }
 
 // Doubtful says that i's answer tells of an origin that was not well when it was
-// recorded, rather than of what it does: 429, 5xx, a cut answer, or none.
+// recorded, rather than of what it does: 429, 5xx, a cut answer, or none. That its client
+// left a stream is no such thing.
 func (i *Interaction) Doubtful() bool {
 	r := i.Response
-	return r == nil || r.Status == 429 || r.Status >= 500 || r.End != exchange.Complete
+	return r == nil || r.Status == 429 || r.Status >= 500 || r.End != exchange.Complete && !r.left()
 }
 
 // Interaction returns the interaction called id, or nil.

@@ -17,6 +17,9 @@ func isStream(fields []exchange.Field) bool {
 	}
 }
 
+// left says whether r is a stream that its client left, as it has to at some time.
+func (r *Response) left() bool { return r.End == exchange.Left && isStream(r.Fields) }
+
 // pace records when each piece of an answer comes that is a stream and has no
 // chunks: their data may be recorded later, when it is known what is in it.
 func (w *watch) pace(e exchange.Event) {

@@ -174,6 +174,9 @@ func TestStreamLeft(t *testing.T) {
 				}
 			})
 			// What may begin a secret is not on the disk until it is known not to.
+			if i := load(t, s, "x").Interactions[0]; i.Doubtful() != strings.Contains(tt.name, "cut") && !strings.Contains(tt.name, "no stream") {
+				t.Errorf("doubtful: %v; %s", i.Doubtful(), i.Line())
+			}
 			if got := body.String(); got != "data: 1\n\ndata: {" && (tt.end != nil || got != "data: 1\n\ndata:") || end.How != tt.want || end.Wait != tt.wait {
 				t.Errorf("replayed %q, ended %v after %v; want it %v after %v\n%s", body.String(), end.How, end.Wait, tt.want, tt.wait, read(t, dir, "x.json"))
 			}
