@@ -47,6 +47,10 @@ func newDialogue(y *play, l *live, s *slot, it *Interaction) *dialogue {
 	c.bonds = newBonds(it.Response.Fields)
 	beats := beatsOf(it.Request.URL, it.Response.Fields)
 	for _, m := range it.WebSocket.Messages {
+		if m.Foreign && m.From == exchange.Client { // what the server did then is done by who notices it
+			c.ends = nil
+			break
+		}
 		if c.plays(m, beats) {
 			c.ms = append(c.ms, m)
 		}
@@ -189,15 +193,12 @@ func (s *dialogue) say(m *SocketMessage, answer func(exchange.Event) error) erro
 		return err
 	}
 	defer r.Close()
-	frames := m.Fragments
-	if total(frames) != b.Size || len(frames) == 0 {
-		frames = []int64{b.Size}
-	}
+	frames, came := m.frames(b.Size)
 	buf := make([]byte, min(pieceSize, b.Size))
-	for n, size := range frames {
+	for n, f := range frames {
 		last := n == len(frames)-1 && m.End == exchange.Complete
-		head := exchange.Message{Type: m.Type, Frame: true, Fin: last, Size: size}
-		for left := size; head.Frame || left > 0; head.Frame = false {
+		head := exchange.Message{Type: m.Type, Frame: true, Fin: f.Fin, Size: f.Size}
+		for left := came[n]; head.Frame || left > 0; head.Frame = false {
 			k, err := io.ReadFull(r, buf[:min(left, int64(len(buf)))])
 			if err != nil {
 				return fmt.Errorf("read message: %w", err)

@@ -44,7 +44,7 @@ func interactionPlace() place {
 		"response": response,
 		"upgraded": place{"messages": place{"payload": bodyPlace()}.leaves("direction")}.leaves("closed_by"),
 		"websocket": place{
-			"messages":    place{"payload": bodyPlace().leaves("ping", "pong", "foreign", "opcode")}.leaves("direction", "timestamp_ms", "fragments", "end"),
+			"messages":    place{"payload": bodyPlace().leaves("ping", "pong", "foreign", "opcode"), "cut_frame": place{}.leaves("size", "fin")}.leaves("direction", "timestamp_ms", "fragments", "end"),
 			"close_frame": place{"reply": place{}.leaves("code", "reason")}.leaves("code", "reason", "direction", "timestamp_ms", "clean"),
 		}.leaves("url"),
 		"error":  place{}.leaves("kind", "phase", "errno", "alert", "code", "cause", "raw"),

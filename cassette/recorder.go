@@ -326,6 +326,11 @@ func (w *watch) expect(e exchange.Event) {
 
 // data records a piece of body.
 func (w *watch) data(e exchange.Event) error {
+	w.hush(e)
+	if len(e.Data) == 0 {
+		w.piece(e, false, "") // that it is no WebSocket begins here
+		return nil
+	}
 	if o := w.talks[e.Stream]; o != nil {
 		w.overhear(o, e)
 		return nil

@@ -24,6 +24,15 @@ type SocketMessage struct {
 	// Fragments are the sizes of its frames in bytes, before they were compressed,
 	// where it had several.
 	Fragments []int64
+	// Cut is the last frame of a message that has no end; nil if its size is not
+	// known, as where frames are compressed.
+	Cut *Frame
+}
+
+// A Frame is how a frame of a WebSocket was announced.
+type Frame struct {
+	Size int64 // in bytes, of which all or some came
+	Fin  bool  // it was the last of its message
 }
 
 // A SocketClose is how a WebSocket ended.
@@ -54,6 +63,7 @@ type partial struct {
 	SocketMessage
 	side  side
 	frame int64 // bytes of the frame that is open
+	begun *Frame
 }
 
 // message records e, a piece of a message, without its secrets. What may begin
@@ -63,6 +73,11 @@ func (w *watch) message(e exchange.Event) {
 	m.Reason = w.r.hide.text(m.Reason)
 	if w.r.hide == nil || m.Type == exchange.MessagePing || m.Type == exchange.MessagePong {
 		w.said(e, &m, e.Data, false)
+		return
+	}
+	if m.Type == exchange.MessageClose {
+		w.hush(e) // it may cut a message
+		w.said(e, &m, nil, false)
 		return
 	}
 	k := sieveKey{e.Stream, e.From}
@@ -76,7 +91,7 @@ func (w *watch) message(e exchange.Event) {
 	w.said(e, &m, text, marked)
 }
 
-// hush records what is held back of a message that e, an End, cuts.
+// hush records what is held back of a message that e cuts.
 func (w *watch) hush(e exchange.Event) {
 	k := sieveKey{e.Stream, e.From}
 	if v := w.voices[k]; v != nil {
@@ -104,7 +119,7 @@ func (w *watch) said(e exchange.Event, m *exchange.Message, data []byte, marked 
 		n := min(len(data), recordMost)
 		w.begin(recMessage, e)
 		w.pen.num(uint64(m.Type))
-		w.pen.flag(first && m.Frame)
+		w.pen.num(announced(m, first))
 		w.pen.flag(m.Last && n == len(data))
 		w.pen.flag(marked)
 		w.pen.num(uint64(m.Code))
@@ -115,9 +130,28 @@ func (w *watch) said(e exchange.Event, m *exchange.Message, data []byte, marked 
 	}
 }
 
+// announced is the frame that begins with a piece of m, as a number: 0 is none, 1
+// is one of a size that is not known.
+func announced(m *exchange.Message, first bool) uint64 {
+	switch {
+	case !first || !m.Frame:
+		return 0
+	case m.Size < 0:
+		return 1
+	case m.Fin:
+		return uint64(m.Size)<<1 + 3
+	}
+	return uint64(m.Size)<<1 + 2
+}
+
 // message reads what watch.said wrote, but for the data behind it.
 func (e *eye) message() (m *exchange.Message, marked bool) {
-	m = &exchange.Message{Type: exchange.MessageType(min(e.num(), uint64(exchange.MessageClose))), Frame: e.num() == 1, Last: e.num() == 1}
+	m = &exchange.Message{Type: exchange.MessageType(min(e.num(), uint64(exchange.MessageClose))), Size: -1}
+	frame := e.num()
+	if m.Frame = frame > 0; frame > 1 {
+		m.Size, m.Fin = int64(frame>>1)-1, frame&1 == 1
+	}
+	m.Last = e.num() == 1
 	marked = e.num() == 1
 	m.Code, m.Reason = uint16(e.num()), e.str()
 	return m, marked
@@ -140,7 +174,12 @@ func (s *socket) add(from exchange.Side, m *exchange.Message, marked bool, data 
 	}
 	k := &s.said[n]
 	if m.Frame && len(k.side.segments) > 0 {
-		k.Fragments, k.frame = append(k.Fragments, k.frame), 0
+		k.fragment()
+	}
+	if m.Frame {
+		if k.begun = nil; m.Size >= 0 {
+			k.begun = &Frame{m.Size, m.Fin}
+		}
 	}
 	if data.n > 0 || m.Frame {
 		k.side.segments = append(k.side.segments, data)
@@ -152,15 +191,37 @@ func (s *socket) add(from exchange.Side, m *exchange.Message, marked bool, data 
 	}
 	k.End = exchange.Complete
 	if k.Fragments != nil {
-		k.Fragments = append(k.Fragments, k.frame)
+		k.fragment()
 	}
 	if !m.Type.Control() {
 		s.open[from] = 0
 	}
 }
 
+// fragment ends a frame of k. What came of it by now may be less than its size:
+// what may begin a secret is held back.
+func (k *partial) fragment() {
+	if k.begun != nil {
+		k.frame = k.begun.Size
+	}
+	k.Fragments, k.frame = append(k.Fragments, k.frame), 0
+}
+
+// cut notes what is known of the frame that is the last of a message without an end.
+func (k *partial) cut() {
+	if k.side.marked {
+		return
+	}
+	if k.Cut = k.begun; k.Fragments != nil {
+		k.Fragments = append(k.Fragments, k.side.size-total(k.Fragments))
+	}
+}
+
 // foreign takes in what is no WebSocket.
 func (s *socket) foreign(from exchange.Side, data segment, at time.Duration) {
+	if data.n == 0 && from == exchange.Server {
+		return // of a client, it tells where the server left it
+	}
 	n := len(s.said)
 	if n == 0 || !s.said[n-1].Foreign || s.said[n-1].From != from {
 		s.said = append(s.said, partial{SocketMessage: SocketMessage{Message: Message{From: from}, Foreign: true, At: at}})
@@ -193,6 +254,9 @@ func (t *tape) webSocket(k *take) (*WebSocket, error) {
 			return nil, err
 		}
 		s.Body = whole
+		if s.End != exchange.Complete && !s.Foreign {
+			s.cut()
+		}
 		w.Messages = append(w.Messages, s.SocketMessage)
 	}
 	if by, ended := k.leftBy(); w.Close == nil && ended {
@@ -255,7 +319,7 @@ func (t *trial) sockets(a, b *WebSocket) bool {
 	}
 	for _, side := range []exchange.Side{exchange.Client, exchange.Server} {
 		if !slices.EqualFunc(a.lane(side), b.lane(side), func(x, y SocketMessage) bool {
-			return x.Type == y.Type && x.End == y.End && x.Foreign == y.Foreign && t.pieces([]Message{x.Message}, []Message{y.Message})
+			return x.Type == y.Type && x.End == y.End && x.Foreign == y.Foreign && (x.Cut == y.Cut || x.Cut != nil && y.Cut != nil && *x.Cut == *y.Cut) && t.pieces([]Message{x.Message}, []Message{y.Message})
 		}) {
 			return false
 		}
@@ -266,4 +330,19 @@ func (t *trial) sockets(a, b *WebSocket) bool {
 	x, y := *a.Close, *b.Close
 	x.At, y.At = 0, 0
 	return x == y
+}
+
+// frames are those that m is said in, and how many bytes of each there are to say.
+func (m *SocketMessage) frames(size int64) (all []Frame, came []int64) {
+	came = m.Fragments
+	if total(came) != size || len(came) == 0 {
+		came = []int64{size}
+	}
+	for n, size := range came {
+		all = append(all, Frame{size, n == len(came)-1 && m.End == exchange.Complete})
+	}
+	if m.Cut != nil && m.Cut.Size >= came[len(came)-1] {
+		all[len(all)-1] = *m.Cut
+	}
+	return all, came
 }

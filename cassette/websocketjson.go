@@ -57,6 +57,9 @@ func (m *SocketMessage) node() (*node, error) {
 		}
 		n.add("fragments", l)
 	}
+	if m.Cut != nil {
+		n.add("cut_frame", (&node{}).add("size", intNode(m.Cut.Size)).add("fin", &node{kind: 's', tok: fmt.Sprint(m.Cut.Fin)}))
+	}
 	if m.End != exchange.Complete {
 		n.add("end", strNode(m.End.String()))
 	}
@@ -66,7 +69,11 @@ func (m *SocketMessage) node() (*node, error) {
 // payload is what m says: under a key that has its type, or a file.
 func (m *SocketMessage) payload() (*node, error) {
 	if m.Body.file == "" && !m.Body.marked && m.Type == exchange.MessageText && !m.Foreign {
-		return pieceNode(m.Body)
+		n, err := pieceNode(m.Body)
+		if n.get("binary") != nil { // of a message that is no UTF-8
+			n.add("opcode", strNode(m.Type.String()))
+		}
+		return n, err
 	}
 	if m.Body.file != "" || m.Body.marked {
 		n, err := bodyNode(m.Body, nil)
@@ -159,7 +166,11 @@ func readSocketMessage(n *node, files opener) (SocketMessage, error) {
 		return m, fmt.Errorf("/payload: %w", err)
 	}
 	key := m.word()
-	if v := p.get(key); v != nil && key != "text" && p.get("opcode") == nil {
+	v := p.get(key)
+	if m.Type == exchange.MessageText && p.get("binary") != nil { // text that is none
+		key, v = "binary", p.get("binary")
+	}
+	if v != nil && key != "text" && (p.get("opcode") == nil || key == "binary") {
 		data, err := base64.StdEncoding.DecodeString(v.scalar())
 		if err != nil {
 			return m, fmt.Errorf("/payload/%s: %w", key, err)
@@ -170,6 +181,9 @@ func readSocketMessage(n *node, files opener) (SocketMessage, error) {
 	}
 	for _, f := range n.get("fragments").elements() {
 		m.Fragments = append(m.Fragments, numberOf(f))
+	}
+	if c := n.get("cut_frame"); c != nil {
+		m.Cut = &Frame{c.number("size"), c.text("fin") == "true"}
 	}
 	m.End, _ = exchange.HowOf(n.text("end"))
 	return m, nil

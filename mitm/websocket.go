@@ -143,7 +143,8 @@ type listener struct {
 }
 
 // data tells what e's bytes are. What is not WebSocket is told as it is, and so
-// is all behind it.
+// is all behind it; the frame that it begins in is the last of a message that has
+// no end.
 func (l *listener) data(e exchange.Event, emit func(exchange.Event)) {
 	if l.lost {
 		emit(e)
@@ -152,6 +153,11 @@ func (l *listener) data(e exchange.Event, emit func(exchange.Event)) {
 	err := l.r.Feed(e.Data, func(w ws.Event) { l.read(w, e, emit) })
 	var violation *ws.Error
 	if l.lost = errors.As(err, &violation); l.lost {
+		if l.begun {
+			cut := e
+			cut.Kind, cut.Data = exchange.KindMessage, nil
+			l.piece(cut, emit)
+		}
 		e.Data = l.r.Rest()
 		emit(e)
 	}

@@ -33,6 +33,7 @@ func TestFramer(t *testing.T) {
 		{"in frames", nil, []byte("\x01\x01h\x80\x01i"), []string{"text 1 false \"h\"", "text 1 true \"i\"", "text 1 true \"\" last"}},
 		{"compressed", deflate, []byte("\xc1\x07\xf2H\xcd\xc9\xc9\x07\x00"), []string{"text -1 true \"Hello\"", "text -1 true \"\" last"}},
 		{"close", nil, []byte("\x88\x05\x03\xe8bye"), []string{"close 5 true \"\\x03\\xe8bye\" last 1000 bye"}},
+		{"not UTF-8", nil, []byte("\x81\x02\xff\xff"), []string{"text 2 true \"\"", "as it came: \"\\xff\\xff\""}},
 		{"masked by a server", nil, []byte("\x81\x82abcd\x00\x00"), []string{"as it came: \"\\x81\\x82abcd\\x00\\x00\""}},
 		{"an unknown extension", []exchange.Field{{Name: "Sec-WebSocket-Extensions", Value: "x-other"}}, []byte("\x81\x02hi"), []string{"as it came: \"\\x81\\x02hi\""}},
 	} {
@@ -84,7 +85,7 @@ func TestSockets(t *testing.T) {
 			"permessage-deflate; server_no_context_takeover", "", nil},
 		{"ping", "", "", mask(ws.Ping, "x"), "", "\x8a\x01x", nil},
 		{"no mask", "", "", []byte("\x81\x02hi"), "", "\x88\x1c\x03\xeaunmasked frame of a client", errViolation},
-		{"not UTF-8", "", "", mask(ws.Text, "\xff"), "", "\x88\x1b\x03\xeftext message is not UTF-8", errViolation},
+		{"not UTF-8, of which the echo has begun", "", "", mask(ws.Text, "\xff"), "", "\x81\x01\x88\x1b\x03\xeftext message is not UTF-8", errViolation},
 	} {
 		var asks, answers []exchange.Field
 		if c.offer != "" {
