@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"errors"
 	"io"
 	"net"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -39,48 +37,26 @@ func (r *rig) h2wsOrigin() {
 	if err = errors.Join(err, os.WriteFile(cert, certPEM, 0o644), os.WriteFile(key, keyPEM, 0o600)); err != nil {
 		r.t.Fatal(err)
 	}
-	cmd := exec.Command("node", r.source("h2ws_origin.cjs"), key, cert)
-	cmd.Stderr = os.Stderr
-	stdin, err := cmd.StdinPipe()
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	stdout, err := cmd.StdoutPipe()
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		r.t.Fatal(err)
-	}
-	r.t.Cleanup(func() {
-		stdin.Close()
-		if err := cmd.Wait(); err != nil {
-			r.t.Error(err)
-		}
-	})
-	line, err := bufio.NewReader(stdout).ReadString('\n')
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	ports := strings.Fields(line)
+	ports := strings.Fields(r.origin("node", r.source("h2ws_origin.cjs"), key, cert))
 	for i, at := range []string{overTLS, overClear, overPlain} {
 		r.bridge(net.JoinHostPort(testnet.Lookup(testnet.H2).V4.String(), at), "127.0.0.1:"+ports[i])
 	}
 }
 
 // bridge passes what connects to addr in the internet on to a server of this host,
-// until the test ends.
-func (r *rig) bridge(addr, to string) {
+// until the test ends or stop is called.
+func (r *rig) bridge(addr, to string) (stop func()) {
 	r.t.Helper()
 	l, err := r.net.Listen("tcp", addr)
 	if err != nil {
 		r.t.Fatal(err)
 	}
 	var passing sync.WaitGroup
-	r.t.Cleanup(func() {
+	stop = sync.OnceFunc(func() {
 		l.Close()
 		passing.Wait()
 	})
+	r.t.Cleanup(stop)
 	passing.Go(func() {
 		for {
 			c, err := l.Accept()
@@ -90,6 +66,7 @@ func (r *rig) bridge(addr, to string) {
 			passing.Go(func() { pass(c, to) })
 		}
 	})
+	return stop
 }
 
 // pass copies both ways between c and the server at to, until either ends.
