@@ -33,6 +33,9 @@ type dialogue struct {
 	closes bool            // a close frame was sent
 	ended  bool
 	left   bool // leave was called
+
+	pick    *pick // how it came to be played
+	decided bool  // the client has said which it is
 }
 
 // An remark is a message of the client that comes in.
@@ -43,20 +46,25 @@ type remark struct {
 
 // newDialogue plays the WebSocket of s to l.
 func newDialogue(y *play, l *live, s *slot, it *Interaction) *dialogue {
-	c := &dialogue{y: y, l: l, slot: s, ends: it.WebSocket.Close, pace: l.p.opt.Latency.Scale, since: time.Now(), spoken: map[string]bool{}}
+	c := &dialogue{y: y, l: l, slot: s, pace: l.p.opt.Latency.Scale, since: time.Now(), spoken: map[string]bool{}}
 	c.bonds = newBonds(it.Response.Fields)
-	beats := beatsOf(it.Request.URL, it.Response.Fields)
+	c.bonds.beats = beatsOf(it.Request.URL, it.Response.Fields)
+	c.ms, c.ends = c.script(it)
+	c.heard = make([]bool, len(c.ms))
+	return c
+}
+
+// script is what of it is played, and how it ends.
+func (s *dialogue) script(it *Interaction) (ms []SocketMessage, ends *SocketClose) {
 	for _, m := range it.WebSocket.Messages {
-		if m.Foreign && m.From == exchange.Client { // what the server did then is done by who notices it
-			c.ends = nil
-			break
+		if m.Foreign && m.From == exchange.Client {
+			return ms, nil // what the server did then is done by who notices it
 		}
-		if c.plays(m, beats) {
-			c.ms = append(c.ms, m)
+		if s.plays(m, s.bonds.beats) {
+			ms = append(ms, m)
 		}
 	}
-	c.bonds.beats, c.heard = beats, make([]bool, len(c.ms))
-	return c
+	return ms, it.WebSocket.Close
 }
 
 // plays says whether m is said, or waited for. Pings of the server are sent where
@@ -123,7 +131,11 @@ func (s *dialogue) hear(u *remark, answer func(exchange.Event) error) error {
 		}
 		return nil
 	}
-	n, err := s.match(u)
+	match := s.match
+	if !s.decided {
+		match = s.decide
+	}
+	n, err := match(u)
 	switch {
 	case err != nil:
 		return err
@@ -272,6 +284,9 @@ func (s *dialogue) leave() {
 		return
 	}
 	s.left = true
+	s.l.p.cast.mu.Lock()
+	s.l.p.cast.forget(s)
+	s.l.p.cast.mu.Unlock()
 	rest := 0
 	for n := s.next; n < len(s.ms); n++ {
 		if !s.heard[n] {

@@ -70,6 +70,8 @@ type Player struct {
 	noted  map[int]bool     // by place from 1: looked at for what has expired
 	lines  map[string]*line // what is served in order, by Order.lineOf
 	tally  Tally
+
+	cast cast
 }
 
 // Tally is what a Player has served.

@@ -35,6 +35,9 @@ func (y *play) serve(l *live, k *pick, answer func(exchange.Event) error) error 
 	if taken && !errors.Is(err, exchange.ErrUndelivered) {
 		l.p.commit(k)
 		l.p.note(k.slot.it)
+		if l.dialogue != nil {
+			l.dialogue.join(k)
+		}
 	} else {
 		l.p.giveBack(k)
 	}
