@@ -287,10 +287,13 @@ func (s *dialogue) leave() {
 	s.l.p.cast.mu.Lock()
 	s.l.p.cast.forget(s)
 	s.l.p.cast.mu.Unlock()
-	rest := 0
+	rest, first := 0, 0
 	for n := s.next; n < len(s.ms); n++ {
-		if !s.heard[n] {
-			rest++
+		if s.heard[n] {
+			continue
+		}
+		if rest++; rest == 1 {
+			first = n
 		}
 	}
 	if rest == 0 {
@@ -299,7 +302,7 @@ func (s *dialogue) leave() {
 	p := s.l.p
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.tally.Unsaid = append(p.tally.Unsaid, Assumption{messageMethod, socketURL(s.l.req.URL), fmt.Sprintf("%d of %d recorded messages were not said", rest, len(s.ms))})
+	p.tally.Unsaid = append(p.tally.Unsaid, Assumption{messageMethod, socketURL(s.l.req.URL), fmt.Sprintf("%d of %d recorded messages were not said, from this on: %s", rest, len(s.ms), inBrief(&s.ms[first]))})
 }
 
 // end ends the server's half, once.

@@ -48,6 +48,7 @@ type accountReplay struct {
 	Missed      int        `json:"missed"`
 	Assumptions []assumed  `json:"assumptions"`
 	Ambiguous   []assumed  `json:"ambiguous"`
+	Unsaid      []assumed  `json:"unsaid"` // WebSockets that ended before their clients had said all
 	Misses      []missed   `json:"misses"` // each once, the first missesMost of them
 	Unused      []recorded `json:"unused"`
 	used        []recorded // what was served, for JUnit
@@ -166,7 +167,7 @@ func (a *account) finish(e *engine, err error) {
 // replayed adds what was served of c.
 func (a *account) replayed(c *cassette.Cassette, t cassette.Tally, misses int) {
 	r := &accountReplay{Served: t.Exact + t.Assumed, Exact: t.Exact, Assumed: t.Assumed, Missed: misses,
-		Assumptions: assumptions(t.Assumptions), Ambiguous: assumptions(t.Ambiguous), Misses: []missed{}, Unused: []recorded{}}
+		Assumptions: assumptions(t.Assumptions), Ambiguous: assumptions(t.Ambiguous), Unsaid: assumptions(t.Unsaid), Misses: []missed{}, Unused: []recorded{}}
 	unused := map[*cassette.Interaction]bool{}
 	for _, i := range t.Unused {
 		unused[i] = true

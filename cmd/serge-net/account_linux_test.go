@@ -77,18 +77,18 @@ func TestReportJSON(t *testing.T) {
 		{"replay", append([]string{"replay", "login", "--report", "json=" + file, "--"}, append(curl, page+"2")...), 0, with(func(a *account) {
 			a.Mode, a.Isolated = "replay", &yes
 			a.Replay = &accountReplay{Served: 1, Assumed: 1, Assumptions: []assumed{{"GET", page + "2", "took the request's own secret for secret:auth#1"}},
-				Ambiguous: []assumed{}, Misses: []missed{}, Unused: []recorded{}}
+				Ambiguous: []assumed{}, Unsaid: []assumed{}, Misses: []missed{}, Unused: []recorded{}}
 		})},
 		{"miss", append([]string{"replay", "login", "--report", "json=" + file, "--"}, append(curl, page+"3", page+"3")...), 97, with(func(a *account) {
 			a.Mode, a.Isolated, a.ExitCode = "replay", &no, 97
-			a.Replay = &accountReplay{Missed: 2, Assumptions: []assumed{}, Ambiguous: []assumed{},
+			a.Replay = &accountReplay{Missed: 2, Assumptions: []assumed{}, Ambiguous: []assumed{}, Unsaid: []assumed{},
 				Misses: []missed{{Method: "GET", URL: page + "3", Times: 2, Accept: "--ignore-query page",
 					Nearest: &near{"GET", page + "2", 0, 1, []difference{{At: "query page", Recorded: "2", Live: "3"}}}}},
 				Unused: []recorded{{"", "GET", page + "2"}}}
 		})},
 		{"the command fails", []string{"replay", "login", "--report", "json=" + file, "--", "sh", "-c", "exit 7"}, 7, with(func(a *account) {
 			a.Mode, a.Isolated, a.ExitCode, a.Command = "replay", &yes, 7, "sh"
-			a.Replay = &accountReplay{Assumptions: []assumed{}, Ambiguous: []assumed{}, Misses: []missed{}, Unused: []recorded{{"", "GET", page + "2"}}}
+			a.Replay = &accountReplay{Assumptions: []assumed{}, Ambiguous: []assumed{}, Unsaid: []assumed{}, Misses: []missed{}, Unused: []recorded{{"", "GET", page + "2"}}}
 		})},
 		{"no start", []string{"replay", "login", "--bypass", "10.0.0.0/99", "--report", "json=" + file, "--", "true"}, 125, with(func(a *account) {
 			a.Mode, a.ExitCode, a.Command, a.Lane, a.Cassette = "replay", 125, "true", "", accountCassette{Name: "login"}

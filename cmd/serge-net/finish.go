@@ -145,7 +145,7 @@ func (e *engine) replayed(o *outside) (missed int, findings, unserved bool) {
 		s.assumptions = append(s.assumptions, fmt.Sprintf("%s %s  ambiguous: %s", a.Method, a.URL, a.Evidence))
 	}
 	for _, a := range t.Unsaid {
-		s.assumptions = append(s.assumptions, fmt.Sprintf("%s %s  ended early: %s", a.Method, a.URL, a.Evidence))
+		s.unsaid = append(s.unsaid, fmt.Sprintf("%s %s  %s", a.Method, a.URL, a.Evidence))
 	}
 	e.report.end(s, time.Since(e.start))
 	e.overdue(t.Expired)

@@ -61,8 +61,9 @@ type (
 )
 
 // junit writes a as a suite: a test for each interaction that was served, passed;
-// for each that was not, skipped; for UDP that passed, passed; for each miss, failed;
-// for what escaped and for what kept the run from its end, an error.
+// for each that was not, skipped, and for each WebSocket that ended early; for UDP
+// that passed, passed; for each miss, failed; for what escaped and for what kept the
+// run from its end, an error.
 func (a *account) junit(w io.Writer) error {
 	s := a.suite()
 	for _, c := range s.Cases {
@@ -107,6 +108,9 @@ func (a *account) suite() junitSuite {
 		}
 		for _, i := range r.Unused {
 			add("interactions", i.name()).Skipped = &junitSkipped{"not asked for"}
+		}
+		for _, u := range r.Unsaid {
+			add("messages", u.Method+" "+u.URL).Skipped = &junitSkipped{exchange.Visible(u.Evidence)}
 		}
 		for _, m := range r.Misses {
 			add("misses", m.Method+" "+m.URL).Failure = &junitCause{cmp.Or(m.Reason, "not recorded"), "miss", m.text}

@@ -81,7 +81,7 @@ func TestTallied(t *testing.T) {
 	}
 	var out strings.Builder
 	var s served
-	for i := range assumptionsMost + 3 {
+	for i := range listMost + 3 {
 		s.assumptions = append(s.assumptions, fmt.Sprint(i))
 	}
 	newReport(&out, false).end(s, 0)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"syscall"
 	"testing"
@@ -192,6 +193,7 @@ func (r *rig) fetch(t *testing.T, mode, name string, argv []string) (sum [sha256
 	h := sha256.New()
 	var stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = h, &stderr
+	debug.FreeOSMemory()
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("%s: %v\n%s", mode, err, stderr.String())
 	}

@@ -165,6 +165,7 @@ type served struct {
 	exact, assumed, unused int
 	isolation              string // what is said of it, with a comma before it; "": nothing
 	assumptions            []string
+	unsaid                 []string
 }
 
 // yesNo is b in a word.
@@ -193,19 +194,25 @@ func (r *report) incomplete() bool {
 func (r *report) end(s served, took time.Duration) {
 	r.sayf("%d served (%d exact, %d assumed), %d missed, %d unused%s; %s",
 		s.exact+s.assumed, s.exact, s.assumed, r.misses(), s.unused, s.isolation, seconds(took))
-	lines := tallied(s.assumptions)
-	for i, a := range lines {
-		if i == assumptionsMost {
-			r.warnf("assumed: and %d more", len(lines)-i)
+	r.list("assumed", s.assumptions)
+	r.list("ended early", s.unsaid)
+}
+
+// list writes lines, each once, with what they are of before them.
+func (r *report) list(what string, lines []string) {
+	lines = tallied(lines)
+	for i, l := range lines {
+		if i == listMost {
+			r.warnf("%s: and %d more", what, len(lines)-i)
 			break
 		}
-		r.warnf("assumed: %s", a)
+		r.warnf("%s: %s", what, l)
 	}
 }
 
-// assumptionsMost is how many assumptions the end of a run lists: what a person
-// would read.
-const assumptionsMost = 100
+// listMost is how many lines of a kind the end of a run lists: what a person would
+// read.
+const listMost = 100
 
 // tallied is lines, each once, with how often it came.
 func tallied(lines []string) []string {

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -58,5 +60,32 @@ func TestWebSocketClients(t *testing.T) {
 			}
 			t.Logf("%s", again.stderr)
 		})
+	}
+}
+
+// TestWebSocketHuge sends a message of 64 MiB and hears one, recorded and replayed,
+// in bounded memory.
+func TestWebSocketHuge(t *testing.T) {
+	r := newRig(t)
+	const size = 64 << 20
+	client := r.client("wsbig")
+	argv := func(n int) []string {
+		return []string{client, fmt.Sprintf("ws://%s/ws/huge?size=%d", testnet.WWW, n), fmt.Sprint(n)}
+	}
+	want := func(n int64) [sha256.Size]byte {
+		said := sha256.Sum256(make([]byte, n))
+		return sha256.Sum256(fmt.Appendf(nil, "%x\n%d %x\nwebsocket: close 1000 (normal)\n", said, n, randomSum(t, n)))
+	}
+	r = r.in(t, "")
+	for _, mode := range []string{"record", "replay"} {
+		_, was := r.fetch(t, mode, "small", argv(128<<10))
+		sum, is := r.fetch(t, mode, "huge", argv(size))
+		if sum != want(size) {
+			t.Errorf("%s: the client prints something else", mode)
+		}
+		t.Logf("%s: %d KiB at most for 128 KiB each way, %d KiB for %d MiB", mode, was, is, size>>20)
+		if is-was > bigMemory {
+			t.Errorf("%s: %d KiB of memory for %d MiB, %d KiB for 128 KiB; want at most %d KiB more", mode, is, size>>20, was, bigMemory)
+		}
 	}
 }

@@ -62,7 +62,7 @@ func Routes() []Route {
 		{"/stream/NAME", "streams: acknowledged at /ack (acked), with ids (ids), without an end (endless), cut (cut), of JSON (lines), of a secret (secret), of words (chat, message)"},
 		{"/poll", "204 after ms milliseconds, and the next time news"},
 		{"/ws", "a WebSocket that echoes; greet=1 speaks first; subprotocol echo.test"},
-		{"/ws/NAME", "WebSockets that answer calls (rpc), tick and close (ticks), leave (leave), speak GraphQL (graphql), say much (big)"},
+		{"/ws/NAME", "WebSockets that answer calls (rpc), tick and close (ticks), leave (leave), speak GraphQL (graphql), say much (big), hear and say more than is held (huge), tell news (topics)"},
 	}
 }
 

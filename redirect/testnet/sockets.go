@@ -1,7 +1,11 @@
 package testnet
 
 import (
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
 	"encoding/json"
+	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -13,6 +17,7 @@ import (
 func sockets() map[string]func(c *websocket.Conn, req *http.Request) {
 	return map[string]func(c *websocket.Conn, req *http.Request){
 		"rpc": serveCalls, "ticks": serveTicks, "leave": serveLeaving, "graphql": serveSubscriptions, "big": serveBig,
+		"huge": serveHuge, "topics": serveTopics,
 	}
 }
 
@@ -83,6 +88,43 @@ func serveLeaving(c *websocket.Conn, _ *http.Request) {
 func serveBig(c *websocket.Conn, req *http.Request) {
 	c.EnableWriteCompression(false)
 	if c.WriteMessage(websocket.BinaryMessage, make([]byte, number(req, "size", 1<<20))) == nil {
+		drain(c)
+	}
+}
+
+// serveTopics welcomes, and answers each message with news of it.
+func serveTopics(c *websocket.Conn, _ *http.Request) {
+	if c.WriteMessage(websocket.TextMessage, []byte("welcome")) != nil {
+		return
+	}
+	for {
+		_, m, err := c.ReadMessage()
+		if err != nil || c.WriteMessage(websocket.TextMessage, append([]byte("news of "), m...)) != nil {
+			return
+		}
+	}
+}
+
+// serveHuge says the SHA-256 of the first message, and a binary message of size
+// bytes of Random(7) in one frame. It holds neither.
+func serveHuge(c *websocket.Conn, req *http.Request) {
+	_, r, err := c.NextReader()
+	if err != nil {
+		return
+	}
+	sum := sha256.New()
+	if _, err := io.Copy(sum, r); err != nil {
+		return
+	}
+	if c.WriteMessage(websocket.TextMessage, hex.AppendEncode(nil, sum.Sum(nil))) != nil {
+		return
+	}
+	size := int64(number(req, "size", 64<<20))
+	head := binary.BigEndian.AppendUint64([]byte{0x82, 127}, uint64(size)) // FIN and binary, the length in 8 bytes
+	if _, err := c.NetConn().Write(head); err != nil {
+		return
+	}
+	if _, err := io.CopyN(c.NetConn(), Random(7), size); err == nil {
 		drain(c)
 	}
 }
