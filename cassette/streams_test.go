@@ -229,3 +229,45 @@ func TestStreamLeftAgain(t *testing.T) {
 		}
 	}
 }
+
+// TestUpgradedRequest holds that however a client leaves a stream that it upgraded
+// to, its request was whole: else two sessions of one URL would be two requests,
+// one of which is taken for the other.
+func TestUpgradedRequest(t *testing.T) {
+	s, dir := newStore(t)
+	r, err := s.Record("x", RecordOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	handshake := get("/feed", "Connection: Upgrade", "Upgrade: websocket", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==")
+	switched := &exchange.Head{Status: 101, Reason: "Switching Protocols", Version: "1.1", Fields: handshake.Fields[1:3]}
+	for _, how := range []exchange.How{exchange.Complete, exchange.Reset, exchange.Truncated} {
+		w, err := r.Open(origin())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, e := range []exchange.Event{
+			sends(exchange.KindHead, exchange.Event{Head: handshake}),
+			sends(exchange.KindEnd, exchange.Event{End: &exchange.End{}}),
+			says(exchange.KindHead, exchange.Event{Head: switched, Framed: true, At: 20 * time.Millisecond}),
+			sends(exchange.KindEnd, exchange.Event{End: &exchange.End{How: how}, At: time.Second}),
+			says(exchange.KindEnd, exchange.Event{End: &exchange.End{How: how}, At: time.Second}),
+		} {
+			e.Stream = 1
+			if err := w.Event(e); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := r.Close(false); err != nil {
+		t.Fatal(err)
+	}
+	for _, i := range load(t, s, "x").Interactions {
+		if got := i.Timing; i.Request.End != exchange.Complete || got.Send != 0 || got.Wait != 20*time.Millisecond {
+			t.Errorf("the request ended %v, sent in %v, answered after %v; want it whole, at once, after 20ms\n%s", i.Request.End, got.Send, got.Wait, read(t, dir, "x.json"))
+		}
+	}
+}

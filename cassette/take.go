@@ -36,13 +36,14 @@ func (t *tape) interaction(k *take) (*Interaction, error) {
 	if i.Request.Message, err = t.message(client); err != nil {
 		return nil, err
 	}
+	sent := max(client.endAt, k.start)
 	switch {
-	case k.upgraded():
-		i.Request.End, i.Request.EndCode = exchange.Complete, 0 // the end seen last is of what came after it
+	case k.upgraded(): // the end seen last is of what came after it
+		i.Request.End, i.Request.EndCode, i.Request.RawEnd = exchange.Complete, 0, nil
+		sent = k.start
 	case client.end == nil:
 		i.Request.End = exchange.Truncated // nobody saw its end
 	}
-	sent := max(client.endAt, k.start)
 	i.Timing = Timing{Start: k.start, Send: sent - k.start}
 	if k.res == nil {
 		return i, i.rekey(rules{})
