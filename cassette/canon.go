@@ -342,6 +342,7 @@ func unsigned(ps []pair) []pair {
 	}
 	amz, goog, cloudfront := has("X-Amz-Signature"), has("X-Goog-Signature"), has("Signature", "Key-Pair-Id")
 	oauth, azure := has("oauth_signature", "oauth_nonce", "oauth_timestamp"), has("sig", "se", "sv")
+	engine := has("EIO", "transport") // Engine.IO's, below Socket.IO
 	var out []pair
 	for _, p := range ps {
 		switch {
@@ -350,7 +351,7 @@ func unsigned(ps []pair) []pair {
 		case cloudfront && slices.Contains([]string{"Signature", "Expires", "Key-Pair-Id", "Policy"}, p.name),
 			oauth && slices.Contains([]string{"oauth_signature", "oauth_nonce", "oauth_timestamp"}, p.name),
 			azure && slices.Contains([]string{"se", "st", "ske", "skt"}, p.name),
-			p.name == "_", p.name == "cb", p.name == "sig":
+			p.name == "_", p.name == "cb", p.name == "sig", engine && p.name == "t":
 			p.value = "*"
 		}
 		out = append(out, p)
@@ -369,7 +370,7 @@ func unsigned(ps []pair) []pair {
 // ofSignature says whether a name may be one of a signature's, or of a cache buster.
 func ofSignature(name string) bool {
 	switch name {
-	case "X-Amz-Signature", "X-Goog-Signature", "Signature", "oauth_signature", "sig", "_", "cb":
+	case "X-Amz-Signature", "X-Goog-Signature", "Signature", "oauth_signature", "sig", "_", "cb", "EIO":
 		return true
 	}
 	return false
