@@ -166,16 +166,23 @@ func (m *matrix) try(t *testing.T, p matrixClient) verdict {
 	return v
 }
 
-// install installs what the registries have, once for each state of the recipes
-// below testdata/matrix, and returns the directory: MATRIX_DIR, or one in
-// /var/cache, as every user is to read it.
+// install installs what the registries have for the matrix, and returns the
+// directory: MATRIX_DIR, or one in /var/cache, as every user is to read it.
 func install(t *testing.T) string {
 	t.Helper()
 	dir := os.Getenv("MATRIX_DIR")
 	if dir == "" {
 		dir = "/var/cache/serge-net-matrix"
 	}
-	recipes, err := filepath.Glob("testdata/matrix/*")
+	cook(t, "testdata/matrix", dir)
+	return dir
+}
+
+// cook follows the recipes below from, each in a directory of dir, once for each of
+// its states.
+func cook(t *testing.T, from, dir string) {
+	t.Helper()
+	recipes, err := filepath.Glob(from + "/*")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -191,7 +198,6 @@ func install(t *testing.T) string {
 			t.Errorf("install %s: %v\n%s", from, err, out)
 		}
 	}
-	return dir
 }
 
 // digest is the hash of every file below dir.

@@ -59,7 +59,7 @@ func Routes() []Route {
 		{"/trailers", "a body with the trailer X-Checksum"},
 		{"/abort", "half a body, then the connection or stream is cut"},
 		{"/sse", "n server-sent events, each flushed, gap milliseconds between"},
-		{"/stream/NAME", "streams: acknowledged at /ack (acked), with ids (ids), without an end (endless), cut (cut), of JSON (lines), of a secret (secret), of words (chat, message)"},
+		{"/stream/NAME", "streams: acknowledged at /ack (acked), with ids (ids), without an end (endless), cut (cut), of JSON (lines), of a secret (secret), of words (chat, message; also where OpenAI and Anthropic have them)"},
 		{"/poll", "204 after ms milliseconds, and the next time news"},
 		{"/ws", "a WebSocket that echoes; greet=1 speaks first; subprotocol echo.test"},
 		{"/ws/NAME", "WebSockets that answer calls (rpc), tick and close (ticks), leave (leave), speak GraphQL (graphql), say much (big), hear and say more than is held (huge), tell news (topics)"},

@@ -61,8 +61,8 @@ func streamKinds(acks <-chan struct{}) map[string]streamKind {
 func serveStreams(mux *http.ServeMux) {
 	acks := make(chan struct{})
 	kinds := streamKinds(acks)
-	mux.HandleFunc("/stream/{name}", func(w http.ResponseWriter, req *http.Request) {
-		kind, ok := kinds[req.PathValue("name")]
+	serve := func(name string, w http.ResponseWriter, req *http.Request) {
+		kind, ok := kinds[name]
 		if !ok {
 			http.NotFound(w, req)
 			return
@@ -77,7 +77,10 @@ func serveStreams(mux *http.ServeMux) {
 			defer s.z.Close()
 		}
 		kind.serve(s)
-	})
+	}
+	mux.HandleFunc("/stream/{name}", func(w http.ResponseWriter, req *http.Request) { serve(req.PathValue("name"), w, req) })
+	mux.HandleFunc("/v1/chat/completions", func(w http.ResponseWriter, req *http.Request) { serve("chat", w, req) })
+	mux.HandleFunc("/v1/messages", func(w http.ResponseWriter, req *http.Request) { serve("message", w, req) })
 	mux.HandleFunc("/ack", func(w http.ResponseWriter, req *http.Request) {
 		select {
 		case acks <- struct{}{}:
