@@ -48,7 +48,7 @@ func build() error {
 			{"go", "build", "-o", built.goget, "./testdata/clients/goget"},
 			{"go", "build", "-o", built.rawget, "./testdata/clients/rawget"},
 			{"go", "build", "-o", built.h3get, "./testdata/clients/h3get"},
-			{"javac", "-d", built.java, "testdata/clients/HttpClientGet.java", "testdata/clients/Lookup.java", "testdata/clients/GradleDaemon.java", "testdata/clients/StreamLines.java"},
+			{"javac", "-d", built.java, "testdata/clients/HttpClientGet.java", "testdata/clients/Lookup.java", "testdata/clients/GradleDaemon.java", "testdata/clients/StreamLines.java", "testdata/clients/SocketTalk.java"},
 		} {
 			cmd := exec.Command(argv[0], argv[1:]...)
 			cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
