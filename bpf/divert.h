@@ -22,6 +22,7 @@
 #define ALIAS4 0x7f800001 // 127.128.0.1, the first address that stands for a destination of datagrams
 #define SLOTS 32 // IPv6 destinations of datagrams that a target can tell apart
 #define QUIC_SLOTS 24 // of them those that may be others than name servers
+#define PINNED_SLOTS 12 // of those, the ones that may be others than QUIC's
 #define MAX_ALIASES 8192 // such destinations in all; their buckets are made at load, and take time
 #define MAX_SERVERS (MAX_ALIASES - SLOTS) // IPv4 ones
 
@@ -458,12 +459,14 @@ static __always_inline __u32 alias4(const struct destination *d)
 
 // alias6 returns the port on ::1 that stands for the IPv6 server d, in host order.
 // IPv6 has one loopback address, so the port tells servers apart. QUIC leaves
-// some to name servers: names go on when it has used up its own.
+// some to name servers, and what else there is to QUIC: they go on when it has used
+// up its own, which libc does that connects to all there is.
 static __always_inline __u16 alias6(const struct destination *d)
 {
 	// The limit of alias stays a constant: of one that is not the verifier
 	// refuses the index that it bounds, without CAP_PERFMON.
-	if (d->port != bpf_htons(DNS_PORT) && next6 >= QUIC_SLOTS && !bpf_map_lookup_elem(&aliases, d))
+	__u32 most = d->port == bpf_htons(QUIC_PORT) ? QUIC_SLOTS : PINNED_SLOTS;
+	if (d->port != bpf_htons(DNS_PORT) && next6 >= most && !bpf_map_lookup_elem(&aliases, d))
 		return 0;
 	return alias(d, &next6, SLOTS);
 }

@@ -47,15 +47,15 @@ static __always_inline struct sender *sender_of(struct __sk_buff *skb)
 // verdict is what becomes of a packet that was not diverted.
 static __always_inline enum why verdict(const struct destination *d, __u8 protocol)
 {
-	bool udp = protocol == IPPROTO_UDP;
-	bool spared = !hermetic && excepted(d);
-	if (udp && !spared && d->port == bpf_htons(QUIC_PORT))
-		return hermetic ? WHY_HERMETIC : WHY_QUIC;
-	if (udp && (spared || passing(d)))
+	if (protocol != IPPROTO_UDP)
+		return hermetic ? WHY_HERMETIC : 0;
+	if (!hermetic && excepted(d))
+		return WHY_PASSED;
+	if (d->port != bpf_htons(QUIC_PORT) && passing(d))
 		return WHY_PASSED;
 	if (hermetic)
 		return WHY_HERMETIC;
-	return udp ? WHY_DATAGRAM : 0;
+	return d->port == bpf_htons(QUIC_PORT) ? WHY_QUIC : WHY_DATAGRAM;
 }
 
 SEC("cgroup_skb/egress")

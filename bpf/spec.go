@@ -8,8 +8,9 @@ import (
 	"github.com/cilium/ebpf"
 )
 
-// Slots is how many IPv6 servers a target's datagrams can be told apart by, 24 of
-// them QUIC's: the length of Config.Packets6.
+// Slots is how many IPv6 servers a target's datagrams can be told apart by, at most
+// 24 of them others than name servers, and 12 others than QUIC's too: the length of
+// Config.Packets6.
 const Slots = 32
 
 // Config is what the programs are told before they are loaded. Ports are those
@@ -44,8 +45,8 @@ type Config struct {
 	// port 53.
 	Pinned []netip.Prefix
 	// Source4 and Source6 are what connected UDP sockets that are diverted are
-	// told to send from. Without one Pinned's of its family are left alone: the
-	// host has no route there.
+	// told that they send from. Without one Pinned's of its family are left alone:
+	// the host has no route there.
 	Source4, Source6 netip.Addr
 	// Named tells the names of processes in Escapes. It needs CAP_PERFMON.
 	Named bool

@@ -1,6 +1,7 @@
 package redirect
 
 import (
+	"context"
 	"net"
 	"net/netip"
 
@@ -27,20 +28,24 @@ func networkOf(fd int) uint64 {
 	return cookie
 }
 
-// divertPinned has the hooks know which datagrams may pass, and which of those
-// are diverted.
-func (e *ebpfLane) divertPinned(t Target, c *bpf.Config) {
+// divertPinned has the hooks know which datagrams may pass, which of those are
+// diverted, and where from sockets that enter makes would send them.
+func (e *ebpfLane) divertPinned(ctx context.Context, t Target, c *bpf.Config, enter control) {
 	for _, p := range t.passing() {
 		c.Pass = append(c.Pass, bpf.Pass(p))
 	}
 	c.Pinned = t.Pinned
+	// Addresses of TEST-NET-2 (RFC 5737) and for documentation (RFC 3849): nobody
+	// has a route of their own to them.
+	to4, to6 := netip.MustParseAddr("198.51.100.1"), netip.MustParseAddr("2001:db8::1")
 	for _, p := range t.Pinned {
 		if p.Addr().Is4() {
-			c.Source4 = sourceOf("udp4", p.Addr().Next())
+			to4 = p.Addr().Next()
 		} else {
-			c.Source6 = sourceOf("udp6", p.Addr().Next())
+			to6 = p.Addr().Next()
 		}
 	}
+	c.Source4, c.Source6 = sourceOf(ctx, enter, "udp4", to4), sourceOf(ctx, enter, "udp6", to6)
 	if len(t.Pinned) > 0 {
 		e.d.answering(otherPorts, e.sockets.write)
 		e.sockets.longest = maxDatagram
@@ -69,10 +74,11 @@ func (e *ebpfLane) sender(client, queried netip.AddrPort) exchange.Caller {
 	return e.callers.find(unix.IPPROTO_UDP, client, at)
 }
 
-// sourceOf is the address that this host sends from to a, the zero Addr if it has
-// no route there.
-func sourceOf(network string, a netip.Addr) netip.Addr {
-	c, err := net.Dial(network, netip.AddrPortFrom(a, 9).String()) // sends nothing
+// sourceOf is the address that a socket that enter makes sends from to a, the zero
+// Addr if there is no route.
+func sourceOf(ctx context.Context, enter control, network string, a netip.Addr) netip.Addr {
+	d := net.Dialer{Control: enter}
+	c, err := d.DialContext(ctx, network, netip.AddrPortFrom(a, 9).String()) // sends nothing
 	if err != nil {
 		return netip.Addr{}
 	}

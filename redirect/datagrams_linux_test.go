@@ -2,6 +2,7 @@ package redirect
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/netip"
 	"testing"
 
@@ -124,5 +125,56 @@ func TestNarrowed(t *testing.T) {
 		if d := cmp.Diff(c.want, narrowed([]Pass{c.pass}, pins), cmp.Comparer(func(a, b Pass) bool { return a == b })); d != "" {
 			t.Errorf("%s (-want +got):\n%s", c.name, d)
 		}
+	}
+}
+
+// TestDatagramsSlots is more IPv6 destinations than can be told apart: those beyond
+// are refused, and QUIC and name servers are not.
+func TestDatagramsSlots(t *testing.T) {
+	isolateRouted(t)
+	t.Setenv(laneVariable, EBPF.String())
+	target := pinnedTarget(Pass{})
+	target.QUIC = true
+	d := diverted(t, target)
+	nameServer(t, d)
+	serverOf(t, d, quicPort)
+	serverOf(t, d, otherPorts)
+	var cases []questionCase
+	for i := range 14 {
+		cases = append(cases, questionCase{"", unix.AF_INET6, true, []string{fmt.Sprintf("[fd5e:7267::%x]:123", i+1)}})
+	}
+	cases = append(cases, questionCase{"", unix.AF_INET6, true, []string{"[fd5e:7267::1]:443"}}, questionCase{"", unix.AF_INET6, true, []string{"[2001:db8::53]:53"}})
+	in, _ := json.Marshal(cases)
+	out, _ := output(t, d, self(t, "ask", string(in))...)
+	var got []questionResult
+	if err := json.Unmarshal([]byte(out), &got); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for i, r := range got {
+		want := ""
+		if i == 12 || i == 13 {
+			want = unix.EPERM.Error()
+		}
+		if r.Err != want {
+			t.Errorf("destination %d: %q; want %q", i, r.Err, want)
+		}
+	}
+}
+
+// TestDatagramsSource holds that getsockname of a diverted socket tells what it
+// does without us: what libc sorts addresses by.
+func TestDatagramsSource(t *testing.T) {
+	isolateRouted(t)
+	t.Setenv(laneVariable, EBPF.String())
+	script := `import socket
+for family, to in ((socket.AF_INET, "198.18.0.1"), (socket.AF_INET6, "fd5e:7267::1"), (socket.AF_INET6, "::ffff:198.18.0.1")):
+    for port in (123, 53):
+        s = socket.socket(family, socket.SOCK_DGRAM)
+        s.connect((to, port))
+        print(s.getsockname()[0])
+`
+	want := "192.0.2.1\n192.0.2.1\n2001:db8:ffff::1\n2001:db8:ffff::1\n::ffff:192.0.2.1\n::ffff:192.0.2.1\n"
+	if out, _ := output(t, diverted(t, pinnedTarget(Pass{})), "python3", "-c", script); out != want {
+		t.Errorf("sockets are bound to %q; want %q", out, want)
 	}
 }

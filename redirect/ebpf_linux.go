@@ -161,7 +161,7 @@ func (e *ebpfLane) open(ctx context.Context, t Target, enter control) (bpf.Confi
 		e.d.answering(quicPort, e.sockets.write)
 		e.sockets.widen()
 	}
-	e.divertPinned(t, &c)
+	e.divertPinned(ctx, t, &c, enter)
 	port := func(u *net.UDPConn) uint16 { return u.LocalAddr().(*net.UDPAddr).AddrPort().Port() }
 	c.Packets4 = port(e.sockets.v4)
 	for i, u := range e.sockets.v6 {

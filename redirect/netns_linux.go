@@ -166,25 +166,9 @@ func (n *netnsLane) connected(r *netReady, files []*os.File) error {
 	n.diag = &diag{fd: fd}
 	n.callers.diag = n.diag
 	n.sockets = make(map[uint16][]*net.UDPConn)
-	for at := 2; at < len(files); at += each {
-		l, err := net.FileListener(files[at])
-		if err != nil {
-			return fmt.Errorf("listener of init: %w", err)
-		}
-		n.listeners = append(n.listeners, l.(*net.TCPListener))
-		for i, port := range ports {
-			u, err := net.FilePacketConn(files[at+1+i])
-			if err != nil {
-				return fmt.Errorf("socket of init: %w", err)
-			}
-			n.sockets[port] = append(n.sockets[port], u.(*net.UDPConn))
-		}
-		if r.Relays {
-			raw, err := net.FilePacketConn(files[at+each-1])
-			if err != nil {
-				return fmt.Errorf("raw socket of init: %w", err)
-			}
-			n.raw = append(n.raw, raw.(*net.IPConn))
+	for family := range slices.Chunk(files[2:], each) {
+		if err := n.take(family, ports, r.Relays); err != nil {
+			return err
 		}
 	}
 	for _, l := range n.listeners {
@@ -200,6 +184,32 @@ func (n *netnsLane) connected(r *netReady, files []*os.File) error {
 			n.serving.Go(func() { serve(u, port) })
 		}
 	}
+	return nil
+}
+
+// take has the sockets of one family: its listener, those for datagrams to ports,
+// and if it relays the one that answers those to the last of them.
+func (n *netnsLane) take(files []*os.File, ports []uint16, relays bool) error {
+	l, err := net.FileListener(files[0])
+	if err != nil {
+		return fmt.Errorf("listener of init: %w", err)
+	}
+	n.listeners = append(n.listeners, l.(*net.TCPListener))
+	for i, port := range ports {
+		u, err := net.FilePacketConn(files[1+i])
+		if err != nil {
+			return fmt.Errorf("socket of init: %w", err)
+		}
+		n.sockets[port] = append(n.sockets[port], u.(*net.UDPConn))
+	}
+	if !relays {
+		return nil
+	}
+	raw, err := net.FilePacketConn(files[1+len(ports)])
+	if err != nil {
+		return fmt.Errorf("raw socket of init: %w", err)
+	}
+	n.raw = append(n.raw, raw.(*net.IPConn))
 	return nil
 }
 
