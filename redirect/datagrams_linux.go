@@ -12,9 +12,15 @@ import (
 )
 
 // loadHooks loads hooks, which tell the names of processes where we may ask the
-// kernel for them.
+// kernel for them, and it has them told to hooks of this kind.
 func loadHooks(c bpf.Config) (*bpf.Hooks, error) {
-	c.Named = capable(unix.CAP_PERFMON) || capable(unix.CAP_SYS_ADMIN)
+	if capable(unix.CAP_PERFMON) || capable(unix.CAP_SYS_ADMIN) {
+		c.Named = true
+		if h, err := bpf.Load(c); err == nil {
+			return h, nil
+		}
+		c.Named = false
+	}
 	return bpf.Load(c)
 }
 

@@ -139,13 +139,7 @@ type datagramRelay struct {
 	dialer  *net.Dialer
 
 	mu   sync.Mutex
-	sent []*datagramsSent
-}
-
-// datagramsSent are those of one conversation.
-type datagramsSent struct {
-	redirect.Escape // without Count
-	n               atomic.Uint64
+	sent map[redirect.Escape]*atomic.Uint64 // by all but Escape.Count
 }
 
 // serve passes datagrams on until the lane is closed.
@@ -155,16 +149,10 @@ func (r *datagramRelay) serve() { mitm.RelayDatagrams(r.packets, r.dial) }
 func (r *datagramRelay) dial(ctx context.Context, client, queried netip.AddrPort) (net.Conn, error) {
 	name, pinned := r.name(queried.Addr().Unmap())
 	who := r.packets.Sender(client, queried)
-	s := &datagramsSent{Escape: redirect.Escape{Protocol: "udp", Dst: queried, Why: "passed", PID: who.PID, Process: who.Command}}
-	allowed := r.rule.allows(name, queried)
-	if !allowed {
-		s.Why = "datagram"
-	}
-	r.mu.Lock()
-	r.sent = append(r.sent, s)
-	r.mu.Unlock()
-	if !allowed {
-		return &countedConn{&deadEnd{closed: make(chan struct{})}, s}, nil
+	what := redirect.Escape{Protocol: "udp", Dst: queried, Why: "passed", PID: who.PID, Process: who.Command}
+	if !r.rule.allows(name, queried) {
+		what.Why = "datagram"
+		return &countedConn{&deadEnd{closed: make(chan struct{})}, r.count(what)}, nil
 	}
 	host := queried.Addr().String()
 	if pinned {
@@ -174,20 +162,29 @@ func (r *datagramRelay) dial(ctx context.Context, client, queried netip.AddrPort
 	if err != nil {
 		return nil, err
 	}
-	return &countedConn{c, s}, nil
+	return &countedConn{c, r.count(what)}, nil
+}
+
+// count is how often what was sent.
+func (r *datagramRelay) count(what redirect.Escape) *atomic.Uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.sent == nil {
+		r.sent = make(map[redirect.Escape]*atomic.Uint64)
+	}
+	if r.sent[what] == nil {
+		r.sent[what] = new(atomic.Uint64)
+	}
+	return r.sent[what]
 }
 
 // escapes are what was sent so far: one for each destination and process.
 func (r *datagramRelay) escapes() []redirect.Escape {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	counts := map[redirect.Escape]uint64{}
-	for _, s := range r.sent {
-		counts[s.Escape] += s.n.Load()
-	}
 	var all []redirect.Escape
-	for e, n := range counts {
-		if e.Count = n; n > 0 {
+	for e, n := range r.sent {
+		if e.Count = n.Load(); e.Count > 0 {
 			all = append(all, e)
 		}
 	}
@@ -198,14 +195,14 @@ func (r *datagramRelay) escapes() []redirect.Escape {
 // countedConn counts what is written.
 type countedConn struct {
 	net.Conn
-	sent *datagramsSent
+	sent *atomic.Uint64
 }
 
 // Write implements net.Conn.
 func (c *countedConn) Write(b []byte) (int, error) {
 	n, err := c.Conn.Write(b)
 	if err == nil {
-		c.sent.n.Add(1)
+		c.sent.Add(1)
 	}
 	return n, err
 }
