@@ -79,10 +79,10 @@ func TestIPTablesHermetic(t *testing.T) {
 		t.Errorf("the kernel took some:\n%s", o.stdout)
 	}
 	for _, want := range []string{
-		"escaped: UDP to 203.0.113.10:7 refused", "escaped: UDP to 203.0.113.10:9 refused", "escaped: UDP to 203.0.113.10:443 refused",
-		"escaped: UDP to [2001:db8:113::10]:7 refused", "escaped: UDP to [2001:db8:113::10]:443 refused",
+		"escaped: UDP to 203.0.113.10:7 refused", "escaped: UDP to 203.0.113.10:9 refused", "escaped: UDP to 203.0.113.10:443 (QUIC) refused",
+		"escaped: UDP to [2001:db8:113::10]:7 refused", "escaped: UDP to [2001:db8:113::10]:443 (QUIC) refused",
 		"escaped: ICMP to 203.0.113.10 refused once", "escaped: ICMPV6 to 2001:db8:113::10 refused once",
-		"escaped: UDP to 224.0.0.251:5353 refused", "escaped: UDP to [ff02::fb]:5353 refused",
+		"escaped: UDP to 224.0.0.251:5353 (mDNS) refused", "escaped: UDP to [ff02::fb]:5353 (mDNS) refused",
 		"miss: CONNECT tcp://203.0.113.10:7\n", "miss: CONNECT tcp://[2001:db8:113::10]:7\n", "isolated: no",
 	} {
 		if !strings.Contains(o.stderr, want) {
