@@ -177,7 +177,8 @@ func (m *Mixed) serve(ctx context.Context, c net.Conn, o exchange.Origin, p Prot
 	if p == ProtoHTTP2 {
 		two := newMixed2(ctx, m, o, play)
 		two.idle = server
-		two.close(endOf((&http2.Server{Scheme: schemeOf(o), Play: two.event, Left: two.left, Reset: reset}).Serve(ctx, c)))
+		serving := &http2.Server{Scheme: schemeOf(o), Play: two.event, Left: two.left, Reset: reset, Connect: m.Player.Offer(o).ConnectProtocol}
+		two.close(endOf(serving.Serve(ctx, c)))
 		return
 	}
 	stop := context.AfterFunc(ctx, func() { shut(c) })

@@ -34,7 +34,7 @@ const callTries = 3
 
 // newMixed2 is the Mixed of a client of o.
 func newMixed2(ctx context.Context, m *Mixed, o exchange.Origin, play exchange.Play) *mixed2 {
-	return &mixed2{m: m, ctx: ctx, origin: o, play: play.Event, streams: map[uint64]*going{}}
+	return &mixed2{m: m, ctx: ctx, origin: o, play: newSockets(play.Event).event, streams: map[uint64]*going{}}
 }
 
 // event takes what the client did: see exchange.Play.

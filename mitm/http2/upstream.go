@@ -22,7 +22,7 @@ const (
 	upstreamGrown  = 1 << 20    // and of one whose client takes what it gets, for a long way
 	upstreamHeld   = 16 << 20   // by how much the windows of all streams may have grown
 	upstreamWindow = 1 << 30    // of all answers: the streams' windows bound what is held
-	upstreamUntold = 100        // exchanges at once before the origin says how many: the least that RFC 9113, section 6.5.2, asks of it
+	upstreamUntold = 1          // exchanges at once before the origin has said how many, which it says first
 )
 
 // ErrLeaving is wrapped by the error of a Call for which there is another
