@@ -188,7 +188,10 @@ type End struct {
 	Phase Phase
 	Errno string        // the name of the system's error: "ECONNREFUSED"; "" if it was none
 	Wait  time.Duration // how long the client had waited for what did not come, if that is known
-	Conn  bool          // HTTP/2: it was by the end of the connection, Truncated or Reset, and not by a frame
+	// Conn is, in HTTP/2, that it was by the end of the connection, Truncated or
+	// Reset, and not by a frame; of a connection in TLS, that it ended below it, without
+	// close_notify.
+	Conn bool
 }
 
 // unknownWait is how long a client is kept waiting of which it is not known how

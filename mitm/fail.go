@@ -171,6 +171,7 @@ func deny(c net.Conn, end exchange.End) {
 		c.Write([]byte{21, 3, 3, 0, 2, 2, byte(end.Code)}) // a fatal alert, not encrypted: the handshake has not begun
 		shut(c)
 	case end.How == exchange.Truncated, end.How == exchange.Malformed:
+		finish(c, end)
 		shut(c)
 	default:
 		reset(c)

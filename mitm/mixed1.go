@@ -136,7 +136,7 @@ func (x *mixed1) roundTrip(e exchange.Event, answer func(exchange.Event) error) 
 			if x.ctx.Err() != nil {
 				tap.gone(exchange.Client)
 			}
-			tap.end(exchange.Server, endOf(rerr))
+			tap.end(exchange.Server, closing(x.server, rerr))
 			x.drop()
 			if !done && err == nil {
 				err = &abort{exchange.End{How: exchange.Reset, Err: rerr.Error()}}

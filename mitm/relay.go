@@ -187,7 +187,7 @@ func relay(ctx context.Context, client, server net.Conn, t *tap) {
 }
 
 // oneWay copies what from sends on src to dst until it ends, and ends dst alike:
-// FIN for FIN, RST for RST.
+// FIN for FIN, RST for RST, each below TLS or in it.
 func oneWay(dst, src net.Conn, from exchange.Side, t *tap) {
 	buf := make([]byte, startBuffer)
 	for {
@@ -208,10 +208,10 @@ func oneWay(dst, src net.Conn, from exchange.Side, t *tap) {
 		if err == nil {
 			continue
 		}
-		end := endOf(err)
+		end := closing(src, err)
 		t.end(from, end)
 		if end.How == exchange.Complete {
-			closeWrite(dst)
+			finish(dst, end)
 		} else {
 			reset(dst)
 		}

@@ -182,7 +182,9 @@ func (s *session) end(e exchange.Event) {
 	switch {
 	case e.End.How != exchange.Complete:
 		s.flush()
-		s.err = &abort{*e.End}
+		cut := *e.End
+		cut.Conn = cut.How == exchange.Truncated && s.enc.ByClose() // else it would have been whole
+		s.err = &abort{cut}
 	case s.enc.Last():
 		s.flush()
 		if s.err == nil {

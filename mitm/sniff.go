@@ -2,6 +2,7 @@ package mitm
 
 import (
 	"errors"
+	"io"
 	"net"
 	"os"
 	"sync/atomic"
@@ -72,6 +73,7 @@ type peeked struct {
 	// anything and before we have ended. Nil: nobody asks.
 	unheard func(err error)
 	ended   atomic.Bool // we have, by CloseWrite or Close
+	over    atomic.Bool // its peer has, by FIN
 }
 
 // peek returns c as one that can be peeked, c itself if it is one.
@@ -98,6 +100,9 @@ func (p *peeked) Read(b []byte) (int, error) {
 
 // heard is what a read came to.
 func (p *peeked) heard(n int, err error) {
+	if errors.Is(err, io.EOF) {
+		p.over.Store(true)
+	}
 	if p.unheard == nil || n == 0 && err == nil || errors.Is(err, os.ErrDeadlineExceeded) {
 		return
 	}

@@ -80,7 +80,7 @@ func (u *Upstream) proxyOf(o exchange.Origin, to string) (*url.URL, error) {
 func (u *Upstream) Secure(ctx context.Context, c net.Conn, o *exchange.Origin, hello *tls.ClientHelloInfo) (*tls.Conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, handshakeTimeout)
 	defer cancel()
-	t := tls.Client(c, u.config(*o, hello))
+	t := tls.Client(peek(c), u.config(*o, hello))
 	if err := t.HandshakeContext(ctx); err != nil {
 		return nil, fmt.Errorf("TLS with %s: %w", connected(*o), err)
 	}

@@ -188,6 +188,9 @@ func (d *Decoder) Close(from exchange.Side, at time.Duration, end exchange.End, 
 	}
 	rest := h.unread()
 	switch {
+	case h.state == inClose && end.Conn:
+		end.How, end.Err = exchange.Truncated, "the connection ended without close_notify"
+		h.end(o, end, nil)
 	case h.state == inTunnel || h.state == inClose:
 		h.end(o, end, nil)
 	case h.state != inHead && h.state != inHold:

@@ -64,6 +64,9 @@ func NewRequestEncoder() *Encoder { return &Encoder{version: "1.1"} }
 // one of the two sides said so.
 func (c *Encoder) Last() bool { return c.last }
 
+// ByClose reports whether the end of the connection is that of the body.
+func (c *Encoder) ByClose() bool { return c.body.kind == byClose }
+
 // Tunnel reports whether the head encoded last made the connection a tunnel.
 func (c *Encoder) Tunnel() bool { return c.tunnel }
 
