@@ -1,18 +1,17 @@
 package main
 
 import (
+	"crypto/tls"
 	"flag"
 	"fmt"
 	"io"
 	"net"
-	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -35,6 +34,7 @@ type failing struct {
 	why        string         // what it may look different for through us; "": it may not
 	port       uint16         // of V4Only, where origin serves; 0: testnet has the origin
 	origin     func(net.Conn) // closes what it is given
+	tls        bool           // and speaks TLS
 	slow       bool           // it takes over ten seconds: not in make test
 }
 
@@ -64,6 +64,14 @@ func answers(s string, end func(net.Conn)) func(net.Conn) {
 // fin closes c.
 func fin(c net.Conn) { c.Close() }
 
+// bareFin ends what c's client reads, below TLS.
+func bareFin(c net.Conn) {
+	below := c.(*tls.Conn).NetConn()
+	below.(*net.TCPConn).CloseWrite()
+	io.Copy(io.Discard, below)
+	below.Close()
+}
+
 // keepsSilent says nothing until the client leaves.
 func keepsSilent(c net.Conn) {
 	io.Copy(io.Discard, c)
@@ -74,6 +82,7 @@ func keepsSilent(c net.Conn) {
 func failings() []failing {
 	const half = "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n0123456789"
 	const chunk = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\na\r\n0123456789\r\n"
+	const toEnd = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n0123456789"
 	const handshakeFailure = "\x15\x03\x03\x00\x02\x02\x28"
 	url := func(scheme, host string) string { return scheme + "://" + host + "/" }
 	return []failing{
@@ -108,6 +117,12 @@ func failings() []failing {
 			keepsSilent(c)
 		}},
 		{name: "garbage", what: "no HTTP", url: at("http", 9019), port: 9019, origin: answers("220 hello\r\n\r\n", fin)},
+		{name: "gzip-cut", what: "half of a gzip stream in a whole message", url: at("http", 9021), port: 9021, origin: answers(
+			"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Encoding: gzip\r\nContent-Length: 12\r\n\r\n\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\xff\x4a\x4c", fin)},
+		{name: "no-trailers", what: "trailers that do not come", url: at("http", 9022), port: 9022, origin: answers(
+			"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTrailer: X-Sum\r\n\r\na\r\n0123456789\r\n0\r\n\r\n", fin)},
+		{name: "bare-end", what: "TLS: no close_notify behind a body to the end", url: at("https", 9023), port: 9023, tls: true, origin: answers(toEnd, bareFin)},
+		{name: "proper-end", what: "TLS: close_notify behind a body to the end", url: at("https", 9024), port: 9024, tls: true, origin: answers(toEnd, fin)},
 		{name: "bad-chunk", what: "a chunk without a size", url: at("http", 9020), port: 9020, origin: answers(chunk+"xyz\r\n\r\n", fin)},
 	}
 }
@@ -115,29 +130,18 @@ func failings() []failing {
 // fail has the origins of fs fail in the internet of r, until the test ends.
 func (r *rig) fail(fs []failing) {
 	r.t.Helper()
-	host := testnet.Lookup(testnet.V4Only).V4
+	cert, err := r.net.CA.Issue(testnet.Leaf{Names: []string{testnet.V4Only}})
+	if err != nil {
+		r.t.Fatal(err)
+	}
 	for _, f := range fs {
-		if f.port == 0 {
-			continue
+		switch {
+		case f.port == 0:
+		case f.tls:
+			r.serveOn(f.port, func(c net.Conn) { f.origin(tls.Server(c, &tls.Config{Certificates: []tls.Certificate{cert}})) })
+		default:
+			r.serveOn(f.port, f.origin)
 		}
-		l, err := r.net.Listen("tcp", netip.AddrPortFrom(host, f.port).String())
-		if err != nil {
-			r.t.Fatal(err)
-		}
-		done := make(chan struct{})
-		go func() {
-			defer close(done)
-			var conns sync.WaitGroup
-			defer conns.Wait()
-			for {
-				c, err := l.Accept()
-				if err != nil {
-					return
-				}
-				conns.Go(func() { f.origin(c) })
-			}
-		}()
-		r.t.Cleanup(func() { l.Close(); <-done })
 	}
 }
 
