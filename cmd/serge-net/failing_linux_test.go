@@ -318,7 +318,7 @@ the same number of tries. It is kept in the cassette as an interaction with ` + 
 | ` + "`connection_refused`, `unreachable`, `connect_timeout`, `dns`" + ` | no connection to the origin could be made | RST, once it has said something; through a proxy setting, the proxy's 502 or SOCKS reply |
 | ` + "`tls`" + ` | the handshake failed; ` + "`alert`" + ` has the number | that alert |
 | ` + "`reset`" + ` | the origin sent RST | RST |
-| ` + "`truncated`" + ` | the origin ended before its answer did | what came of it, then FIN |
+| ` + "`truncated`" + ` | the origin ended before its answer did, or ended TLS without close_notify | what came of it, then FIN, in TLS or below it as it was |
 | ` + "`protocol`" + ` | the origin said what is no HTTP | the same bytes, then FIN |
 | ` + "`read_timeout`" + ` | nothing came until the client gave up | silence until it gives up again |
 
