@@ -133,3 +133,26 @@ func TestMixedBytes(t *testing.T) {
 		c.Close()
 	}
 }
+
+// BenchmarkMixed has exchanges of one client go on to the origin, a hundred at once.
+func BenchmarkMixed(b *testing.B) {
+	a, ours := newAuthority(b), newAuthority(b)
+	origin := httptest.NewUnstartedServer(echo)
+	origin.EnableHTTP2 = true
+	secured(b, a, origin, apiName)
+	m := &Mixed{
+		Record: Record{Server: NewServer(ours.leaf, false), Upstream: &Upstream{Roots: a.pool}},
+		Player: &player{offer: exchange.Offer{Recorded: true, ALPN: []string{"h2"}}},
+	}
+	addr := front(b, m, origin.Listener.Addr().String(), "")
+	client := through(b, addr, ours.pool, "h2")
+	b.SetParallelism(100)
+	b.ResetTimer()
+	b.RunParallel(func(pb *testing.PB) {
+		for pb.Next() {
+			if _, body := get(b, client, "https://"+addr+"/x"); body != "HTTP/2.0 /x " {
+				b.Errorf("%q", body)
+			}
+		}
+	})
+}

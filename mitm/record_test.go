@@ -24,7 +24,7 @@ import (
 const apiName = "api.test"
 
 // through is an HTTP client that reaches any host by the front at addr.
-func through(t *testing.T, addr string, roots *x509.CertPool, protocols ...string) *http.Client {
+func through(t testing.TB, addr string, roots *x509.CertPool, protocols ...string) *http.Client {
 	t.Helper()
 	tr := &http.Transport{
 		DialTLSContext:  nil,
@@ -41,7 +41,7 @@ func through(t *testing.T, addr string, roots *x509.CertPool, protocols ...strin
 }
 
 // get is the answer to GET url.
-func get(t *testing.T, c *http.Client, url string) (proto, body string) {
+func get(t testing.TB, c *http.Client, url string) (proto, body string) {
 	t.Helper()
 	res, err := c.Get(url)
 	if err != nil {

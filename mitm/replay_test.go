@@ -224,14 +224,8 @@ func TestMixed(t *testing.T) {
 					}
 				}
 				big := strings.Repeat("x", 3*spoolMemory)
-				res, err := client.Post(c.scheme+"://"+addr+"/big", "text/plain", strings.NewReader(big))
-				if err != nil {
-					t.Fatal(err)
-				}
-				b, _ := io.ReadAll(res.Body)
-				res.Body.Close()
-				if len(b) != len(c.want+" /big ")+len(big) {
-					t.Errorf("a large request came back as %d bytes", len(b))
+				if n := postedBig(t, client, c.scheme+"://"+addr+"/big", big); n != len(c.want+" /big ")+len(big) {
+					t.Errorf("a large request came back as %d bytes", n)
 				}
 				heads, request, _ := w.seen()
 				if len(heads) != 6 || len(request) != len(big) {
@@ -240,6 +234,18 @@ func TestMixed(t *testing.T) {
 			})
 		}
 	}
+}
+
+// postedBig is how many bytes come back for body.
+func postedBig(t *testing.T, client *http.Client, url, body string) int {
+	t.Helper()
+	res, err := client.Post(url, "text/plain", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	b, _ := io.ReadAll(res.Body)
+	return len(b)
 }
 
 func TestMixedUpgrade(t *testing.T) {

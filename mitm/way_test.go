@@ -27,7 +27,7 @@ type authority struct {
 	pool *x509.CertPool
 }
 
-func newAuthority(t *testing.T) *authority {
+func newAuthority(t testing.TB) *authority {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -172,7 +172,7 @@ func (w *watcher) seen() (heads []string, request, answer string) {
 
 // front is a listener whose connections go way, as if they had been diverted on
 // their way to origin.
-func front(t *testing.T, way Way, origin string, name string) string {
+func front(t testing.TB, way Way, origin string, name string) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -196,7 +196,7 @@ func front(t *testing.T, way Way, origin string, name string) string {
 }
 
 // secured is a TLS test server with a leaf of a for name.
-func secured(t *testing.T, a *authority, s *httptest.Server, name string) {
+func secured(t testing.TB, a *authority, s *httptest.Server, name string) {
 	t.Helper()
 	cert, err := a.leaf(name, []string{"127.0.0.1"})
 	if err != nil {

@@ -51,77 +51,82 @@ func TestServeBulk(t *testing.T) {
 	}
 }
 
+// frameTalks are what a client writes, and what the server says to it.
+var frameTalks = []struct {
+	name string
+	talk func(c *wire)
+	want []string
+}{
+	{"ping", func(c *wire) { c.WritePing(false, [8]byte{1}) }, []string{"PING ack"}},
+	{"window", func(c *wire) {
+		c.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 3})
+		c.getPath(1, "/eight")
+	}, []string{"HEADERS 1", "DATA 1 abc"}},
+	{"more window", func(c *wire) {
+		c.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
+		c.getPath(1, "/eight")
+		c.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 8})
+	}, []string{"HEADERS 1", "DATA 1 abcdefgh", "DATA 1 end"}},
+	{"an even stream", func(c *wire) { c.getPath(2, "/empty") }, []string{"GOAWAY PROTOCOL_ERROR"}},
+	{"data on no stream", func(c *wire) { c.WriteData(9, false, []byte("x")) }, []string{"GOAWAY PROTOCOL_ERROR"}},
+	{"no path", func(c *wire) { c.headers(1, true, ":method", "GET", ":scheme", "https") }, []string{"RST_STREAM 1 PROTOCOL_ERROR"}},
+	{"upper case", func(c *wire) { c.getPath(1, "/empty", "X-Y", "z") }, []string{"RST_STREAM 1 PROTOCOL_ERROR"}},
+	{"data behind the end", func(c *wire) {
+		c.headers(1, true, ":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/wait")
+		c.WriteData(1, true, []byte("x"))
+	}, []string{"RST_STREAM 1 STREAM_CLOSED"}},
+	{"data behind our reset", func(c *wire) {
+		c.headers(1, false, ":method", "GET")
+		c.WriteData(1, false, []byte("x"))
+		c.headers(1, true, "x-sum", "1")
+		c.WritePing(false, [8]byte{1})
+	}, []string{"RST_STREAM 1 PROTOCOL_ERROR", "PING ack"}},
+	{"a head behind the end", func(c *wire) {
+		c.getPath(1, "/wait")
+		c.getPath(1, "/wait")
+	}, []string{"GOAWAY STREAM_CLOSED"}},
+	{"trailers that are none", func(c *wire) {
+		c.headers(1, false, ":method", "PUT", ":scheme", "https", ":path", "/wait")
+		c.headers(1, true, ":path", "/")
+	}, []string{"RST_STREAM 1 PROTOCOL_ERROR"}},
+	{"less than its length", func(c *wire) {
+		c.headers(1, false, ":method", "PUT", ":scheme", "https", ":path", "/wait", "content-length", "2")
+		c.WriteData(1, true, []byte("x"))
+	}, []string{"RST_STREAM 1 PROTOCOL_ERROR"}},
+	{"fields beyond all bounds", func(c *wire) {
+		block := c.fields(append(asked("/wait"), "x", strings.Repeat("\xff", 3000))...)
+		c.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, EndHeaders: true, BlockFragment: append(block, strings.Repeat("\xbe", 1000)...)})
+		c.WritePing(false, [8]byte{1})
+	}, []string{"RST_STREAM 1 ENHANCE_YOUR_CALM", "PING ack"}},
+	{"windows of all streams overflow", func(c *wire) {
+		c.getPath(1, "/wait")
+		c.WriteWindowUpdate(1, 1<<30)
+		c.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1<<31 - 1})
+	}, []string{"GOAWAY FLOW_CONTROL_ERROR"}},
+	{"no settings first", func(c *wire) {
+		c.Reset()
+		c.WriteString(Preface)
+		c.WritePing(false, [8]byte{1})
+	}, []string{"GOAWAY PROTOCOL_ERROR"}},
+	{"no preface", func(c *wire) {
+		c.Reset()
+		c.WriteString("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+	}, []string{"GOAWAY PROTOCOL_ERROR"}},
+	{"left by GOAWAY", func(c *wire) { c.getPath(1, "/goaway") }, []string{"RST_STREAM 1 REFUSED_STREAM"}},
+	{"left by GOAWAY behind a head", func(c *wire) { c.getPath(1, "/goaway later") }, []string{"HEADERS 1", "RST_STREAM 1 INTERNAL_ERROR"}},
+	{"code", func(c *wire) { c.getPath(1, "/cancel") }, []string{"RST_STREAM 1 CANCEL"}},
+	{"many fields", func(c *wire) { c.getPath(1, "/large") }, []string{"HEADERS 1", "CONTINUATION 1", "CONTINUATION 1 end"}},
+}
+
+// getPath is a GET of path, with more fields.
+func (w *wire) getPath(id uint32, path string, pairs ...string) {
+	w.headers(id, true, append([]string{":method", "GET", ":scheme", "https", ":authority", "a", ":path", path}, pairs...)...)
+}
+
 // TestServeFrames talks in frames: what the server says to each, but for its
 // own SETTINGS, its acknowledgement of ours and the connection's windows.
 func TestServeFrames(t *testing.T) {
-	get := func(c *wire, id uint32, path string, pairs ...string) {
-		c.headers(id, true, append([]string{":method", "GET", ":scheme", "https", ":authority", "a", ":path", path}, pairs...)...)
-	}
-	for _, tt := range []struct {
-		name string
-		talk func(c *wire)
-		want []string
-	}{
-		{"ping", func(c *wire) { c.WritePing(false, [8]byte{1}) }, []string{"PING ack"}},
-		{"window", func(c *wire) {
-			c.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 3})
-			get(c, 1, "/eight")
-		}, []string{"HEADERS 1", "DATA 1 abc"}},
-		{"more window", func(c *wire) {
-			c.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 0})
-			get(c, 1, "/eight")
-			c.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 8})
-		}, []string{"HEADERS 1", "DATA 1 abcdefgh", "DATA 1 end"}},
-		{"an even stream", func(c *wire) { get(c, 2, "/empty") }, []string{"GOAWAY PROTOCOL_ERROR"}},
-		{"data on no stream", func(c *wire) { c.WriteData(9, false, []byte("x")) }, []string{"GOAWAY PROTOCOL_ERROR"}},
-		{"no path", func(c *wire) { c.headers(1, true, ":method", "GET", ":scheme", "https") }, []string{"RST_STREAM 1 PROTOCOL_ERROR"}},
-		{"upper case", func(c *wire) { get(c, 1, "/empty", "X-Y", "z") }, []string{"RST_STREAM 1 PROTOCOL_ERROR"}},
-		{"data behind the end", func(c *wire) {
-			c.headers(1, true, ":method", "GET", ":scheme", "https", ":authority", "a", ":path", "/wait")
-			c.WriteData(1, true, []byte("x"))
-		}, []string{"RST_STREAM 1 STREAM_CLOSED"}},
-		{"data behind our reset", func(c *wire) {
-			c.headers(1, false, ":method", "GET")
-			c.WriteData(1, false, []byte("x"))
-			c.headers(1, true, "x-sum", "1")
-			c.WritePing(false, [8]byte{1})
-		}, []string{"RST_STREAM 1 PROTOCOL_ERROR", "PING ack"}},
-		{"a head behind the end", func(c *wire) {
-			get(c, 1, "/wait")
-			get(c, 1, "/wait")
-		}, []string{"GOAWAY STREAM_CLOSED"}},
-		{"trailers that are none", func(c *wire) {
-			c.headers(1, false, ":method", "PUT", ":scheme", "https", ":path", "/wait")
-			c.headers(1, true, ":path", "/")
-		}, []string{"RST_STREAM 1 PROTOCOL_ERROR"}},
-		{"less than its length", func(c *wire) {
-			c.headers(1, false, ":method", "PUT", ":scheme", "https", ":path", "/wait", "content-length", "2")
-			c.WriteData(1, true, []byte("x"))
-		}, []string{"RST_STREAM 1 PROTOCOL_ERROR"}},
-		{"fields beyond all bounds", func(c *wire) {
-			block := c.fields(append(asked("/wait"), "x", strings.Repeat("\xff", 3000))...)
-			c.WriteHeaders(http2.HeadersFrameParam{StreamID: 1, EndHeaders: true, BlockFragment: append(block, strings.Repeat("\xbe", 1000)...)})
-			c.WritePing(false, [8]byte{1})
-		}, []string{"RST_STREAM 1 ENHANCE_YOUR_CALM", "PING ack"}},
-		{"windows of all streams overflow", func(c *wire) {
-			get(c, 1, "/wait")
-			c.WriteWindowUpdate(1, 1<<30)
-			c.WriteSettings(http2.Setting{ID: http2.SettingInitialWindowSize, Val: 1<<31 - 1})
-		}, []string{"GOAWAY FLOW_CONTROL_ERROR"}},
-		{"no settings first", func(c *wire) {
-			c.Reset()
-			c.WriteString(Preface)
-			c.WritePing(false, [8]byte{1})
-		}, []string{"GOAWAY PROTOCOL_ERROR"}},
-		{"no preface", func(c *wire) {
-			c.Reset()
-			c.WriteString("GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-		}, []string{"GOAWAY PROTOCOL_ERROR"}},
-		{"left by GOAWAY", func(c *wire) { get(c, 1, "/goaway") }, []string{"RST_STREAM 1 REFUSED_STREAM"}},
-		{"left by GOAWAY behind a head", func(c *wire) { get(c, 1, "/goaway later") }, []string{"HEADERS 1", "RST_STREAM 1 INTERNAL_ERROR"}},
-		{"code", func(c *wire) { get(c, 1, "/cancel") }, []string{"RST_STREAM 1 CANCEL"}},
-		{"many fields", func(c *wire) { get(c, 1, "/large") }, []string{"HEADERS 1", "CONTINUATION 1", "CONTINUATION 1 end"}},
-	} {
+	for _, tt := range frameTalks {
 		t.Run(tt.name, func(t *testing.T) {
 			talk(t, tt.talk, tt.want)
 		})
