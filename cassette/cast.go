@@ -12,8 +12,17 @@ import (
 // as long as that is open: clients that open several at once say by their first
 // message which one they are. Until then each has one by the order of opening.
 type cast struct {
-	mu   sync.Mutex
-	open []*dialogue // whose client has said nothing yet, in the order of opening; their picks are guarded too
+	deciding sync.Mutex // one client at a time says which it is
+	open     []*pick    // of clients that have said nothing yet, in the order of opening; guarded by Player.mu
+}
+
+// forget has k leave the cast, and says whether it was in it. Player.mu is held.
+func (c *cast) forget(k *pick) bool {
+	i := slices.Index(c.open, k)
+	if i >= 0 {
+		c.open = slices.Delete(c.open, i, i+1)
+	}
+	return i >= 0
 }
 
 // castMost is how many recorded WebSockets a client's first message is compared with.
@@ -22,53 +31,39 @@ const castMost = 200
 // A role is one of the recorded WebSockets that a client may mean.
 type role struct {
 	slot   *slot
-	holder *dialogue // who has it by the order of opening; nil: nobody
+	holder *pick // who has it by the order of opening; nil: nobody
 	ms     []SocketMessage
 	ends   *SocketClose
-}
-
-// join lets s have another role than that of k, which it has.
-func (s *dialogue) join(k *pick) {
-	if s.pick = k; s.l.p.opt.Order != OrderNone {
-		return
-	}
-	c := &s.l.p.cast
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.open = append(c.open, s)
-}
-
-// forget has s leave the cast, and says whether it was in it.
-func (c *cast) forget(s *dialogue) bool {
-	i := slices.Index(c.open, s)
-	if i >= 0 {
-		c.open = slices.Delete(c.open, i, i+1)
-	}
-	return i >= 0
 }
 
 // decide is match of the first thing that the client says: it decides which of the
 // recorded WebSockets is played. One that has the very message comes before one in
 // which it is taken for another, and among equals the one that s has.
 func (s *dialogue) decide(u *remark) (int, error) {
-	c := &s.l.p.cast
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if s.decided = true; !c.forget(s) {
+	p := s.l.p
+	p.cast.deciding.Lock()
+	defer p.cast.deciding.Unlock()
+	p.mu.Lock()
+	in := p.cast.forget(s.pick)
+	p.mu.Unlock()
+	if s.decided = true; !in {
 		return s.match(u)
 	}
 	roles, err := s.roles()
 	if err != nil {
 		return -1, err
 	}
+	if len(roles) == 1 && s.slot == roles[0].slot {
+		return s.match(u)
+	}
 	for _, verbatim := range []bool{true, false} {
-		for _, p := range roles {
-			s.perform(p)
+		for _, r := range roles {
+			s.perform(r)
 			if verbatim && !s.verbatim(u) {
 				continue
 			}
 			if n, err := s.match(u); n >= 0 || err != nil {
-				s.claim(p)
+				p.recast(s.pick, r)
 				return n, err
 			}
 		}
@@ -79,26 +74,13 @@ func (s *dialogue) decide(u *remark) (int, error) {
 
 // roles are those that s can have: its own first, then those of others whose client
 // has not said anything either, then those that nobody has. In all of them the
-// server says the same before the client does. cast.mu is held.
+// server says the same before the client does.
 func (s *dialogue) roles() ([]*role, error) {
 	p := s.l.p
-	all := []*role{{slot: s.pick.slot}}
-	for _, d := range p.cast.open {
-		if d.pick.of == s.pick.of && d.pick.first && s.pick.first {
-			all = append(all, &role{slot: d.pick.slot, holder: d})
-		}
+	all := p.roles(s.pick)
+	if len(all) == 1 && s.slot == all[0].slot {
+		return all, nil
 	}
-	p.mu.Lock()
-	rest := s.pick.of.left
-	if !s.pick.first { // all were served: any of them may be again
-		rest = s.pick.of.slots
-	}
-	for _, t := range rest[:min(len(rest), castMost)] {
-		if t != s.pick.slot {
-			all = append(all, &role{slot: t})
-		}
-	}
-	p.mu.Unlock()
 	var out []*role
 	for _, t := range all {
 		if t.slot.it.WebSocket == nil {
@@ -114,6 +96,28 @@ func (s *dialogue) roles() ([]*role, error) {
 		}
 	}
 	return out, nil
+}
+
+// roles are those that the client that k was claimed for can have.
+func (p *Player) roles(k *pick) []*role {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	all := []*role{{slot: k.due}}
+	for _, o := range p.cast.open {
+		if o.of == k.of && o.first && k.first {
+			all = append(all, &role{slot: o.due, holder: o})
+		}
+	}
+	rest := k.of.left
+	if !k.first { // all were served: any of them may be again
+		rest = k.of.slots
+	}
+	for _, t := range rest[:min(len(rest), castMost)] {
+		if t != k.due {
+			all = append(all, &role{slot: t})
+		}
+	}
+	return all
 }
 
 // opening is what the server says before the client does.
@@ -142,34 +146,32 @@ func (s *dialogue) verbatim(u *remark) bool {
 	})
 }
 
-// claim has t be s's, and what s had be whose t was. cast.mu is held.
-func (s *dialogue) claim(t *role) {
-	own := s.pick.slot
-	s.pick.slot = t.slot
-	switch {
-	case t.slot == own:
-	case t.holder != nil:
-		t.holder.pick.slot = own
-	default:
-		s.l.p.exchange(s.pick, own)
-	}
-}
-
-// exchange has k, which was committed for the slot was, be one of its present slot.
-func (p *Player) exchange(k *pick, was *slot) {
+// recast has t be k's, which was committed, and what k had be whose t was.
+func (p *Player) recast(k *pick, t *role) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.served[was.nth]--
-	p.picked[was.nth]--
-	p.served[k.slot.nth]++
-	p.picked[k.slot.nth]++
+	own := k.due
+	if k.due = t.slot; own == t.slot {
+		return
+	}
+	p.served[own.nth]--
+	p.served[t.slot.nth]++
+	if h := t.holder; h != nil {
+		if h.due = own; h.committed {
+			p.served[t.slot.nth]--
+			p.served[own.nth]++
+		}
+		return
+	}
+	p.picked[own.nth]--
+	p.picked[t.slot.nth]++
 	if !k.first {
 		return
 	}
-	left := slices.DeleteFunc(slices.Clone(k.of.left), func(s *slot) bool { return s == k.slot })
-	at, _ := slices.BinarySearchFunc(left, was, func(a, b *slot) int { return a.nth - b.nth })
-	k.of.left = slices.Insert(left, at, was)
-	for s, taken := range map[*slot]bool{was: false, k.slot: true} {
+	left := slices.DeleteFunc(slices.Clone(k.of.left), func(s *slot) bool { return s == t.slot })
+	at, _ := slices.BinarySearchFunc(left, own, func(a, b *slot) int { return a.nth - b.nth })
+	k.of.left = slices.Insert(left, at, own)
+	for s, taken := range map[*slot]bool{own: false, t.slot: true} {
 		p.take(s, taken)
 		p.index.take(s, taken)
 	}

@@ -10,7 +10,9 @@ import (
 // A pick is a slot claimed for a live request.
 type pick struct {
 	slot      *slot
+	due       *slot // which counts as served: the same, or another of a WebSocket's cast; guarded by Player.mu
 	of        *variant
+	committed bool
 	first     bool // not a repetition
 	nth       int  // how often the slot was claimed before
 	evidence  []string
@@ -69,6 +71,9 @@ func (p *Player) settle(fit []*offer, f form) *pick {
 		p.name(u, v)
 	}
 	k.evidence, k.ids = slices.Compact(slices.Sorted(slices.Values(of.evidence))), f.ids
+	if k.due = k.slot; k.slot.it.WebSocket != nil && p.opt.Order == OrderNone {
+		p.cast.open = append(p.cast.open, k)
+	}
 	k.nth = int(p.picked[k.slot.nth])
 	p.picked[k.slot.nth]++
 	if k.first {
@@ -329,12 +334,13 @@ func (p *Player) unsettled(o *offer, fit []*offer) string {
 func (p *Player) giveBack(k *pick) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.picked[k.slot.nth]--
+	p.cast.forget(k)
+	p.picked[k.due.nth]--
 	if k.first {
-		p.take(k.slot, false)
-		p.index.take(k.slot, false)
-		at, _ := slices.BinarySearchFunc(k.of.left, k.slot, func(a, b *slot) int { return a.nth - b.nth })
-		k.of.left = slices.Insert(slices.Clone(k.of.left), at, k.slot)
+		p.take(k.due, false)
+		p.index.take(k.due, false)
+		at, _ := slices.BinarySearchFunc(k.of.left, k.due, func(a, b *slot) int { return a.nth - b.nth })
+		k.of.left = slices.Insert(slices.Clone(k.of.left), at, k.due)
 	}
 }
 
@@ -342,7 +348,8 @@ func (p *Player) giveBack(k *pick) {
 func (p *Player) commit(k *pick) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.served[k.slot.nth]++
+	p.served[k.due.nth]++
+	k.committed = true
 	p.tally.Served++
 	r := k.slot.it.Request
 	if len(k.evidence) == 0 && k.ambiguous == "" {

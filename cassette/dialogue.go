@@ -44,9 +44,9 @@ type remark struct {
 	typ exchange.MessageType
 }
 
-// newDialogue plays the WebSocket of s to l.
-func newDialogue(y *play, l *live, s *slot, it *Interaction) *dialogue {
-	c := &dialogue{y: y, l: l, slot: s, pace: l.p.opt.Latency.Scale, since: time.Now(), spoken: map[string]bool{}}
+// newDialogue plays the WebSocket that k is to l.
+func newDialogue(y *play, l *live, k *pick, it *Interaction) *dialogue {
+	c := &dialogue{y: y, l: l, pick: k, slot: k.slot, pace: l.p.opt.Latency.Scale, since: time.Now(), spoken: map[string]bool{}}
 	c.bonds = newBonds(it.Response.Fields)
 	c.bonds.beats = beatsOf(it.Request.URL, it.Response.Fields)
 	c.ms, c.ends = c.script(it)
@@ -56,13 +56,18 @@ func newDialogue(y *play, l *live, s *slot, it *Interaction) *dialogue {
 
 // script is what of it is played, and how it ends.
 func (s *dialogue) script(it *Interaction) (ms []SocketMessage, ends *SocketClose) {
+	broken := false
+	ms = make([]SocketMessage, 0, len(it.WebSocket.Messages))
 	for _, m := range it.WebSocket.Messages {
 		if m.Foreign && m.From == exchange.Client {
-			return ms, nil // what the server did then is done by who notices it
+			broken = true
 		}
 		if s.plays(m, s.bonds.beats) {
 			ms = append(ms, m)
 		}
+	}
+	if broken {
+		return ms, nil // it is closed by who notices that
 	}
 	return ms, it.WebSocket.Close
 }
@@ -284,9 +289,11 @@ func (s *dialogue) leave() {
 		return
 	}
 	s.left = true
-	s.l.p.cast.mu.Lock()
-	s.l.p.cast.forget(s)
-	s.l.p.cast.mu.Unlock()
+	if p := s.l.p; !s.decided {
+		p.mu.Lock()
+		p.cast.forget(s.pick)
+		p.mu.Unlock()
+	}
 	rest, first := 0, 0
 	for n := s.next; n < len(s.ms); n++ {
 		if s.heard[n] {

@@ -28,16 +28,13 @@ func (y *play) serve(l *live, k *pick, answer func(exchange.Event) error) error 
 	i, err := l.p.answered(l, k.slot.it, k.ids)
 	if err == nil {
 		if i.WebSocket != nil {
-			l.dialogue = newDialogue(y, l, k.slot, i)
+			l.dialogue = newDialogue(y, l, k, i)
 		}
 		err = l.p.perform(l, i, l.p.opt.Latency.schedule(i, k.nth, l.p.c.Name), tell)
 	}
 	if taken && !errors.Is(err, exchange.ErrUndelivered) {
 		l.p.commit(k)
 		l.p.note(k.slot.it)
-		if l.dialogue != nil {
-			l.dialogue.join(k)
-		}
 	} else {
 		l.p.giveBack(k)
 	}
