@@ -1,6 +1,7 @@
 package cassette
 
 import (
+	"bytes"
 	"net/url"
 	"slices"
 	"strings"
@@ -39,7 +40,7 @@ func (b *bonds) strip(t exchange.MessageType, data []byte) ([]byte, string) {
 
 // idOf is a message, and the id in it, nil if there is none.
 func (b *bonds) idOf(t exchange.MessageType, data []byte) (n, id *node) {
-	if t != exchange.MessageText || len(data) == 0 || data[0] != '{' {
+	if t != exchange.MessageText || len(data) == 0 || data[0] != '{' || !b.graphql && !bytes.Contains(data, []byte(`"jsonrpc"`)) {
 		return nil, nil
 	}
 	n, err := parseTree(data)
@@ -126,7 +127,7 @@ func beatsOf(u string, fields []exchange.Field) beats {
 
 // of says what a message is, and what is answered to it.
 func (b beats) of(t exchange.MessageType, data []byte) (beat, []byte) {
-	if t != exchange.MessageText {
+	if t != exchange.MessageText || len(b.asks)+len(b.replies) == 0 {
 		return notBeat, nil
 	}
 	if i := slices.Index(b.asks, string(data)); i >= 0 {

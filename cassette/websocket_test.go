@@ -66,7 +66,7 @@ func (l phrase) events(stream uint64, at time.Duration) []exchange.Event {
 
 // tellSocket records one WebSocket with w, which begins at, a second between its
 // lines.
-func tellSocket(t *testing.T, w exchange.Watch, at time.Duration, protocol string, lines ...phrase) {
+func tellSocket(t testing.TB, w exchange.Watch, at time.Duration, protocol string, lines ...phrase) {
 	t.Helper()
 	req, res := handshakes(protocol)
 	es := []exchange.Event{
