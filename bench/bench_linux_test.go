@@ -68,11 +68,16 @@ type sample struct {
 func BenchmarkSerge(b *testing.B) {
 	l := newLab(b)
 	results := &results{}
-	l.record()
-	results.startup = l.startup()
-	results.lanes = l.lanes()
-	l.loads(results)
-	l.bulk(results)
+	if strings.Contains("WebSocket", *only) {
+		results.rivals = l.sockets()
+	}
+	if *only != "WebSocket" {
+		l.record()
+		results.startup = l.startup()
+		results.lanes = l.lanes()
+		l.loads(results)
+		l.bulk(results)
+	}
 	if err := results.write(*output); err != nil {
 		b.Fatal(err)
 	}
@@ -82,7 +87,7 @@ var (
 	output  = flag.String("write", "", "file to write the table to; empty: standard output")
 	rounds  = flag.Int("rounds", 5, "how often each variant is measured")
 	seconds = flag.Int("seconds", 2, "how long a round of a load lasts")
-	only    = flag.String("only", "", "measure only the scenarios whose name holds this, beside lanes and bulk")
+	only    = flag.String("only", "", "measure only the scenarios whose name holds this, beside lanes and bulk; WebSocket: only that")
 )
 
 // record makes the cassettes that are replayed, and checks what is received.
@@ -225,18 +230,23 @@ func median[T int64 | float64 | time.Duration](v []T) T {
 	return v[len(v)/2]
 }
 
-// medians are the medians of each variant's samples, member by member.
+// medians are those of each variant's samples.
 func medians(got [variants][]sample) [variants]sample {
 	var m [variants]sample
 	for v, samples := range got {
-		var rates []float64
-		var latencies, cpus []time.Duration
-		var memories []int64
-		for _, s := range samples {
-			rates, latencies = append(rates, s.rate), append(latencies, s.latency)
-			cpus, memories = append(cpus, s.cpu), append(memories, s.memory)
-		}
-		m[v] = sample{median(rates), median(latencies), median(cpus), median(memories)}
+		m[v] = medianOf(samples)
 	}
 	return m
+}
+
+// medianOf are the medians of samples, member by member.
+func medianOf(samples []sample) sample {
+	var rates []float64
+	var latencies, cpus []time.Duration
+	var memories []int64
+	for _, s := range samples {
+		rates, latencies = append(rates, s.rate), append(latencies, s.latency)
+		cpus, memories = append(cpus, s.cpu), append(memories, s.memory)
+	}
+	return sample{median(rates), median(latencies), median(cpus), median(memories)}
 }

@@ -30,6 +30,10 @@ func TestMain(m *testing.M) {
 		fmt.Println(p50.Nanoseconds())
 		os.Exit(0)
 	}
+	if err := errand(); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	os.Exit(m.Run())
 }
 

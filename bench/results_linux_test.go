@@ -18,6 +18,7 @@ type results struct {
 	rows    []row
 	bulk    [variants]sample
 	lanes   []*path
+	rivals  []*rival
 }
 
 // A row is one scenario's medians, and how far the rounds were apart.
@@ -114,6 +115,7 @@ several: the ratios then flatter serge-net, and CPU time is the figure to compar
 	for _, row := range r.rows {
 		fmt.Fprintf(w, "| RSS after %s, record / replay | %.0f / %.0f MiB |\n", row.name, mib(row.median[record].memory), mib(row.median[replay].memory))
 	}
+	printSockets(w, r.rivals)
 	printLanes(w, r.lanes)
 }
 
