@@ -129,6 +129,26 @@ func TestWebSocketOverHTTP2(t *testing.T) {
 	}
 }
 
+// TestWebSocketOverHTTP2New goes on to the origin with a WebSocket over HTTP/2 that is
+// not recorded, and plays the one that is.
+func TestWebSocketOverHTTP2New(t *testing.T) {
+	r := newRig(t)
+	r.h2wsOrigin()
+	client := r.source("h2ws_client.cjs")
+	url := "wss://" + net.JoinHostPort(testnet.H2, overTLS)
+	r.record("c", "node", client, "2", url+"/bye")
+	for _, c := range []struct{ mode, path, want, says string }{
+		{"new", "/version", "open echo.test\nheard 2\nclosed 1000 enough\n", "recorded 1 interaction"},
+		{"new", "/bye", "open echo.test\nheard tick\nclosed 4001 no more\n", "nothing new to record"},
+		{"replay", "/version", "open echo.test\nheard 2\nclosed 1000 enough\n", "1 served"},
+	} {
+		o := r.well("run", "--cassette", "c", "--mode", c.mode, "--", "node", client, "2", url+c.path)
+		if o.stdout != c.want || !strings.Contains(o.stderr, c.says) {
+			t.Errorf("%s %s: %q; want %q, and %q in\n%s", c.mode, c.path, o.stdout, c.want, c.says, o.stderr)
+		}
+	}
+}
+
 // TestWebSocketChromium is a page that talks to a WebSocket, which Chromium opens
 // over the page's own HTTP/2 connection where that takes it. An image of it
 // comes when the WebSocket has closed: until then Chromium does not print the page. It takes long
