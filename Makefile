@@ -22,7 +22,7 @@ MATRIX_PACKAGES := gnutls-bin apt python3-pycurl python3-httpx python3-aiohttp p
 FIXTURES_PACKAGES := curl openssl util-linux python3-venv ruby-vcr ruby-webmock nodejs default-jre-headless maven chromium $(if $(shell command -v npm),,npm)
 VM_PACKAGES := qemu-system-x86 kmod iptables iproute2 procps util-linux ca-certificates
 VAGRANT_PACKAGES := debootstrap ruby shellcheck ca-certificates
-BENCH_PACKAGES := $(DEMO_PACKAGES) nginx-light nghttp2-client wrk
+BENCH_PACKAGES := $(DEMO_PACKAGES) nginx-light nghttp2-client wrk python3-venv
 
 .PHONY: build demo test test-all matrix errors conformance vm-test vagrant-test generate fixtures fuzz bench lint cross help apt-%
 
@@ -51,8 +51,10 @@ matrix: apt-TEST_ALL ## every client in each lane as each user, to docs/clients.
 errors: apt-TEST ## what clients see of failing origins in each lane, to docs/errors.md
 	CGO_ENABLED=0 $(GO) test -count=1 -timeout 30m -run TestFailing ./cmd/serge-net -write-failures $(CURDIR)/docs/errors.md
 
-conformance: ## h2spec against what replays HTTP/2 and against net/http, to docs/h2spec.md
+conformance: apt-TEST ## h2spec and Autobahn against what replays, beside others, to docs/h2spec.md and docs/autobahn.md
 	CGO_ENABLED=0 $(GO) test -count=1 -timeout 5m -run TestH2spec ./mitm/http2 -write $(CURDIR)/docs/h2spec.md
+	wstest=$$(cmd/serge-net/testdata/wstest.sh $(CURDIR)/bin/autobahn) && \
+	CGO_ENABLED=0 $(GO) test -count=1 -timeout 40m -run TestAutobahn ./cmd/serge-net -wstest $$wstest -write-autobahn $(CURDIR)/docs/autobahn.md
 
 VM_TESTS ?= .
 VM_SERIES ?= all
@@ -78,7 +80,8 @@ fuzz: ## each fuzzer for FUZZTIME
 	  done; done
 
 bench: apt-BENCH ## speed beside direct, in alternating rounds, to bench/RESULTS.md
-	CGO_ENABLED=0 $(GO) test -run '^$$' -bench . -benchtime 1x -timeout 15m ./bench -write RESULTS.md
+	mitmdump=$$(bench/testdata/mitmdump.sh $(CURDIR)/bin/mitmproxy) && \
+	CGO_ENABLED=0 $(GO) test -run '^$$' -bench . -benchtime 1x -timeout 20m ./bench -write RESULTS.md -mitmproxy $$mitmdump
 
 lint: ## gofmt, vet, staticcheck
 	@out=$$(gofmt -l $$(git ls-files '*.go')); [ -z "$$out" ] || { echo "gofmt: $$out"; exit 1; }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -27,8 +28,7 @@ import (
 var (
 	wstest        = flag.String("wstest", "", "the Autobahn test suite's program: testdata/wstest.sh installs it; empty: it is not run")
 	autobahnTable = flag.String("write-autobahn", "", "file to write the suite's results to")
-	autobahnCases = flag.String("autobahn-cases", "1.*,2.*,3.*,4.*,5.*,6.*,7.*,9.*,10.*",
-		"the cases, separated by commas, beside three of each group of 12 and 13; * alone is all")
+	autobahnCases = flag.String("autobahn-cases", "", "the cases, separated by commas, 6.* say; empty: all but of 12 and 13 two of each group")
 )
 
 // autobahnWays are the ways in which the suite is run.
@@ -62,15 +62,25 @@ func TestAutobahn(t *testing.T) {
 	}
 }
 
+// autobahnRuns is how often cases are run that do not end as they do direct: many
+// give the other side half a second, which on a busy machine is not enough.
+const autobahnRuns = 3
+
 // servers runs the suite's fuzzing client against the server at url.
 func (a *autobahnReport) servers(r *rig, name, url string) {
-	r = r.in(r.t, "")
 	s := section{name: name, verdicts: map[string]map[string]judgement{}}
-	for _, way := range autobahnWays() {
-		out := filepath.Join(r.dir, way)
-		spec := r.spec(way, map[string]any{"outdir": out, "servers": []any{map[string]any{"agent": "it", "url": url}}, "cases": cases()})
-		s.took = append(s.took, r.suite(way, *wstest, "-m", "fuzzingclient", "-s", spec).took)
-		s.verdicts[way] = r.verdicts(out)
+	for ids := cases(); len(ids) > 0 && s.runs < autobahnRuns; s.runs++ {
+		r := r.in(r.t, "")
+		for _, way := range autobahnWays() {
+			out := filepath.Join(r.dir, way)
+			spec := r.spec(way, map[string]any{"outdir": out, "servers": []any{map[string]any{"agent": "it", "url": url}}, "cases": ids})
+			took := r.suite(way, *wstest, "-m", "fuzzingclient", "-s", spec).took
+			if s.runs == 0 {
+				s.took, s.verdicts[way] = append(s.took, took), map[string]judgement{}
+			}
+			maps.Copy(s.verdicts[way], r.verdicts(out))
+		}
+		ids = s.unargued()
 	}
 	a.sections = append(a.sections, s)
 }
@@ -164,16 +174,16 @@ func (r *rig) verdicts(dir string) map[string]judgement {
 	return nil
 }
 
-// cases are those that are run: of the groups of 12 and 13, a thousand messages a
-// case, those of 16 and of 8192 bytes, and of 8192 in fragments.
+// cases are those that are run: by default, of the groups of 12 and 13, a thousand messages a
+// case, those of 16 and of 8192 bytes.
 func cases() []string {
-	all := strings.Split(*autobahnCases, ",")
-	if slices.Contains(all, "*") {
-		return all
+	if *autobahnCases != "" {
+		return strings.Split(*autobahnCases, ",")
 	}
+	all := []string{"1.*", "2.*", "3.*", "4.*", "5.*", "6.*", "7.*", "9.*", "10.*"}
 	for group, n := range map[int]int{12: 5, 13: 7} {
 		for i := range n {
-			for _, size := range []int{1, 6, 11} {
+			for _, size := range []int{1, 6} {
 				all = append(all, fmt.Sprintf("%d.%d.%d", group, i+1, size))
 			}
 		}

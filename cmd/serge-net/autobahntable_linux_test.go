@@ -40,6 +40,7 @@ type section struct {
 	verdicts map[string]map[string]judgement
 	saw      []divergence // of a client in a replay
 	took     []time.Duration
+	runs     int
 }
 
 // A divergence is of a case that is not as it is direct.
@@ -61,6 +62,17 @@ func (s section) differences() []divergence {
 	}
 	slices.SortStableFunc(out, func(a, b divergence) int { return byNumbers(a.id, b.id) })
 	return out
+}
+
+// unargued are the cases that do not end as they do direct, without a reason.
+func (s section) unargued() []string {
+	var ids []string
+	for _, d := range s.differences() {
+		if argued(d) == "" && !slices.Contains(ids, d.id) {
+			ids = append(ids, d.id)
+		}
+	}
+	return ids
 }
 
 // byNumbers compares the numbers of cases.
@@ -123,5 +135,14 @@ recording bytes pass untouched. In a replay the server that is tested is serge-n
 
 // argued is why d is as it should be, or "".
 func argued(d divergence) string {
+	passes := func(s string) bool {
+		return strings.HasPrefix(s, "OK") || strings.HasPrefix(s, "NON-STRICT") || strings.HasPrefix(s, "INFORMATIONAL")
+	}
+	switch {
+	case strings.Contains(d.was, "invalid compression negotiation"):
+		return "gorilla offers compression without context alone, the suite's server does not grant that, and gorilla leaves; a replay grants what is asked for"
+	case passes(d.was) && passes(d.is):
+		return "both are allowed: how soon a violation is noticed, and what of before it was answered, is a matter of timing direct too; our endpoint notices at once"
+	}
 	return ""
 }
