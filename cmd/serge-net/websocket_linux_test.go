@@ -92,3 +92,38 @@ func TestWebSocketHuge(t *testing.T) {
 		}
 	}
 }
+
+// TestSocketRules has rules say what of a message does not count, and write patterns
+// for it, as for requests.
+func TestSocketRules(t *testing.T) {
+	r := newRig(t)
+	url := "wss://" + testnet.WWW + "/ws"
+	order := func(what, count string) []string {
+		return []string{debianPython, r.source("websockets_client.py"), url, "order", what, count}
+	}
+	r.record("c", order("tea", "3")...)
+	replay := func(code int, flag, value string, argv []string) outcome {
+		t.Helper()
+		o := r.serge(append([]string{"replay", "c", flag, value, "--"}, argv...)...)
+		if o.code != code || strings.Contains(o.stdout, "sold tea") != (code == 0) {
+			t.Errorf("%s %s, %v: exit code %d; want %d\n%s\n%s", flag, value, argv[4:], o.code, code, o.stdout, o.stderr)
+		}
+		return o
+	}
+	if o := replay(1, "--match", "smart", order("tea", "4")); !strings.Contains(o.stderr, "body $.count: 3 -> 4") {
+		t.Errorf("the miss does not say what differs:\n%s", o.stderr)
+	}
+	replay(0, "--ignore-body", "$.count", order("tea", "4"))
+	replay(1, "--ignore-body", "$.count", order("coffee", "4"))
+	replay(0, "--match-body", "none MESSAGE "+url, order("coffee", "4"))
+
+	path := filepath.Join(r.dir, "cassettes", "c.json")
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	said, pattern := `{\"op\": \"buy\", \"what\": \"tea\", \"count\": 3}`, `\\{\"op\": \"buy\", \"what\": \"(tea|coffee)\", \"count\": [0-9]+\\}`
+	write(t, path, strings.Replace(string(b), said, pattern, 1)) // what was heard stays
+	replay(0, "--match-body", "regex MESSAGE "+url, order("coffee", "12"))
+	replay(1, "--match-body", "regex MESSAGE "+url, order("milk", "12"))
+}

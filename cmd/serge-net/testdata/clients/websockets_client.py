@@ -28,6 +28,11 @@ async def echo(ws):
     print(json.loads(await ws.recv())["n"])
 
 
+async def order(ws):  # of argv[3] of argv[4], which is not known before
+    await ws.send(json.dumps({"op": "buy", "what": sys.argv[3], "count": int(sys.argv[4])}))
+    print("sold", json.loads(await ws.recv())["what"])
+
+
 async def rpc(ws):
     first, second = ("a", "b") if len(sys.argv) < 4 else ("b", "a")  # in the other order, with other ids
     for n, method in enumerate((first, second)):
