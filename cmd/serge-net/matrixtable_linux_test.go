@@ -64,8 +64,7 @@ Each was run against an origin whose CA it does not know: without serge-net it r
 ` + "`make matrix`" + `; [trust.md](trust.md) says how it works.
 
 - **ebpf, root** and the like: lane and user. *user* has no capability, and has the eBPF lane by ` + "`serge-net agent`" + `. *yes*: recorded,
-  then replayed with the origin gone; *recorded*: recorded only, as its protocol is not replayed yet; *named*: the
-  client has roots of its own that nothing outside can change: it rejects us, and the report names host, process and remedy.
+  then replayed with the origin gone; *named*: the client has roots of its own that nothing outside can change: it rejects us, and the report names host, process and remedy.
 - **by**: what makes it trust us: *files* that it sees in our place, or *variables*, where it fails without those we set.
 - **own setting**: its own way to be told a CA has it accept the origin without us (–: it has none).
 - **another CA**: told another CA by that setting, it still accepts an origin of that CA, whose bytes we let pass.
