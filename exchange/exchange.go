@@ -12,6 +12,12 @@
 // as an exchange of its own: a Head of the client with Method CONNECT and Scheme
 // "tcp", without a Target, and the Ends.
 //
+// A connection of a protocol that is neither HTTP nor TLS is told in the same words:
+// a Head of the client with Method CONNECT and Scheme "tcp", or "tls" if all of
+// it is inside TLS, without a Target, and then, without a Head of the server, Data
+// of both sides in order until each side's End. A KindTLS among them says that both
+// sides go on inside TLS, as after STARTTLS.
+//
 // A stream whose final Head is 101, or 2xx to CONNECT, carries Data of both
 // sides, in order, until each side's End. It so has two Ends of the client: that
 // of the request, before the final Head, and that of what it sent after it. If
@@ -104,13 +110,14 @@ const (
 	KindEnd                      // Event.End
 	KindMessage                  // Event.Message, and Event.Data: a piece of a WebSocket's message
 	KindWait                     // of a Player's answer: see Play.Event
+	KindTLS                      // Event.TLS: what both sides say from here on is inside TLS
 )
 
 // Head is a request's or a response's first part. Which of the two is told by
 // Status: it is zero in a request.
 type Head struct {
 	Method    string // request
-	Scheme    string // request: "http" or "https", from the connection or :scheme
+	Scheme    string // request: "http" or "https", from the connection or :scheme; "tcp" or "tls" of what is no HTTP
 	Authority string // request: Host or :authority, as sent; "" if none was
 	Target    string // request: the request-target as sent: path and query, "*", or absolute-form
 	Status    int    // response
@@ -225,6 +232,7 @@ type Event struct {
 	Chunk  int64
 	Fields []Field // trailers; may be empty: then it marks the end of a chunked body
 	End    *End
+	TLS    *Origin // its SNI, ALPN and Names are those of the handshake; nil in an answer of a Player
 	// Pause is, in an answer of a Player, how long to wait before this is sent,
 	// counted from what was sent before it. A client that leaves meanwhile ends
 	// it. That it sends no more counts as leaving, as in net/http.
@@ -280,7 +288,20 @@ type Offer struct {
 	// ConnectProtocol says that a WebSocket was opened over HTTP/2 there: the origin
 	// takes extended CONNECT (RFC 8441).
 	ConnectProtocol bool
+	Raw             Share
+	Opens           bool // in one of the conversations the origin was the first to speak
 }
+
+// Share is how much of what is recorded for a host and port is conversations: of
+// protocols that are neither HTTP nor TLS.
+type Share uint8
+
+// The shares.
+const (
+	None Share = iota
+	Some
+	All // there is nothing else
+)
 
 // A Player answers in the origin's place. Its methods are safe for concurrent use.
 type Player interface {
@@ -309,6 +330,8 @@ type Play interface {
 	// KindWait goes to answer where the Play wants to be called with the same event
 	// after Event.Pause, in the place of an earlier one, or not any more if that is
 	// zero. A *Miss that it then returns ends nothing: what is due was not said.
+	// KindTLS goes to answer where the origin began TLS, or, with an End, where its
+	// handshake ended so; the event is passed back, from the Client, when ours is done.
 	// An error of answer is returned as it is. The recording was not used up if it
 	// is the first of the answer's, or wraps ErrUndelivered.
 	Event(e Event, answer func(Event) error) error
