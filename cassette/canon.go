@@ -378,6 +378,6 @@ func ofSignature(name string) bool {
 
 // rekey computes i's form.
 func (i *Interaction) rekey(u rules) (err error) {
-	i.key, err = u.formOf(&i.Request)
+	i.key, err = u.formOf(i.asked())
 	return err
 }

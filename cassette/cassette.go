@@ -52,7 +52,7 @@ type Cassette struct {
 
 // A Connection is the profile of connections to one origin, not a TCP connection.
 type Connection struct {
-	Scheme  string // "http" or "https"
+	Scheme  string // "http" or "https"; of a conversation "tcp", or "tls" if all of it is inside TLS
 	Host    string
 	Port    uint16
 	Version string // of HTTP
@@ -71,7 +71,8 @@ type Interaction struct {
 	Connection Connection
 	Request    Request
 	Response   *Response     // nil if none came: then Failure says why
-	Upgraded   []Message     // what passed after a 101 or a CONNECT
+	Upgraded   []Message     // what passed after a 101 or a CONNECT, or in a conversation
+	TCP        *TCP          // of a conversation: how it ended
 	WebSocket  *WebSocket    // in place of Upgraded, if it was one
 	ClosedBy   exchange.Side // of an upgraded stream: who ended it first
 	Failure    *Failure
@@ -127,7 +128,13 @@ type Interim struct {
 
 // Message is one side's payload and how HTTP/1 chunked it.
 type Message struct {
-	From   exchange.Side // of a piece of an upgraded stream
+	From exchange.Side // of a piece of an upgraded stream
+	// At is, of a piece of a conversation, when it began, since the connection was
+	// opened. StartTLS is a piece without bytes: what both sides say behind it is inside
+	// TLS. HalfClose is one too: From says no more, and the other side goes on.
+	At                  time.Duration
+	StartTLS, HalfClose bool
+
 	Body   Body
 	Chunks []Run          // sizes of the chunks in order; empty if it was not chunked
 	Lines  map[int][]byte // chunk-size lines that are not lower-case hex, by chunk
@@ -185,7 +192,7 @@ func (i *Interaction) Route() string {
 func (i *Interaction) Line() string {
 	s := i.Request.Method + " " + i.Request.URL + " -> " + i.outcome()
 	switch {
-	case i.Response == nil:
+	case i.Response == nil || i.Converses():
 	case i.WebSocket != nil:
 		s += fmt.Sprintf(" (websocket, messages: %d)", len(i.Passed()))
 	case i.Response.left():
@@ -240,6 +247,9 @@ func (c *Cassette) Command() string { return (&node{mem: c.extra}).text("command
 // left a stream is no such thing.
 func (i *Interaction) Doubtful() bool {
 	r := i.Response
+	if i.Converses() {
+		return i.ClosedBy == exchange.Server && i.TCP.How != exchange.Complete
+	}
 	return r == nil || r.Status == 429 || r.Status >= 500 || r.End != exchange.Complete && !r.left()
 }
 

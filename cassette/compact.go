@@ -10,7 +10,6 @@ import (
 	"os"
 	"path"
 	"slices"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -225,47 +224,6 @@ func combine(t *tape, old *Cassette, news []*Interaction, opt RecordOptions, inc
 	}
 	number(c.Interactions, before)
 	return c, same
-}
-
-// number gives every interaction its place behind so many others and, where it
-// has none, a label: one that none of the others has, whose numbers are lower.
-func number(is []*Interaction, before int) {
-	taken := map[string]bool{}
-	for n, i := range is {
-		i.Seq = before + n + 1
-		if taken[i.ID] {
-			i.ID = ""
-		}
-		taken[i.ID] = true
-	}
-	last := map[string]int{} // number given, by stem
-	for _, i := range is {
-		if i.ID != "" {
-			continue
-		}
-		stem := i.stem()
-		for last[stem] = max(last[stem], before) + 1; taken[stem+strconv.Itoa(last[stem])]; {
-			last[stem]++
-		}
-		i.ID = stem + strconv.Itoa(last[stem])
-		taken[i.ID] = true
-	}
-}
-
-// stem is i's label without its number: method, last path segment, hash.
-func (i *Interaction) stem() string {
-	segment := i.key.route[strings.LastIndexByte(i.key.route, '/')+1:]
-	segment = strings.Map(func(r rune) rune {
-		if r < utf8.RuneSelf && (unreserved(byte(r)) && r != '.' && r != '~') {
-			return r
-		}
-		return -1
-	}, segment)
-	parts := []string{strings.ToLower(i.Request.Method)}
-	if segment != "" {
-		parts = append(parts, segment[:min(len(segment), 24)])
-	}
-	return strings.Join(append(parts, hex.EncodeToString(i.key.sum[:2])), "-") + "."
 }
 
 // settle moves the bodies that do not stand in the cassette to its bodies

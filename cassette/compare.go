@@ -57,7 +57,7 @@ func (o PlayOptions) Compare(old, new *Cassette) ([]Change, error) {
 	if err != nil {
 		return nil, fmt.Errorf("compare with cassette %s: %w", old.Name, err)
 	}
-	return compare(old, new, func(i *Interaction) (form, error) { return u.formOf(&i.Request) })
+	return compare(old, new, func(i *Interaction) (form, error) { return u.formOf(i.asked()) })
 }
 
 // compare is Compare for requests whose forms are formOf's.
@@ -148,11 +148,17 @@ func (c *comparison) diffs(o, n *Interaction) []exchange.Diff {
 	if o.Response != nil && n.Response != nil {
 		out = append(out, c.responseDiffs(o.Response, n.Response)...)
 	}
+	if o.Converses() && n.Converses() {
+		return append(out, conversationDiffs(o, n)...)
+	}
 	return append(out, saidDiffs(o, n)...)
 }
 
 // result is i's outcome, and how it ended if not as the protocol says.
 func (i *Interaction) result() string {
+	if i.Converses() {
+		return i.parted()
+	}
 	if r := i.Response; r != nil && r.End != exchange.Complete {
 		return i.outcome() + ", " + r.End.String()
 	}

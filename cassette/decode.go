@@ -142,6 +142,8 @@ func (c *Cassette) readElement(n *node, profiles map[string]Connection, files op
 		}
 		c.asked[d.question()] = n
 		return nil
+	case kind == "tcp":
+		return c.readTCP(n, profiles, files)
 	case kind != "" && kind != "http" && kind != "websocket":
 		c.others = append(c.others, n)
 		return nil

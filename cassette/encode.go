@@ -155,6 +155,8 @@ func (i *Interaction) outcome() string {
 		return strconv.Itoa(i.Response.Status)
 	case i.Failure != nil:
 		return i.Failure.Kind
+	case i.Converses():
+		return i.conversed()
 	}
 	return "no response"
 }
@@ -177,6 +179,9 @@ func (i *Interaction) known(profiles map[string]string) (*node, error) {
 	n := (&node{}).add("id", strNode(i.ID)).add("kind", strNode(i.kind())).add("seq", intNode(i.Seq))
 	if label := profiles[i.Connection.node().compact()]; label != "" {
 		n.add("connection", strNode(label))
+	}
+	if i.Converses() {
+		return i.knownTCP(n)
 	}
 	req, err := i.Request.node()
 	if err != nil {

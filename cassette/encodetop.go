@@ -75,7 +75,7 @@ func (c Connection) node() *node {
 	if c.ConnectProtocol {
 		n.add("connect_protocol", &node{kind: 's', tok: "true"})
 	}
-	if c.Scheme == "https" {
+	if c.secure() {
 		t := (&node{kind: '{'}).addString("alpn", c.ALPN).addString("sni", c.SNI)
 		if len(c.Names) > 0 {
 			t.add("sans", stringList(c.Names))
@@ -83,6 +83,11 @@ func (c Connection) node() *node {
 		n.add("tls", t)
 	}
 	return n
+}
+
+// secure says whether c shows a handshake of TLS.
+func (c Connection) secure() bool {
+	return c.Scheme == "https" || c.Scheme == "tls" || c.Scheme == "tcp" && (c.ALPN+c.SNI != "" || len(c.Names) > 0)
 }
 
 // dnsNodes are the DNS answers as interactions, behind so many others.

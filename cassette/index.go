@@ -59,7 +59,7 @@ func (u *rules) index(all []*Interaction) (*index, error) {
 		s := &slot{i, i.key, n}
 		if !u.plain() {
 			var err error
-			if s.form, err = u.formOf(&i.Request); err != nil {
+			if s.form, err = u.formOf(i.asked()); err != nil {
 				return nil, fmt.Errorf("interaction %s: %w", i.ID, err)
 			}
 		}
@@ -69,7 +69,7 @@ func (u *rules) index(all []*Interaction) (*index, error) {
 	for _, s := range x.slots {
 		if len(u.masks[s.form.bucket]) > 0 {
 			var err error
-			if s.form, err = u.formOf(&s.it.Request); err != nil {
+			if s.form, err = u.formOf(s.it.asked()); err != nil {
 				return nil, fmt.Errorf("interaction %s: %w", s.it.ID, err)
 			}
 		}

@@ -35,6 +35,7 @@ const (
 	recMarked         // as recData, but in the cassette's form, and the content coding that was undone
 	recMessage        // a piece of a WebSocket's message
 	recPiece          // how many bytes of a stream without chunks came
+	recTLS            // a conversation goes on inside TLS: what its handshake showed
 )
 
 // recordMost bounds a record's payload in bytes; a larger piece of Data is cut.

@@ -47,6 +47,10 @@ func interactionPlace() place {
 			"messages":    place{"payload": bodyPlace().leaves("ping", "pong", "foreign", "opcode"), "cut_frame": place{}.leaves("size", "fin")}.leaves("direction", "timestamp_ms", "fragments", "end"),
 			"close_frame": place{"reply": place{}.leaves("code", "reason")}.leaves("code", "reason", "direction", "timestamp_ms", "clean"),
 		}.leaves("url"),
+		"tcp": place{
+			"messages": place{"payload": bodyPlace().leaves("starttls", "end")}.leaves("direction", "timestamp_ms"),
+			"close":    place{}.leaves("by", "how", "reply", "alert"),
+		}.leaves("remote", "tls"),
 		"error":  place{}.leaves("kind", "phase", "errno", "alert", "code", "cause", "raw"),
 		"peer":   place{}.leaves("address", "pid", "command"),
 		"timing": place{}.leaves("start_ms", "send_ms", "wait_ms", "receive_ms", "informational_ms", "chunk_ms", "pieces"),

@@ -118,6 +118,13 @@ func (s *schedule) until(at time.Duration) time.Duration {
 	return d
 }
 
+// pass notes that what came at was told, or said, whenever that was now.
+func (s *schedule) pass(at time.Duration) {
+	if s != nil {
+		s.passed = max(s.passed, at)
+	}
+}
+
 // chunk is how long to wait before the n-th chunk of the body.
 func (s *schedule) chunk(n int) time.Duration {
 	if s == nil || n >= len(s.of.Timing.Chunks) {

@@ -131,6 +131,9 @@ func (t *trial) answers(old, n *Interaction) bool {
 	if (old.Failure == nil) != (n.Failure == nil) || old.Failure != nil && (old.Failure.Kind != n.Failure.Kind || old.Failure.Code != n.Failure.Code) {
 		return false
 	}
+	if old.Converses() || n.Converses() {
+		return t.conversations(old, n)
+	}
 	return t.responses(old.Response, n.Response) && t.pieces(old.Upgraded, n.Upgraded) && t.sockets(old.WebSocket, n.WebSocket)
 }
 

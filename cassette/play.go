@@ -26,18 +26,19 @@ type play struct {
 
 // live is one exchange that is going on.
 type live struct {
-	p, then  *Player // by which it is answered, and by which if that has no answer; nil: none
-	stream   uint64
-	version  string
-	req      Request
-	body     []byte    // up to wholeMost of its beginning
-	sum      hash.Hash // of a larger body
-	size     int64
-	interim  bool // a 100 was sent
-	answered bool
-	talk     *talk     // after an upgrade
-	dialogue *dialogue // in place of talk, of a WebSocket
-	ends     int
+	p, then      *Player // by which it is answered, and by which if that has no answer; nil: none
+	stream       uint64
+	version      string
+	req          Request
+	body         []byte    // up to wholeMost of its beginning
+	sum          hash.Hash // of a larger body
+	size         int64
+	interim      bool // a 100 was sent
+	answered     bool
+	talk         *talk         // after an upgrade
+	dialogue     *dialogue     // in place of talk, of a WebSocket
+	conversation *conversation // in place of all that, of what is no HTTP
+	ends         int
 }
 
 // Close forgets what was going on.
@@ -45,8 +46,7 @@ func (y *play) Close() {
 	y.mu.Lock()
 	defer y.mu.Unlock()
 	for id, l := range y.streams {
-		l.talk.close()
-		l.dialogue.leave()
+		l.leave()
 		delete(y.streams, id)
 	}
 }
@@ -61,6 +61,9 @@ func (y *play) Event(e exchange.Event, answer func(exchange.Event) error) error 
 		if err != nil {
 			return err
 		}
+		if isRaw(e.Head) {
+			return y.converse(l, e.Head, answer)
+		}
 		return y.early(l, answer)
 	}
 	y.mu.Lock()
@@ -68,6 +71,9 @@ func (y *play) Event(e exchange.Event, answer func(exchange.Event) error) error 
 	y.mu.Unlock()
 	if l == nil {
 		return nil
+	}
+	if l.conversation != nil {
+		return l.conversation.event(e, answer)
 	}
 	switch e.Kind {
 	case exchange.KindMessage, exchange.KindWait:
@@ -345,21 +351,27 @@ func (y *play) end(l *live, e *exchange.End, answer func(exchange.Event) error) 
 func (y *play) drop(l *live) {
 	y.mu.Lock()
 	defer y.mu.Unlock()
+	l.leave()
+	delete(y.streams, l.stream)
+}
+
+// leave lets go of what goes on after an upgrade.
+func (l *live) leave() {
 	l.talk.close()
 	l.dialogue.leave()
-	delete(y.streams, l.stream)
+	l.conversation.leave()
 }
 
 // hear compares what the client says in an upgraded stream with what was
 // recorded, and says what follows.
 func (y *play) hear(l *live, b []byte, answer func(exchange.Event) error) error {
-	same, err := l.talk.hear(bytes.Clone(b))
+	same, err := l.talk.hear(b)
 	if err != nil {
 		return err
 	}
 	if !same {
 		m := l.p.newMiss(y.o, l)
-		m.Reason = l.talk.difference(b)
+		m.Reason = l.p.told(l.talk.difference())
 		y.drop(l)
 		if err := answer(l.event(exchange.End{How: exchange.Reset, Err: m.Reason})); err != nil {
 			return err

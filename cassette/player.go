@@ -61,6 +61,8 @@ type Player struct {
 	index  *index
 	hosts  map[string][]Connection // by host: what Offer looks at
 	queues map[string]*queue       // by host and port, of those that failed: what Fail looks at
+	talks  map[string][]*slot      // the conversations, by scheme, host and port
+	others map[string]bool         // by host and port of conversations: there are other interactions
 	cover  *hider                  // of secrets in what misses; nil: none is looked for
 
 	mu sync.Mutex
@@ -82,7 +84,7 @@ type Tally struct {
 	Missed      int
 	Assumptions []Assumption   // one for each thing taken on evidence
 	Ambiguous   []Assumption   // choices that the recording did not settle
-	Unsaid      []Assumption   // WebSockets that ended before all was said
+	Unsaid      []Assumption   // WebSockets and conversations that ended before all was said
 	Left        int            // recordings that were not served
 	Unused      []*Interaction // those; of a mounted twin the first thousand
 	Expired     []Expiry       // of the answers served, at most one each
@@ -120,6 +122,7 @@ func (c *Cassette) Player(opt PlayOptions) (*Player, error) {
 		return nil, fmt.Errorf("play cassette %s: %w", c.Name, err)
 	}
 	p.queues = queues(p.index.slots, p.rules)
+	p.talks, p.others = p.rules.converses(p.index.slots)
 	p.lines = newLines(opt.Order, p.index.slots)
 	return p, nil
 }
@@ -158,7 +161,7 @@ func shown(all iter.Seq[Connection], u *rules) map[string][]Connection {
 func (p *Player) Offer(o exchange.Origin) exchange.Offer {
 	var offer exchange.Offer
 	for _, c := range p.hosts[p.rules.aliased("", strings.ToLower(o.Host()))] {
-		if c.Port != 0 && o.Addr.Port() != 0 && c.Port != o.Addr.Port() || o.TLS && c.Scheme != "https" {
+		if c.Port != 0 && o.Addr.Port() != 0 && c.Port != o.Addr.Port() || o.TLS && !c.secure() {
 			continue
 		}
 		offer.Recorded, offer.ConnectProtocol = true, offer.ConnectProtocol || c.ConnectProtocol
@@ -179,6 +182,7 @@ func (p *Player) Offer(o exchange.Origin) exchange.Offer {
 	if slices.Contains(offer.ALPN, "h2") && !slices.Contains(offer.ALPN, "http/1.1") {
 		offer.ALPN = append(offer.ALPN, "http/1.1")
 	}
+	p.raw(o, &offer)
 	slices.SortStableFunc(offer.ALPN, func(a, b string) int { return strings.Compare(b, a) })
 	if i := slices.Index(offer.ALPN, "h2"); i > 0 {
 		offer.ALPN = slices.Insert(slices.Delete(offer.ALPN, i, i+1), 0, "h2")

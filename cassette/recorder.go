@@ -263,6 +263,8 @@ func (w *watch) Event(e exchange.Event) error {
 		}
 	case exchange.KindMessage:
 		w.message(e)
+	case exchange.KindTLS:
+		w.turned(e)
 	case exchange.KindTrailers:
 		if err := w.settle(sieveKey{e.Stream, e.From}); err != nil {
 			return err
@@ -276,19 +278,13 @@ func (w *watch) Event(e exchange.Event) error {
 		if err := w.settle(sieveKey{e.Stream, e.From}); err != nil {
 			return err
 		}
-		if o := w.talks[e.Stream]; o != nil {
-			w.understand(o, e.From, nil, true)
-		}
 		w.hush(e)
-		w.begin(recEnd, e)
-		p.num(uint64(e.End.How))
-		p.num(uint64(e.End.Code))
-		p.str(w.r.hide.text(e.End.Err))
-		p.bytes(w.r.hide.raw(e.Raw))
-		p.str(string(e.End.Phase))
-		p.str(e.End.Errno)
-		p.dur(e.End.Wait)
-		p.end()
+		if o := w.talks[e.Stream]; o != nil {
+			o.ends(e)
+			w.understand(o, e.From, nil, true)
+			break
+		}
+		w.ended(e)
 	}
 	if len(p.b) >= flushAt {
 		return w.Flush()
@@ -298,11 +294,28 @@ func (w *watch) Event(e exchange.Event) error {
 	return w.r.stopped()
 }
 
+// ended records e, an End.
+func (w *watch) ended(e exchange.Event) {
+	p := &w.pen
+	w.begin(recEnd, e)
+	p.num(uint64(e.End.How))
+	p.num(uint64(e.End.Code))
+	p.str(w.r.hide.text(e.End.Err))
+	p.bytes(w.r.hide.raw(e.Raw))
+	p.str(string(e.End.Phase))
+	p.str(e.End.Errno)
+	p.dur(e.End.Wait)
+	p.end()
+}
+
 // expect notes how the body will come that e, a head, is before.
 func (w *watch) expect(e exchange.Event) {
 	status := e.Head.Status
 	switch {
 	case w.r.hide == nil, status != 0 && status < 200 && status != 101:
+		return
+	case isRaw(e.Head):
+		w.talks[e.Stream] = &overheard{login: &login{}}
 		return
 	case e.Head.Method == "CONNECT":
 		w.connects[e.Stream] = true

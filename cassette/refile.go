@@ -37,6 +37,9 @@ func (i *Interaction) said() (member string, ms []*Message) {
 	for n := range i.Upgraded {
 		ms = append(ms, &i.Upgraded[n])
 	}
+	if i.Converses() {
+		return "tcp", ms
+	}
 	return "upgraded", ms
 }
 

@@ -100,6 +100,13 @@ func (s *Scopes) Offer(o exchange.Origin) exchange.Offer {
 	var all exchange.Offer
 	for _, p := range players {
 		one := p.Offer(o)
+		switch {
+		case !all.Recorded:
+			all.Raw = one.Raw
+		case one.Recorded && one.Raw != all.Raw:
+			all.Raw = exchange.Some
+		}
+		all.Opens = all.Opens || one.Opens
 		all.Recorded, all.ConnectProtocol = all.Recorded || one.Recorded, all.ConnectProtocol || one.ConnectProtocol
 		all.ALPN, all.Names = slices.Concat(all.ALPN, one.ALPN), slices.Concat(all.Names, one.Names)
 	}

@@ -75,9 +75,7 @@ func (p *Player) perform(l *live, i *Interaction, s *schedule, tell func(exchang
 		return l.dialogue.speak(tell)
 	}
 	if upgrades(&exchange.Head{Method: i.Request.Method}, r.Status) {
-		if l.talk, err = newTalk(i, p.value); err != nil {
-			return fmt.Errorf("serve %s: %w", i.ID, err)
-		}
+		l.talk = newTalk(p, &slot{it: i})
 		return l.talk.speak(l, tell)
 	}
 	if err := sendBody(r, chunked, s, tell); err != nil {

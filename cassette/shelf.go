@@ -101,7 +101,7 @@ func (u *rules) shelf(t *twin) (*shelf, error) {
 func (x *shelf) slot(i *Interaction, nth int) (_ *slot, err error) {
 	s := &slot{it: i, form: i.key, nth: nth}
 	if !x.plain || i.key.of == nil {
-		s.form, err = x.u.formOf(&i.Request)
+		s.form, err = x.u.formOf(i.asked())
 	}
 	if err != nil {
 		err = fmt.Errorf("interaction %s: %w", i.ID, err)

@@ -44,6 +44,14 @@ func (t *tape) interaction(k *take) (*Interaction, error) {
 	case client.end == nil:
 		i.Request.End = exchange.Truncated // nobody saw its end
 	}
+	if k.raw() {
+		i.Request.End, i.Request.EndCode = exchange.Complete, 0
+		i.Timing.Start = k.start
+		if err := t.conversation(i, k); err != nil {
+			return nil, err
+		}
+		return i, i.rekey(rules{})
+	}
 	i.Timing = Timing{Start: k.start, Send: sent - k.start}
 	if k.res == nil {
 		return i, i.rekey(rules{})
@@ -58,14 +66,8 @@ func (t *tape) interaction(k *take) (*Interaction, error) {
 	if len(server.msg.pieces) > 1 {
 		i.Timing.Pieces = server.msg.pieces
 	}
-	for n := range k.talk {
-		p := &k.talk[n]
-		m, err := t.message(&p.side)
-		if err != nil {
-			return nil, err
-		}
-		m.From = p.from
-		i.Upgraded = append(i.Upgraded, m)
+	if i.Upgraded, err = t.passed(k.talk); err != nil {
+		return nil, err
 	}
 	if k.upgraded() {
 		i.ClosedBy = k.closedBy()
@@ -76,6 +78,21 @@ func (t *tape) interaction(k *take) (*Interaction, error) {
 		}
 	}
 	return i, i.rekey(rules{})
+}
+
+// passed is what was said in an upgraded stream.
+func (t *tape) passed(talk []piece) ([]Message, error) {
+	var out []Message
+	for n := range talk {
+		p := &talk[n]
+		m, err := t.message(&p.side)
+		if err != nil {
+			return nil, err
+		}
+		m.From, m.StartTLS, m.HalfClose = p.from, p.what == secures, p.what == ceases
+		out = append(out, m)
+	}
+	return out, nil
 }
 
 // response is the origin's half of k.

@@ -1,127 +1,112 @@
 package cassette
 
 import (
-	"bytes"
 	"fmt"
-	"io"
-	"slices"
 
 	"github.com/serge-net/serge-net/exchange"
 )
 
-// A talk is an upgraded stream while it is played: what the client says is
-// compared as one stream of bytes, and what the server said is released when
-// the client has said all that it had said before. A nil talk is none.
+// A talk is an upgraded stream, or a conversation, while it is played: what the server
+// said is released when the client has said all that it had said before. A nil talk is
+// none.
 type talk struct {
-	it    *Interaction
-	ms    []Message // of it, with their placeholders filled in
-	next  int       // the message that is due
-	heard int64     // bytes of the client so far
-	due   int64     // bytes of the client before message next
-	ended bool
+	p             *Player
+	it            *Interaction
+	slot          *slot
+	ms            []Message
+	next          int  // the piece that is due
+	halved, ended bool // the server says no more, and it has ended the stream
+	*words
 
-	script  io.Reader // the client's messages, end to end
-	closers []io.Closer
-	spoken  []byte // what the recording has where the client differed
+	when    *schedule
+	assumed []string // what is taken for no difference
 }
 
-// newTalk plays i, in whose messages value fills in the placeholders.
-func newTalk(i *Interaction, value func(mark string) string) (*talk, error) {
-	t := &talk{it: i, ms: slices.Clone(i.Upgraded)}
-	for n := range t.ms {
-		var err error
-		if t.ms[n].Body, err = t.ms[n].Body.filled(value); err != nil {
-			return nil, err
-		}
+// newTalk plays s by p.
+func newTalk(p *Player, s *slot) *talk {
+	t := &talk{p: p, slot: s, it: s.it, ms: s.it.Upgraded}
+	if ms, ok := withoutSCRAM(t.ms); ok && s.it.Converses() {
+		t.ms, t.assumed = ms, []string{scramEvidence}
 	}
-	return t, nil
+	t.words = newWords(t.ms, p.known)
+	return t
+}
+
+// known is what a placeholder stands for in this run.
+func (p *Player) known(mark string) (string, bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	v, ok := p.toLive[mark]
+	return v, ok
 }
 
 // close lets go of the messages.
 func (t *talk) close() {
-	if t == nil {
-		return
+	if t != nil {
+		t.words.close()
 	}
-	for _, c := range t.closers {
-		_ = c.Close()
-	}
-	t.closers = nil
 }
 
-// hear says whether the client's next bytes b are those that were recorded.
-func (t *talk) hear(b []byte) (bool, error) {
-	if t.script == nil {
-		var rs []io.Reader
-		for _, m := range t.ms {
-			if m.From != exchange.Client {
-				continue
-			}
-			r, err := m.Body.Open()
-			if err != nil {
-				return false, err
-			}
-			rs, t.closers = append(rs, r), append(t.closers, r)
+// settle has what the client said so far be what placeholders stand for.
+func (t *talk) settle() {
+	t.p.mu.Lock()
+	defer t.p.mu.Unlock()
+	for mark, value := range t.bound {
+		if t.p.toLive[mark] == "" {
+			t.p.toLive[mark], t.p.toMark[value] = value, mark
 		}
-		t.script = io.MultiReader(rs...)
 	}
-	want := make([]byte, len(b))
-	n, err := io.ReadFull(t.script, want)
-	if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
-		return false, err
-	}
-	t.spoken = want[:n]
-	if !bytes.Equal(b, t.spoken) {
-		return false, nil
-	}
-	t.heard += int64(n)
-	return true, nil
 }
 
-// difference tells where b, which was just heard, is not what was recorded.
-func (t *talk) difference(b []byte) string {
-	n := 0
-	for n < len(b) && n < len(t.spoken) && b[n] == t.spoken[n] {
-		n++
+// due goes to the next piece of the server, and says whether it is its turn.
+func (t *talk) due() bool {
+	for t.next < len(t.ms) && t.ms[t.next].From == exchange.Client {
+		m := &t.ms[t.next]
+		if m.StartTLS && t.at == t.next {
+			return true
+		}
+		if t.at <= t.next {
+			return false
+		}
+		t.when.pass(m.At)
+		t.next++
 	}
-	if n == len(t.spoken) {
-		return fmt.Sprintf("the client said more than was recorded, from byte %d on: %s", t.heard+int64(n), around(b, n))
-	}
-	return fmt.Sprintf("the client said something else at byte %d: recorded %s, said %s", t.heard+int64(n), around(t.spoken, n), around(b, n))
+	return t.next < len(t.ms)
 }
 
-// around is the bytes at n, in hex.
-func around(b []byte, n int) string { return fmt.Sprintf("% x", b[n:min(n+16, len(b))]) }
-
-// speak tells the client what the server said next.
+// speak tells the client what the server said next, up to what the client has to say
+// before.
 func (t *talk) speak(l *live, tell func(exchange.Event) error) error {
-	ms := t.ms
-	for ; t.next < len(ms); t.next++ {
-		m := ms[t.next]
-		if m.From == exchange.Client {
-			if t.heard < t.due+m.Body.Size {
-				return nil
-			}
-			t.due += m.Body.Size
-			continue
-		}
-		r, err := m.Body.Open()
-		if err != nil {
+	t.settle()
+	for t.due() {
+		if err := t.say(l, tell); err != nil {
 			return err
 		}
-		s := sender{from: r, left: m.Body.Size, buf: make([]byte, min(pieceSize, m.Body.Size)), tell: func(e exchange.Event) error {
-			e.Stream, e.From = l.stream, exchange.Server
-			return tell(e)
-		}}
-		err = s.send(s.left, 0, nil)
-		r.Close()
-		if err != nil {
-			return err
-		}
+		t.next++
 	}
-	if t.it.ClosedBy == exchange.Client {
+	if t.next < len(t.ms) || t.it.ClosedBy == exchange.Client {
 		return nil // finish follows the client's end
 	}
 	return t.finish(l, tell)
+}
+
+// say tells the client the piece of the server that is due.
+func (t *talk) say(l *live, tell func(exchange.Event) error) error {
+	m := &t.ms[t.next]
+	b, err := m.Body.filled(t.p.value)
+	if err != nil {
+		return fmt.Errorf("serve %s: %w", t.it.ID, err)
+	}
+	r, err := b.Open()
+	if err != nil {
+		return fmt.Errorf("serve %s: %w", t.it.ID, err)
+	}
+	defer r.Close()
+	s := sender{from: r, left: b.Size, buf: make([]byte, min(pieceSize, max(b.Size, 1))), pause: t.when.until(m.At), tell: func(e exchange.Event) error {
+		e.Stream, e.From = l.stream, exchange.Server
+		return tell(e)
+	}}
+	return s.send(s.left, 0, nil)
 }
 
 // finish ends the server's half, once.
@@ -130,5 +115,17 @@ func (t *talk) finish(l *live, tell func(exchange.Event) error) error {
 		return nil
 	}
 	t.ended = true
-	return tell(l.event(exchange.End{How: t.it.Response.End}))
+	how := exchange.Complete
+	switch {
+	case t.it.Response != nil:
+		how = t.it.Response.End
+	case t.it.TCP != nil && t.it.ClosedBy == exchange.Server:
+		how = t.it.TCP.How
+	case t.it.TCP != nil:
+		how = t.it.TCP.Reply
+	}
+	if t.halved && how == exchange.Complete {
+		return nil
+	}
+	return tell(l.event(exchange.End{How: how}))
 }

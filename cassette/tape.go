@@ -45,16 +45,28 @@ type take struct {
 	interim    []Interim
 	sides      [2]side
 	start, end time.Duration
-	headAt     time.Duration // of the final response head
-	talk       []piece       // of an upgraded stream, coalesced by direction
-	socket     *socket       // in place of talk, of a WebSocket
+	headAt     time.Duration    // of the final response head
+	talk       []piece          // of an upgraded stream, coalesced by direction
+	socket     *socket          // in place of talk, of a WebSocket
+	handshake  *exchange.Origin // of a conversation that turned to TLS: what it showed
 }
 
 // A piece is what one end of an upgraded stream sent until the other spoke.
 type piece struct {
 	from exchange.Side
 	side side
+	at   time.Duration // since the start of the recording
+	what act
 }
+
+// An act is what one end of an upgraded stream did.
+type act uint8
+
+const (
+	speaks act = iota
+	ceases
+	secures
+)
 
 // A side is what one end of a take sent.
 type side struct {
@@ -104,7 +116,7 @@ func (t *tape) record(typ byte, payload []byte, at int64) error {
 		t.pins = append(t.pins, e.pin())
 	case recClosed:
 		t.clean, t.failed = true, e.num() == 1
-	case recHead, recData, recMarked, recMessage, recPiece, recTrails, recEnd:
+	case recHead, recData, recMarked, recMessage, recPiece, recTrails, recEnd, recTLS:
 		t.event(typ, e, len(payload), at)
 	}
 	return nil
@@ -145,7 +157,7 @@ func (t *tape) event(typ byte, e *eye, size int, at int64) {
 			coding = e.str()
 		}
 		seg := segment{at + int64(size-len(e.b)), int64(len(e.b))}
-		if from == exchange.Server && take.res == nil {
+		if from == exchange.Server && !take.answers() {
 			return
 		}
 		if take.socket != nil {
@@ -166,10 +178,14 @@ func (t *tape) event(typ byte, e *eye, size int, at int64) {
 		if take.socket != nil {
 			take.socket.ended[from] = true
 		}
+		take.ended(from, when)
 		if raw := e.bytes(); len(raw) > 0 {
 			s.msg.RawEnd = bytes.Clone(raw)
 		}
 		s.end.Phase, s.end.Errno, s.end.Wait = exchange.Phase(e.str()), e.str(), e.dur()
+	case recTLS:
+		take.handshake = e.handshake(reel.origin)
+		take.talk = append(take.talk, piece{from: from, at: when, what: secures})
 	}
 }
 
@@ -195,8 +211,11 @@ func (k *take) head(h *exchange.Head, when time.Duration) {
 
 // upgraded says whether what follows the heads is a stream of both sides.
 func (k *take) upgraded() bool {
-	return k.res != nil && upgrades(k.req, k.res.Status)
+	return k.res != nil && upgrades(k.req, k.res.Status) || k.req != nil && isRaw(k.req)
 }
+
+// answers says whether what the server says is part of an answer.
+func (k *take) answers() bool { return k.res != nil || k.upgraded() }
 
 // upgrades says whether status turns the connection of req into a stream.
 func upgrades(req *exchange.Head, status int) bool {
@@ -204,9 +223,9 @@ func upgrades(req *exchange.Head, status int) bool {
 }
 
 // speaker is where the next bytes of from go in an upgraded stream.
-func (k *take) speaker(from exchange.Side) *side {
-	if n := len(k.talk); n == 0 || k.talk[n-1].from != from {
-		k.talk = append(k.talk, piece{from: from})
+func (k *take) speaker(from exchange.Side, when time.Duration) *side {
+	if n := len(k.talk); n == 0 || k.talk[n-1].from != from || k.talk[n-1].what != speaks {
+		k.talk = append(k.talk, piece{from: from, at: when})
 	}
 	return &k.talk[len(k.talk)-1].side
 }
@@ -215,7 +234,7 @@ func (k *take) speaker(from exchange.Side) *side {
 // is part of.
 func (k *take) data(s *side, from exchange.Side, chunk int64, raw []byte, seg segment, when time.Duration) *side {
 	if k.upgraded() {
-		s = k.speaker(from)
+		s = k.speaker(from, when)
 	}
 	if seg.n > 0 {
 		s.segments = append(s.segments, seg)
@@ -279,7 +298,7 @@ func (k *take) told(killed bool) bool {
 	if server := &k.sides[exchange.Server]; killed && k.res != nil && server.end == nil && !k.upgraded() && isStream(k.res.Fields) {
 		server.end, server.endAt = &exchange.End{How: exchange.Left}, k.end
 	}
-	return k.req != nil && (k.failure() != nil || k.res != nil && (k.upgraded() || k.sides[exchange.Server].end != nil))
+	return k.req != nil && (k.raw() || k.failure() != nil || k.res != nil && (k.upgraded() || k.sides[exchange.Server].end != nil))
 }
 
 // closedBy is who ended an upgraded stream first.
@@ -298,7 +317,7 @@ func (k *take) closedBy() exchange.Side {
 // failure is why the take has no response, or nil.
 func (k *take) failure() *Failure {
 	end := k.sides[exchange.Server].end
-	if k.res != nil || end == nil || end.How == exchange.Complete {
+	if k.res != nil || end == nil || end.How == exchange.Complete || k.raw() {
 		return nil
 	}
 	s := &k.sides[exchange.Server]

@@ -64,7 +64,7 @@ type twin struct {
 	last     int64      // where the newest index segment is; 0 if there is none
 	end      int64      // of what is good, in bytes
 	veiled   bool       // there are placeholders outside of header fields: what is taken for equal depends on all of them
-	queued   bool       // there are connections that failed, whose turn depends on all that was before
+	queued   bool       // there are conversations, or connections that failed, whose turn depends on all that was before
 	torn     bool       // there is something behind end, or the last footer is missing
 }
 
@@ -303,7 +303,7 @@ func withoutBodies(n *node) *node {
 			n = n.with(key, half.with("body", bare(half.get("body"))))
 		}
 	}
-	for _, key := range []string{"upgraded", "websocket"} {
+	for _, key := range []string{"upgraded", "websocket", "tcp"} {
 		talk := n.get(key)
 		if talk == nil {
 			continue

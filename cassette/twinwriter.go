@@ -19,7 +19,7 @@ type twinWriter struct {
 	labels  map[string]string // of those, by what they are
 	named   Connection        // the last one that was asked for
 	label   string            // its label
-	queued  bool              // there are connections that failed
+	queued  bool              // there are connections that failed, or conversations
 	veiled  bool              // there are placeholders outside of header fields
 	meta    int64
 	before  int64 // the index segment before this commit's
@@ -83,7 +83,7 @@ func (w *twinWriter) begin(c *Cassette, all func(func(*Interaction) error) error
 			}
 		}
 		w.veiled = w.veiled || len(i.key.veiled) > 0
-		w.queued = w.queued || i.Connects()
+		w.queued = w.queued || i.Connects() || i.Converses()
 		return nil
 	})
 	if err != nil {
@@ -124,7 +124,7 @@ func (w *twinWriter) interaction(i *Interaction) error {
 	if err != nil {
 		return fmt.Errorf("interaction %s: %w", i.ID, err)
 	}
-	f, err := new(rules).formOf(&i.Request) // its secrets may have got other names
+	f, err := new(rules).formOf(i.asked()) // its secrets may have got other names
 	if err != nil {
 		return fmt.Errorf("interaction %s: %w", i.ID, err)
 	}
@@ -191,6 +191,9 @@ func (w *twinWriter) tree(i *Interaction) (*node, error) {
 	if n, err = w.pieces(n, i); err != nil {
 		return nil, err
 	}
+	if i.Converses() {
+		return w.dated(n, bare, i), nil
+	}
 	if n, err = w.withBody(n, "request", &i.Request.Message); err != nil {
 		return nil, err
 	}
@@ -199,10 +202,15 @@ func (w *twinWriter) tree(i *Interaction) (*node, error) {
 			return nil, err
 		}
 	}
+	return w.dated(n, bare, i), nil
+}
+
+// dated is n, the node of i, with when it happened and what is unknown of it.
+func (w *twinWriter) dated(n *node, bare, i *Interaction) *node {
 	n = n.with("timing", bare.timing())
 	w.place.keep(n, i.src)
 	w.place.keep(n, i.past)
-	return n, nil
+	return n
 }
 
 // withBody is n, an interaction, with the body of its half called key as a twin has it.

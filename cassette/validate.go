@@ -107,7 +107,8 @@ func (i *Interaction) bodyAt(n int) string {
 	case i.Response != nil:
 		n--
 	}
-	return "/upgraded/messages/" + strconv.Itoa(n-1) + "/payload"
+	member, _ := i.said()
+	return "/" + member + "/messages/" + strconv.Itoa(n-1) + "/payload"
 }
 
 // placed is err as a finding. Errors of reading begin with the rest of the

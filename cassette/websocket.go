@@ -279,8 +279,11 @@ func (k *take) leftBy() (exchange.Side, bool) {
 
 // kind is the word for what i is.
 func (i *Interaction) kind() string {
-	if i.WebSocket != nil {
+	switch {
+	case i.WebSocket != nil:
 		return "websocket"
+	case i.Converses():
+		return "tcp"
 	}
 	return "http"
 }

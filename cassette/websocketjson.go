@@ -102,7 +102,13 @@ func pieceNode(b Body) (*node, error) {
 	case ok && utf8.Valid(data):
 		return (&node{}).add("text", strNode(escape(string(data)))), nil
 	}
-	return (&node{}).add("binary", strNode(base64.StdEncoding.EncodeToString(data))), nil
+	return binaryNode(b)
+}
+
+// binaryNode is b, which is in memory, as bytes.
+func binaryNode(b Body) (*node, error) {
+	data, _, err := b.Whole()
+	return (&node{}).add("binary", strNode(base64.StdEncoding.EncodeToString(data))), err
 }
 
 // directionNode is the word for what from sent, as the client sees it.

@@ -24,6 +24,7 @@ func writePcapng(w io.Writer, x *export) error {
 	if err := startCapture(w); err != nil {
 		return err
 	}
+	x.raw = true
 	return x.each(func(n int, i *cassette.Interaction) error {
 		c := newConversation(w, n, i.Connection, x.c.RecordedAt.Add(i.Timing.Start))
 		if err := x.converse(c, i); err != nil {
@@ -40,6 +41,9 @@ func (x *export) converse(c *conversation, i *cassette.Interaction) error {
 		return err
 	}
 	c.open()
+	if i.Converses() {
+		return x.passed(c, i)
+	}
 	c.say(exchange.Client, fmt.Appendf(nil, "%s %s HTTP/1.1\r\n", i.Request.Method, targetOf(i)), head(i.Request.Fields, hostOf(i), len(body)), body)
 	c.now = c.now.Add(i.Timing.Wait)
 	r := i.Response
@@ -66,6 +70,11 @@ func (x *export) converse(c *conversation, i *cassette.Interaction) error {
 	if i.WebSocket != nil {
 		x.note(i, "WebSocket messages are not carried")
 	}
+	return x.passed(c, i)
+}
+
+// passed puts what was said on an upgraded stream on c, and the end.
+func (x *export) passed(c *conversation, i *cassette.Interaction) error {
 	for _, m := range i.Upgraded {
 		b, err := x.bytes(i, m.Body)
 		if err != nil {

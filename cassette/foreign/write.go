@@ -54,6 +54,7 @@ type export struct {
 	c     *cassette.Cassette
 	done  func(n int)
 	notes []Note
+	raw   bool // the form has conversations, which are no HTTP
 }
 
 // note says that something of i was not carried.
@@ -70,7 +71,9 @@ func (x *export) note(i *cassette.Interaction, what string) {
 // each calls f with every interaction in order.
 func (x *export) each(f func(n int, i *cassette.Interaction) error) error {
 	for n, i := range x.c.Interactions {
-		if err := f(n, i); err != nil {
+		if i.Converses() && !x.raw {
+			x.note(i, "a conversation that is no HTTP is not carried")
+		} else if err := f(n, i); err != nil {
 			return fmt.Errorf("interaction %s: %w", i.ID, err)
 		}
 		if x.done != nil {
