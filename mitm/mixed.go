@@ -18,8 +18,8 @@ import (
 const undecided = time.Second
 
 // Mixed answers from the player, and lets an exchange that misses go on to the
-// origin, which the watcher sees as if it were recorded. What is neither TLS
-// nor HTTP goes on as in Record.
+// origin, which the watcher sees as if it were recorded. So may what is neither TLS
+// nor HTTP, as long as nothing was answered on its connection.
 type Mixed struct {
 	Record
 	Player exchange.Player
@@ -41,7 +41,7 @@ func (m *Mixed) Handle(ctx context.Context, client net.Conn, o exchange.Origin) 
 // stream goes on with what the client shows that it speaks. heard is called
 // when it has.
 func (m *Mixed) stream(ctx context.Context, c *peeked, o exchange.Origin, heard func() bool) {
-	p, err := m.hears(c)
+	p, err := m.hears(c, o)
 	heard()
 	switch {
 	case err != nil:
@@ -60,19 +60,21 @@ func (m *Mixed) stream(ctx context.Context, c *peeked, o exchange.Origin, heard 
 	case p == ProtoHTTP1 || p == ProtoHTTP2:
 		m.serve(ctx, c, o, p, nil)
 	default:
-		m.Record.Handle(ctx, c, o)
+		m.raw(ctx, c, nil, o, p)
 	}
 }
 
 // hears waits for the client to show what it speaks; a silent one is Undecided.
-func (m *Mixed) hears(c *peeked) (Protocol, error) {
-	c.SetReadDeadline(time.Now().Add(undecided))
-	p, err := sniff(c, nil)
-	c.SetReadDeadline(time.Time{})
-	if errors.Is(err, os.ErrDeadlineExceeded) {
-		return Undecided, nil
+func (m *Mixed) hears(c *peeked, o exchange.Origin) (Protocol, error) {
+	offer := m.Player.Offer(o)
+	p, err := hears(c, offer)
+	switch {
+	case !errors.Is(err, os.ErrDeadlineExceeded):
+		return p, err
+	case opaque(c, offer):
+		return ProtoOpaque, nil
 	}
-	return p, err
+	return Undecided, nil
 }
 
 // secure ends TLS: as recorded where the host is, else as the origin does, whose
@@ -115,7 +117,7 @@ func (m *Mixed) secure(ctx context.Context, c *peeked, o exchange.Origin) {
 	in := m.Tell.inside(t, o)
 	p := ProtoHTTP2
 	if o.ALPN != "h2" {
-		p, err = m.hears(in)
+		p, err = m.hears(in, o)
 	}
 	if err != nil {
 		shut(in)
@@ -138,14 +140,7 @@ func (m *Mixed) inner(ctx context.Context, c *peeked, server *tls.Conn, o exchan
 		m.serve(ctx, c, o, p, at)
 		return
 	}
-	if server == nil {
-		var err error
-		if server, err = m.dialTLS(ctx, &o, nil); err != nil {
-			reset(c)
-			return
-		}
-	}
-	m.pass(ctx, c, server, o, p)
+	m.raw(ctx, c, server, o, p)
 }
 
 // dialTLS connects to o and starts TLS, and tells what goes wrong.

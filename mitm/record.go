@@ -17,6 +17,7 @@ type Record struct {
 	Server   *Server
 	Upstream *Upstream
 	Watcher  exchange.Watcher
+	TCP      func(exchange.Origin) bool // whether what is neither TLS nor HTTP is recorded; nil: it is
 	Tell     Tell
 }
 
@@ -58,7 +59,7 @@ func (r *Record) stream(ctx context.Context, c, s *peeked, o exchange.Origin) {
 // secure ends TLS on both sides, the origin's handshake inside the client's, so
 // that the client sees the origin's choices, and goes on with what is inside.
 func (r *Record) secure(ctx context.Context, client, server *peeked, o exchange.Origin) {
-	c, s, err := r.handshakes(ctx, client, server, &o)
+	c, s, err := r.handshakes(ctx, client, server, &o, func(end exchange.End) { r.note(o, end) })
 	if err != nil {
 		client.Close()
 		server.Close()
@@ -84,8 +85,9 @@ func (r *Record) secure(ctx context.Context, client, server *peeked, o exchange.
 	r.pass(ctx, pc, ps, o, p)
 }
 
-// handshakes does both, tells what went wrong, and fills in o.
-func (r *Record) handshakes(ctx context.Context, client, server *peeked, o *exchange.Origin) (c, s *tls.Conn, err error) {
+// handshakes does both, tells what went wrong, and fills in o. note is told how the
+// origin's ended, if it failed.
+func (r *Record) handshakes(ctx context.Context, client, server *peeked, o *exchange.Origin, note func(exchange.End)) (c, s *tls.Conn, err error) {
 	var upstream error
 	c, err = r.Server.accept(ctx, client, func(hello *tls.ClientHelloInfo) (shown, error) {
 		o.SNI = hello.ServerName
@@ -97,7 +99,7 @@ func (r *Record) handshakes(ctx context.Context, client, server *peeked, o *exch
 		if upstream != nil {
 			o.TLS = true
 			end := shaken(upstream, time.Since(start))
-			r.note(*o, end)
+			note(end)
 			deny(client, end)
 			return shown{}, upstream
 		}
@@ -129,9 +131,15 @@ func (r *Record) tapped(o exchange.Origin, p Protocol) *tap {
 		return newTap(r.Watcher, http1.NewDecoder(schemeOf(o)), o, r.Tell)
 	case ProtoHTTP2:
 		return newTap(r.Watcher, http2.NewDecoder(), o, r.Tell)
-	case Undecided:
+	}
+	switch {
+	case r.records(o):
+		return r.rawTap(o, p)
+	case p == Undecided:
 		return newTap(r.Watcher, &undecidedDecoder{scheme: schemeOf(o)}, o, r.Tell)
 	}
-	r.Tell.trouble(Opaque, o, errOpaque)
+	if r.Watcher != nil {
+		r.Tell.trouble(Opaque, o, errOpaque)
+	}
 	return &tap{origin: o, tell: r.Tell}
 }

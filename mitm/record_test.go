@@ -177,14 +177,30 @@ func raw(t *testing.T, f func(net.Conn)) string {
 	return l.Addr().String()
 }
 
-func TestRecordPassesWhatItDoesNotUnderstand(t *testing.T) {
+// TestRecordRaw watches a connection that is neither TLS nor HTTP, or passes it on
+// and says so if it is not to be recorded.
+func TestRecordRaw(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		records func(exchange.Origin) bool
+		heads   []string
+		causes  []Cause
+	}{
+		{"recorded", nil, []string{"CONNECT "}, nil},
+		{"not recorded", func(exchange.Origin) bool { return false }, nil, []Cause{Opaque}},
+	} {
+		t.Run(c.name, func(t *testing.T) { testRecordRaw(t, c.records, c.heads, c.causes) })
+	}
+}
+
+func testRecordRaw(t *testing.T, records func(exchange.Origin) bool, heads []string, causes []Cause) {
 	origin := raw(t, func(c net.Conn) {
 		io.WriteString(c, "220 hello\r\n")
 		line, _ := bufio.NewReader(c).ReadString('\n')
 		fmt.Fprintf(c, "250 %s", line)
 	})
-	l := new(told)
-	addr := front(t, &Record{Upstream: new(Upstream), Watcher: newWatcher(), Tell: l.tell()}, origin, "")
+	l, w := new(told), newWatcher()
+	addr := front(t, &Record{Upstream: new(Upstream), Watcher: w, TCP: records, Tell: l.tell()}, origin, "")
 	c, err := net.Dial("tcp", addr)
 	if err != nil {
 		t.Fatal(err)
@@ -197,8 +213,11 @@ func TestRecordPassesWhatItDoesNotUnderstand(t *testing.T) {
 	if banner != "220 hello\r\n" || answer != "250 EHLO me\r\n" {
 		t.Errorf("banner %q, answer %q", banner, answer)
 	}
-	if got := l.causes(); !slices.Equal(got, []Cause{Opaque}) {
-		t.Errorf("causes = %v; want %v", got, []Cause{Opaque})
+	if got := l.causes(); !slices.Equal(got, causes) {
+		t.Errorf("causes = %v; want %v", got, causes)
+	}
+	if got, _, _ := w.seen(); !slices.Equal(got, heads) {
+		t.Errorf("watched %q; want %q", got, heads)
 	}
 }
 
@@ -221,8 +240,8 @@ func TestRecordHoldsNothingBack(t *testing.T) {
 		}
 		c.Close()
 	}
-	if got, want := l.causes(), []Cause{Opaque, Opaque, Opaque}; !slices.Equal(got, want) {
-		t.Errorf("causes = %v; want %v", got, want)
+	if got := l.causes(); len(got) != 0 {
+		t.Errorf("causes = %v; want none", got)
 	}
 }
 

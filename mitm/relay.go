@@ -34,6 +34,10 @@ type tap struct {
 	w   exchange.Watch   // nil: nobody watches any more
 	due due
 
+	turn   *turn  // hears whether both sides turn to TLS; nil: nobody does
+	hello  []byte // what the client has said inside TLS already, once they have
+	secure func(ctx context.Context, client, server *peeked, t *tap) (c, s net.Conn, ok bool)
+
 	frames framer
 	told   func(exchange.Event) // watched, as a value that is made once
 }
@@ -169,8 +173,26 @@ func (t *tap) close() {
 }
 
 // relay copies both ways between client and server until both have ended,
-// showing t every byte before it passes on, and closes both.
+// showing t every byte before it passes on, and closes both. Where they turn to TLS
+// it goes on inside.
 func relay(ctx context.Context, client, server net.Conn, t *tap) {
+	bothWays(ctx, client, server, t)
+	if hello, turns := t.turning(); turns {
+		c, s := peek(client), peek(server)
+		c.ahead = append(hello, c.ahead...)
+		s.SetReadDeadline(time.Time{})
+		ok := false
+		if client, server, ok = t.secure(ctx, c, s, t); ok {
+			bothWays(ctx, client, server, t)
+		}
+	}
+	t.close()
+	shut(client)
+	shut(server)
+}
+
+// bothWays relays until both sides have ended, or turn to TLS.
+func bothWays(ctx context.Context, client, server net.Conn, t *tap) {
 	stop := context.AfterFunc(ctx, func() {
 		t.gone(exchange.Client) // the run is over: what the origin has not said yet, nobody waits for
 		shut(client)
@@ -181,9 +203,6 @@ func relay(ctx context.Context, client, server net.Conn, t *tap) {
 	both.Go(func() { oneWay(server, client, exchange.Client, t) })
 	oneWay(client, server, exchange.Server, t)
 	both.Wait()
-	t.close()
-	shut(client)
-	shut(server)
 }
 
 // oneWay copies what from sends on src to dst until it ends, and ends dst alike:
@@ -192,9 +211,10 @@ func oneWay(dst, src net.Conn, from exchange.Side, t *tap) {
 	buf := make([]byte, startBuffer)
 	for {
 		n, err := src.Read(buf)
-		if n > 0 {
-			t.feed(from, buf[:n])
-			if _, err := dst.Write(buf[:n]); err != nil {
+		clear := t.clear(from, buf[:n])
+		if clear > 0 {
+			t.feed(from, buf[:clear])
+			if _, err := dst.Write(buf[:clear]); err != nil {
 				// dst is gone: src is told, and its reader on the other way wakes.
 				t.gone(1 - from)
 				t.end(from, exchange.End{How: exchange.Reset, Err: "the other side is gone"})
@@ -205,8 +225,15 @@ func oneWay(dst, src net.Conn, from exchange.Side, t *tap) {
 				buf = make([]byte, bulkBuffer)
 			}
 		}
+		if clear < n {
+			t.turns(dst, buf[clear:n])
+			return
+		}
 		if err == nil {
 			continue
+		}
+		if _, turns := t.turning(); turns {
+			return
 		}
 		end := closing(src, err)
 		t.end(from, end)

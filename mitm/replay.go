@@ -4,7 +4,6 @@ import (
 	"context"
 	"crypto/tls"
 	"errors"
-	"fmt"
 	"net"
 	"os"
 	"time"
@@ -14,8 +13,8 @@ import (
 )
 
 // silence is how long a client may say nothing before it is taken for one that
-// waits to be spoken to, which nothing recorded can do. Browsers close the
-// connections that they opened ahead of need before that.
+// waits to be spoken to, where nothing is recorded that could be said. Browsers close
+// the connections that they opened ahead of need before that.
 const silence = 10 * time.Second
 
 // errFails ends a handshake that failed when it was recorded.
@@ -83,15 +82,18 @@ func (r *Replay) secure(ctx context.Context, c *peeked, o exchange.Origin) {
 	}
 }
 
-// hears waits for the client to show what it speaks. If it does not, c is
-// closed. fails is asked of a client that seems to wait to be spoken to, and is
-// true if it closed c.
+// hears waits for the client to show what it speaks. One that waits to be spoken to
+// is opaque, where its origin spoke first; else c is closed. fails is asked of a
+// client that seems to wait, and is true if it closed c.
 func (r *Replay) hears(c *peeked, o exchange.Origin, fails func() bool) (Protocol, bool) {
-	c.SetReadDeadline(time.Now().Add(undecided))
-	p, err := sniff(c, nil)
+	offer := r.Player.Offer(o)
+	p, err := hears(c, offer)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		if fails() {
 			return Undecided, false
+		}
+		if opaque(c, offer) {
+			return ProtoOpaque, true
 		}
 		c.SetReadDeadline(time.Now().Add(silence - undecided))
 		p, err = sniff(c, nil)
@@ -102,7 +104,7 @@ func (r *Replay) hears(c *peeked, o exchange.Origin, fails func() bool) (Protoco
 		return p, true
 	case errors.Is(err, os.ErrDeadlineExceeded) && !r.Player.Offer(o).Recorded:
 		reset(c)
-		r.Tell.missed(o, "the client waits to be spoken to: neither TLS nor HTTP, which is not replayed yet")
+		r.Tell.missed(o, "the client waits to be spoken to, and nothing is recorded for this host and port")
 	default:
 		shut(c)
 	}
@@ -143,10 +145,9 @@ func offered(p exchange.Player, o *exchange.Origin, hello *tls.ClientHelloInfo) 
 }
 
 // play answers what the connection carries, understood as p, and closes it.
-func (r *Replay) play(ctx context.Context, c net.Conn, o exchange.Origin, p Protocol) {
+func (r *Replay) play(ctx context.Context, c *peeked, o exchange.Origin, p Protocol) {
 	if p == ProtoOpaque {
-		reset(c)
-		r.Tell.missed(o, fmt.Sprintf("%s (pid %d) speaks neither TLS nor HTTP, which is not replayed yet", o.Caller.Command, o.Caller.PID))
+		r.raw(ctx, c, o)
 		return
 	}
 	play, err := r.Player.Open(o)

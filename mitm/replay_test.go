@@ -47,6 +47,9 @@ func (p *play) Event(e exchange.Event, answer func(exchange.Event) error) error 
 	defer p.mu.Unlock()
 	switch e.Kind {
 	case exchange.KindHead:
+		if e.Head.Method == "CONNECT" && e.Head.Target == "" {
+			return &exchange.Miss{Cassette: "test", Method: e.Head.Method, URL: p.o.URL(e.Head)}
+		}
 		p.heads[e.Stream] = *e.Head
 	case exchange.KindEnd:
 		h := p.heads[e.Stream]

@@ -28,6 +28,7 @@ type undecidedDecoder struct {
 	at     time.Duration // of the first byte
 	ahead  []byte
 	dec    exchange.Decoder // once it is decided
+	raw    exchange.Decoder // what it is if it is no HTTP
 }
 
 // Feed implements exchange.Decoder.
@@ -36,7 +37,10 @@ func (u *undecidedDecoder) Feed(from exchange.Side, at time.Duration, b []byte, 
 		return u.dec.Feed(from, at, b, emit)
 	}
 	if from == exchange.Server { // clients of HTTP are not spoken to first
-		return errOpaque
+		if err := u.opaque(emit); err != nil {
+			return err
+		}
+		return u.dec.Feed(from, at, b, emit)
 	}
 	if u.ahead == nil {
 		u.at = at
@@ -50,17 +54,35 @@ func (u *undecidedDecoder) Feed(from exchange.Side, at time.Duration, b []byte, 
 	case ProtoHTTP2:
 		u.dec = http2.NewDecoder()
 	default:
-		return errOpaque
+		return u.opaque(emit)
 	}
+	return u.decided(emit)
+}
+
+// decided has the decoder take what came before it was chosen.
+func (u *undecidedDecoder) decided(emit func(exchange.Event)) error {
 	ahead := u.ahead
 	u.ahead = nil
-	return u.dec.Feed(from, u.at, ahead, emit)
+	if len(ahead) == 0 {
+		return nil
+	}
+	return u.dec.Feed(exchange.Client, u.at, ahead, emit)
+}
+
+// opaque decides that it is no HTTP.
+func (u *undecidedDecoder) opaque(emit func(exchange.Event)) error {
+	if u.dec = u.raw; u.dec == nil {
+		return errOpaque
+	}
+	return u.decided(emit)
 }
 
 // Close implements exchange.Decoder.
 func (u *undecidedDecoder) Close(from exchange.Side, at time.Duration, end exchange.End, emit func(exchange.Event)) error {
-	if u.dec != nil {
-		return u.dec.Close(from, at, end, emit)
+	if u.dec == nil {
+		if err := u.opaque(emit); err != nil {
+			return fmt.Errorf("%w: %d bytes and the end", err, len(u.ahead))
+		}
 	}
-	return fmt.Errorf("%w: %d bytes and the end", errOpaque, len(u.ahead))
+	return u.dec.Close(from, at, end, emit)
 }
