@@ -77,6 +77,7 @@ func replacing() []variable {
 		{"COMPOSER_CAFILE", kept},
 		{"HEX_CACERTS_PATH", kept},
 		{"JULIA_SSL_CA_ROOTS_PATH", kept},
+		{"PGSSLROOTCERT", kept},
 	}
 }
 
@@ -126,6 +127,9 @@ func (p *planner) setVariables() {
 			p.env.set(v.name, p.alone)
 		}
 	}
+	// libpq would bind what it proves to the certificate that it sees, which is ours:
+	// the server would refuse that.
+	p.env.set("PGCHANNELBINDING", "disable")
 	if dirs := p.env.value("SSL_CERT_DIR"); dirs != "" {
 		p.env.set("SSL_CERT_DIR", dirs+string(filepath.ListSeparator)+p.hashedDir())
 	}
