@@ -58,6 +58,7 @@ type configTable struct {
 	ShiftDates  *string  `toml:"shift_dates" flag:"shift-dates"`
 	Bodies      *string  `toml:"bodies" flag:"bodies"`
 	ConnInfo    *string  `toml:"conn_info" flag:"conn-info"`
+	RecordTCP   *string  `toml:"record_tcp" flag:"record-tcp"`
 	ExactTiming *bool    `toml:"exact_timing" flag:"exact-timing"`
 	DNS         *string  `toml:"dns" flag:"dns"`
 	Hermetic    *bool    `toml:"hermetic" flag:"hermetic"`

@@ -75,7 +75,7 @@ func (e *engine) way(upstream *mitm.Upstream) mitm.Way {
 		e.report.accept = "serge-net accept " + shellWords([]string{e.flags.cassette}) + inDir(e.flags.dir) + " --bypass "
 	}
 	tell := mitm.Tell{Trouble: e.report.trouble, Miss: e.report.miss}
-	record := mitm.Record{Server: mitm.NewServer(e.ca.Leaf, false), Upstream: upstream, Tell: tell}
+	record := mitm.Record{Server: mitm.NewServer(e.ca.Leaf, false), Upstream: upstream, TCP: e.flags.records, Tell: tell}
 	if e.recorder != nil {
 		record.Watcher = e.recorder
 	}

@@ -40,6 +40,9 @@ func printCassette(w io.Writer, c *cassette.Cassette) error {
 
 // printInteraction writes one exchange in the form of HTTP/1, whatever it was.
 func printInteraction(w io.Writer, i *cassette.Interaction) error {
+	if i.Converses() {
+		return printConversation(w, i)
+	}
 	fmt.Fprintf(w, "%s %s HTTP/%s\n", exchange.Visible(i.Request.Method), exchange.Visible(i.Request.URL), exchange.Visible(i.Request.Version))
 	printFields(w, i.Request.Fields)
 	if err := printBody(w, i.Request.Body); err != nil {
@@ -75,9 +78,27 @@ func printInteraction(w io.Writer, i *cassette.Interaction) error {
 	return err
 }
 
-// printUpgraded writes what was said after an upgrade.
+// printConversation writes what was said on a connection that is no HTTP.
+func printConversation(w io.Writer, i *cassette.Interaction) error {
+	fmt.Fprintf(w, "%s\n", exchange.Visible(i.Line()))
+	if err := printUpgraded(w, i.Upgraded); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "\nafter %s: for %s\n", i.Timing.Start.Round(time.Millisecond), i.Timing.Receive.Round(time.Millisecond))
+	return err
+}
+
+// printUpgraded writes what was said after an upgrade, or in a conversation.
 func printUpgraded(w io.Writer, ms []cassette.Message) error {
 	for _, m := range ms {
+		if m.StartTLS {
+			fmt.Fprint(w, "\nfrom here on inside TLS\n")
+			continue
+		}
+		if m.HalfClose {
+			fmt.Fprintf(w, "\n%s says no more\n", m.From)
+			continue
+		}
 		fmt.Fprintf(w, "\n%s, %s:", m.From, counted(int(m.Body.Size), "byte"))
 		if err := printBody(w, m.Body); err != nil {
 			return err

@@ -120,6 +120,9 @@ func (s *showing) curl(stdout, stderr io.Writer, tape *cassette.Cassette) error 
 
 // raw writes the body of i that is asked for.
 func (s *showing) raw(stdout io.Writer, i *cassette.Interaction) error {
+	if i.Converses() {
+		return hint(fmt.Errorf("interaction %s is no HTTP, and has no bodies", i.ID), "serge-net show without --body shows what was said")
+	}
 	b := i.Request.Body
 	if s.body == "response" {
 		if i.Response == nil {
