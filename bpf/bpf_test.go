@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 )
 
 func TestWords(t *testing.T) {
@@ -95,6 +96,27 @@ func TestLoad(t *testing.T) {
 			if err := h.Close(); err != nil {
 				t.Errorf("Close: %v", err)
 			}
+		}
+	}
+}
+
+// TestUnnamed has no program ask for names where that is not wanted.
+func TestUnnamed(t *testing.T) {
+	for _, named := range []bool{false, true} {
+		s, err := spec(Config{Named: named})
+		if err != nil {
+			t.Fatal(err)
+		}
+		asks := 0
+		for _, p := range s.Programs {
+			for _, in := range p.Instructions {
+				if in.IsBuiltinCall() && in.Constant == int64(asm.FnGetCurrentComm) {
+					asks++
+				}
+			}
+		}
+		if (asks > 0) != named {
+			t.Errorf("named %v: %d calls", named, asks)
 		}
 	}
 }

@@ -32,7 +32,7 @@ type divertEscape struct {
 type divertEscaped struct {
 	_       structs.HostLayout
 	Count   uint64
-	Command [16]int8
+	Command [4]uint32
 }
 
 type divertOrigin struct {
@@ -60,7 +60,7 @@ type divertPrefix struct {
 type divertSender struct {
 	_       structs.HostLayout
 	Pid     uint32
-	Command [16]int8
+	Command [4]uint32
 }
 
 type divertTalk struct {
@@ -115,10 +115,10 @@ const (
 	divertVarHermetic            = "hermetic"
 	divertVarListener4           = "listener4"
 	divertVarListener6           = "listener6"
-	divertVarNamed               = "named"
 	divertVarNetwork             = "network"
 	divertVarNext4               = "next4"
 	divertVarNext6               = "next6"
+	divertVarNobody              = "nobody"
 	divertVarPackets4            = "packets4"
 	divertVarPackets6            = "packets6"
 	divertVarProbe4              = "probe4"
@@ -209,10 +209,10 @@ type divertVariableSpecs struct {
 	Hermetic  *ebpf.VariableSpec `ebpf:"hermetic"`
 	Listener4 *ebpf.VariableSpec `ebpf:"listener4"`
 	Listener6 *ebpf.VariableSpec `ebpf:"listener6"`
-	Named     *ebpf.VariableSpec `ebpf:"named"`
 	Network   *ebpf.VariableSpec `ebpf:"network"`
 	Next4     *ebpf.VariableSpec `ebpf:"next4"`
 	Next6     *ebpf.VariableSpec `ebpf:"next6"`
+	Nobody    *ebpf.VariableSpec `ebpf:"nobody"`
 	Packets4  *ebpf.VariableSpec `ebpf:"packets4"`
 	Packets6  *ebpf.VariableSpec `ebpf:"packets6"`
 	Probe4    *ebpf.VariableSpec `ebpf:"probe4"`
@@ -279,10 +279,10 @@ type divertVariables struct {
 	Hermetic  *ebpf.Variable `ebpf:"hermetic"`
 	Listener4 *ebpf.Variable `ebpf:"listener4"`
 	Listener6 *ebpf.Variable `ebpf:"listener6"`
-	Named     *ebpf.Variable `ebpf:"named"`
 	Network   *ebpf.Variable `ebpf:"network"`
 	Next4     *ebpf.Variable `ebpf:"next4"`
 	Next6     *ebpf.Variable `ebpf:"next6"`
+	Nobody    *ebpf.Variable `ebpf:"nobody"`
 	Packets4  *ebpf.Variable `ebpf:"packets4"`
 	Packets6  *ebpf.Variable `ebpf:"packets6"`
 	Probe4    *ebpf.Variable `ebpf:"probe4"`

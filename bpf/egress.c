@@ -34,14 +34,17 @@ static __always_inline bool read_destination(struct __sk_buff *skb, struct desti
 	return true;
 }
 
-// sender_of is who sent skb, as far as that is known.
-static __always_inline struct sender *sender_of(struct __sk_buff *skb)
+// count_packet counts skb, to d.
+static __always_inline void count_packet(struct __sk_buff *skb, const struct destination *d, __u8 protocol, enum why why)
 {
 	struct bpf_sock *sk = skb->sk;
-	if (!sk)
-		return 0;
-	sk = bpf_sk_fullsock(sk);
-	return sk ? bpf_sk_storage_get(&senders, sk, 0, 0) : 0;
+	if (sk)
+		sk = bpf_sk_fullsock(sk);
+	if (!sk) {
+		count(d, protocol, why, &nobody);
+		return;
+	}
+	count(d, protocol, why, sender_of(sk));
 }
 
 // verdict is what becomes of a packet that was not diverted.
@@ -70,6 +73,6 @@ int divert_egress(struct __sk_buff *skb)
 	enum why why = verdict(&d, protocol);
 	if (!why)
 		return PROCEED;
-	count(&d, protocol, why, sender_of(skb));
+	count_packet(skb, &d, protocol, why);
 	return why == WHY_PASSED ? PROCEED : REFUSE;
 }

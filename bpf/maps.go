@@ -1,6 +1,8 @@
 package bpf
 
 import (
+	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -133,7 +135,7 @@ func (m *Maps) Escapes() ([]Escape, error) {
 	it := m.refused.Iterate()
 	for it.Next(&key, &n) {
 		all = append(all, Escape{Dst: key.Dst.addrPort(), Protocol: key.Protocol, Why: Why(key.Why),
-			PID: int(key.Pid), Command: text(n.Command[:]), Count: n.Count})
+			PID: int(key.Pid), Command: text(n.Command), Count: n.Count})
 	}
 	if err := it.Err(); err != nil {
 		return all, fmt.Errorf("bpf: read what was refused: %w", err)
@@ -141,15 +143,13 @@ func (m *Maps) Escapes() ([]Escape, error) {
 	return all, nil
 }
 
-// text is a string of C's.
-func text(b []int8) string {
-	var s []byte
-	for _, c := range b {
-		if c == 0 {
-			break
-		}
-		s = append(s, byte(c))
+// text is a string of C's, as it lies in memory.
+func text(words [4]uint32) string {
+	var b []byte
+	for _, w := range words {
+		b = binary.NativeEndian.AppendUint32(b, w)
 	}
+	s, _, _ := bytes.Cut(b, []byte{0})
 	return string(s)
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 
 	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/asm"
 )
 
 // Slots is how many IPv6 servers a target's datagrams can be told apart by, at most
@@ -85,7 +86,6 @@ func spec(c Config) (*ebpf.CollectionSpec, error) {
 		divertVarProbe4:    probe,
 		divertVarHermetic:  c.Hermetic,
 		divertVarQuic:      c.QUIC,
-		divertVarNamed:     c.Named,
 		divertVarNetwork:   c.Network,
 		divertVarSource4:   source4[3],
 		divertVarSource6:   source6,
@@ -93,6 +93,9 @@ func spec(c Config) (*ebpf.CollectionSpec, error) {
 		if err := s.Variables[name].Set(value); err != nil {
 			return nil, fmt.Errorf("set %s: %w", name, err)
 		}
+	}
+	if !c.Named {
+		unname(s)
 	}
 	yes := uint8(1)
 	for _, p := range c.Except {
@@ -130,6 +133,18 @@ func prefixKey(p netip.Prefix) divertPrefix {
 		bits += 96
 	}
 	return divertPrefix{Len: uint32(bits), Addr: words(p.Masked().Addr())}
+}
+
+// unname takes out the calls that ask for a process's name. A setting would not do:
+// without CAP_PERFMON the verifier follows the branch that is never taken, too.
+func unname(s *ebpf.CollectionSpec) {
+	for _, p := range s.Programs {
+		for i, in := range p.Instructions {
+			if in.IsBuiltinCall() && in.Constant == int64(asm.FnGetCurrentComm) {
+				p.Instructions[i] = asm.Mov.Imm(asm.R0, 0).WithMetadata(in.Metadata)
+			}
+		}
+	}
 }
 
 // passKey is p, whose port comes before the address: a prefix has it whole, or

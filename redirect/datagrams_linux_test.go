@@ -166,15 +166,35 @@ func TestDatagramsSlots(t *testing.T) {
 func TestDatagramsSource(t *testing.T) {
 	isolateRouted(t)
 	t.Setenv(laneVariable, EBPF.String())
-	script := `import socket
-for family, to in ((socket.AF_INET, "198.18.0.1"), (socket.AF_INET6, "fd5e:7267::1"), (socket.AF_INET6, "::ffff:198.18.0.1")):
-    for port in (123, 53):
-        s = socket.socket(family, socket.SOCK_DGRAM)
-        s.connect((to, port))
-        print(s.getsockname()[0])
-`
 	want := "192.0.2.1\n192.0.2.1\n2001:db8:ffff::1\n2001:db8:ffff::1\n::ffff:192.0.2.1\n::ffff:192.0.2.1\n"
-	if out, _ := output(t, diverted(t, pinnedTarget(Pass{})), "python3", "-c", script); out != want {
+	if out, _ := output(t, diverted(t, pinnedTarget(Pass{})), self(t, "source")...); out != want {
 		t.Errorf("sockets are bound to %q; want %q", out, want)
 	}
+}
+
+// sourceRole prints where sockets of it send from, that are connected by UDP to
+// pinned destinations and to name servers.
+func sourceRole([]string) int {
+	for _, to := range []struct {
+		family int
+		addr   string
+	}{{unix.AF_INET, "198.18.0.1"}, {unix.AF_INET6, "fd5e:7267::1"}, {unix.AF_INET6, "198.18.0.1"}} {
+		for _, port := range []uint16{123, 53} {
+			fd, err := unix.Socket(to.family, unix.SOCK_DGRAM, 0)
+			if err == nil {
+				err = unix.Connect(fd, sockaddr(to.family, netip.AddrPortFrom(netip.MustParseAddr(to.addr), port)))
+			}
+			if err != nil {
+				fmt.Println(err)
+				return 1
+			}
+			from, err := unix.Getsockname(fd)
+			if err != nil {
+				fmt.Println(err)
+				return 1
+			}
+			fmt.Println(fromSockaddr(from).Addr())
+		}
+	}
+	return 0
 }

@@ -35,6 +35,7 @@ var roles = map[string]func(args []string) int{
 	"visit":       visitRole,
 	"fell":        fellRole,
 	"forks":       forksRole,
+	"source":      sourceRole,
 	"steps":       stepsRole,
 	"stepped":     steppedRole,
 	"stepping":    steppingRole,
