@@ -24,8 +24,8 @@ func (s *session) pause(d time.Duration) error {
 		return s.err
 	}
 	until := time.Now().Add(d)
-	s.c.SetReadDeadline(until)
-	defer s.c.SetReadDeadline(time.Time{})
+	s.arm(until)
+	defer s.arm(time.Time{})
 	for time.Now().Before(until) {
 		if len(s.ahead) >= aheadMost {
 			select {

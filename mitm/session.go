@@ -36,6 +36,7 @@ type session struct {
 	lost  error                      // why a write failed
 	wait  exchange.Event             // what the player is to be called with
 	due   time.Time                  // and when, unless the client says something before; zero: never
+	armed time.Time                  // the deadline of reading, which may be before that; zero: none
 	err   error                      // why the session ends
 }
 
@@ -81,19 +82,28 @@ func (s *session) serve(tell Tell) {
 // read reads what the client sends. If the player wants to be called before, it
 // is, and nothing is read.
 func (s *session) read(buf []byte) (int, error) {
-	if s.due.IsZero() {
-		return s.c.Read(buf)
+	if !s.due.IsZero() && (s.armed.IsZero() || s.armed.After(s.due)) {
+		s.arm(s.due)
 	}
-	s.c.SetReadDeadline(s.due)
 	n, err := s.c.Read(buf)
-	s.c.SetReadDeadline(time.Time{})
-	if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+	if n > 0 || s.armed.IsZero() || !errors.Is(err, os.ErrDeadlineExceeded) {
+		return n, err
+	}
+	s.arm(time.Time{})
+	if !s.due.IsZero() && !time.Now().Before(s.due) {
 		s.due = time.Time{}
 		s.take(s.wait)
 		s.flush()
-		return 0, nil
 	}
-	return n, err
+	return 0, nil
+}
+
+// arm sets the deadline of reading. It is left as it is where the player wants to be
+// called later than before, as after each message of a WebSocket: to set it costs
+// more than to look again when it is over.
+func (s *session) arm(at time.Time) {
+	s.armed = at
+	s.c.SetReadDeadline(at)
 }
 
 // feed answers what b asks.
