@@ -107,7 +107,7 @@ func (s *studio) holds(env []string, argv ...string) string {
 	defer s.net.Back()
 	replayed := s.replay("c", argv...)
 	if d := cmp.Diff(direct.stdout, replayed.stdout); d != "" {
-		t.Errorf("replayed prints other than direct (-direct +replayed):\n%s", d)
+		t.Errorf("replayed prints other than direct (-direct +replayed):\n%s\n%s", d, replayed.stderr)
 	}
 	return direct.stdout
 }
