@@ -93,7 +93,9 @@ func (t *serving) run() {
 		case due:
 			e.Kind = exchange.KindWait
 		case len(body) == 0:
-			t.conclude(end)
+			if t.conclude(end) == nil {
+				t.goOn()
+			}
 			t.close()
 			return
 		default:
@@ -109,16 +111,38 @@ func (t *serving) tunnel() bool { return t.head.Method == http.MethodConnect }
 
 // conclude plays the end of the request. An error of play leaves the answer
 // without an end, which close sees.
-func (t *serving) conclude(end exchange.End) {
+func (t *serving) conclude(end exchange.End) error {
 	e := exchange.Event{Stream: uint64(t.id), From: exchange.Client}
 	if end.How == exchange.Complete && len(t.trailers) > 0 {
 		e.Kind, e.Fields = exchange.KindTrailers, t.trailers
-		if t.s.Play(e, t.answer) != nil {
-			return
+		if err := t.s.Play(e, t.answer); err != nil {
+			return err
 		}
 	}
 	e.Kind, e.Fields, e.End = exchange.KindEnd, nil, &end
-	_ = t.s.Play(e, t.answer)
+	return t.s.Play(e, t.answer)
+}
+
+// goOn calls play when it wants to be, behind the end of the request.
+func (t *serving) goOn() {
+	for t.comes() {
+		if t.s.Play(exchange.Event{Stream: uint64(t.id), From: exchange.Client, Kind: exchange.KindWait}, t.answer) != nil {
+			return
+		}
+	}
+}
+
+// comes waits until play is due to be called, and is false if it does not want to be
+// or the client has gone.
+func (t *serving) comes() bool {
+	t.s.mu.Lock()
+	defer t.s.mu.Unlock()
+	if t.due.IsZero() || t.done {
+		return false
+	}
+	t.pause(time.Until(t.due))
+	t.due = time.Time{}
+	return t.lost() == nil
 }
 
 // next waits for the next piece of body, or the end of it, or until play is due

@@ -179,6 +179,9 @@ func (t *serving) answer(e exchange.Event) error {
 	if t.done {
 		return nil
 	}
+	if e.Kind == exchange.KindWait {
+		return nil // a stream has no time of its own: what is due is said when the client speaks
+	}
 	if e.Pause > 0 {
 		t.hold(e.Pause)
 	}
