@@ -20,7 +20,20 @@ type Miss struct {
 	Nearest  *Near    // nil if nothing is recorded for the host
 	Hosts    []string // the recorded hosts, if this one is not among them
 	JSON     bool     // the client asked for JSON: the miss is to be told so
+	Call     string   // the media type of the request, if that is a call of gRPC, gRPC-Web or Connect: it is to be told so
+	Begun    bool     // an answer has begun, and is to be ended
 	Accept   string   // the flags of accept, and of run, that would make Nearest match, as a shell reads them; "" if none would
+}
+
+// Asked has m told in the form that a request with fields asks for.
+func (m *Miss) Asked(fields []Field) {
+	accept, _ := Get(fields, "accept")
+	m.JSON = strings.Contains(accept, "json")
+	media, _ := Get(fields, "content-type")
+	_, connect := Get(fields, "connect-protocol-version")
+	if media, _, _ = strings.Cut(strings.ToLower(media), ";"); connect || strings.HasPrefix(media, "application/grpc") || strings.HasPrefix(media, "application/connect+") {
+		m.Call = strings.TrimSpace(media)
+	}
 }
 
 // Near is the recorded request that comes nearest to one that missed.

@@ -23,6 +23,21 @@ func (r Refusal) answer(m *exchange.Miss, e exchange.Event, answer func(exchange
 	if r.Reset {
 		return answer(exchange.Event{Stream: e.Stream, From: exchange.Server, Kind: exchange.KindEnd, At: e.At, End: &exchange.End{How: exchange.Reset, Err: "it missed"}})
 	}
+	events := r.plain(m)
+	if m.Call != "" {
+		events = r.call(m)
+	}
+	for _, r := range events {
+		r.Stream, r.From, r.At = e.Stream, exchange.Server, e.At
+		if err := answer(r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// plain is the answer to a request that misses by m.
+func (r Refusal) plain(m *exchange.Miss) []exchange.Event {
 	status := cmp.Or(r.Status, missStatus)
 	body, media := []byte("serge-net: "+m.Error()+"\n"), "text/plain; charset=utf-8"
 	if m.JSON {
@@ -48,11 +63,5 @@ func (r Refusal) answer(m *exchange.Miss, e exchange.Event, answer func(exchange
 	if m.Method == http.MethodHead {
 		events = append(events[:1], events[2])
 	}
-	for _, r := range events {
-		r.Stream, r.From, r.At = e.Stream, exchange.Server, e.At
-		if err := answer(r); err != nil {
-			return err
-		}
-	}
-	return nil
+	return events
 }
