@@ -33,6 +33,8 @@ type Body struct {
 
 	marked bool   // there are secrets in it: see marked.go
 	coding string // of a marked one: the content coding that is undone
+
+	frames *framing // how the messages in it are coded, if it is those of a call
 }
 
 // bodyOf is the Body of b.

@@ -51,6 +51,12 @@ func (d *reader) body(r *Request) error {
 	if mode == bodyJSON {
 		media = "application/json"
 	}
+	if d.calls(r, data) {
+		return nil
+	}
+	if isProtobuf(media) {
+		data = d.pruned(data, r.URL)
+	}
 	if !d.typed(data, media, params["boundary"]) {
 		d.emit("body", 0, string(data))
 	}
@@ -80,8 +86,6 @@ func (d *reader) typed(data []byte, media, boundary string) bool {
 		return d.parts(data, boundary)
 	case isXML(media) && !d.off.has(lawXML):
 		return d.xml(data)
-	case isGRPC(media) && !d.off.has(lawFields):
-		return d.frames(data)
 	case isProtobuf(media) && !d.off.has(lawFields):
 		d.at = append(d.at[:0], "body.proto"...)
 		ok := d.message(data, 0)

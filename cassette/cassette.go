@@ -74,6 +74,7 @@ type Interaction struct {
 	Upgraded   []Message     // what passed after a 101 or a CONNECT, or in a conversation
 	TCP        *TCP          // of a conversation: how it ended
 	WebSocket  *WebSocket    // in place of Upgraded, if it was one
+	Call       *Call         // the order of what passed, if the exchange is of gRPC
 	ClosedBy   exchange.Side // of an upgraded stream: who ended it first
 	Failure    *Failure
 	Peer       Peer
@@ -197,6 +198,8 @@ func (i *Interaction) Line() string {
 		s += fmt.Sprintf(" (websocket, messages: %d)", len(i.Passed()))
 	case i.Response.left():
 		s += " (left)"
+	case i.Call != nil && i.Response.End == exchange.Complete:
+		s += " (" + i.Call.outcome(i.Response) + ")"
 	case i.Response.End != exchange.Complete:
 		s += " (" + i.Response.End.String() + ")"
 	}

@@ -135,14 +135,15 @@ func sameSaid(a, b SocketMessage) bool {
 
 // perform has s play p from here on.
 func (s *dialogue) perform(p *role) {
-	s.slot, s.ms, s.ends, s.heard = p.slot, p.ms, p.ends, make([]bool, len(p.ms))
+	s.slot = p.slot
+	s.stage(p.ms, p.ends)
 }
 
 // verbatim says whether u is, byte for byte, what the client may say now.
 func (s *dialogue) verbatim(u *remark) bool {
 	return slices.ContainsFunc(s.window(), func(n int) bool {
-		m := &s.ms[n]
-		return m.Type == u.typ && u.sum == nil && m.Body.Size == u.size && bytes.Equal(m.Body.data, u.body)
+		c := &s.cues[n]
+		return c.what == u.what && u.sum == nil && c.body.Size == u.size && bytes.Equal(c.body.data, u.body)
 	})
 }
 

@@ -128,6 +128,7 @@ func (cl *cleansing) interaction(at string, i *Interaction) error {
 	if err := cl.parts(at, i); err != nil {
 		return err
 	}
+	i.refit()
 	i.src = cl.rest(interactionPlace(), i.src, at)
 	return i.rekey(rules{})
 }

@@ -11,8 +11,11 @@ import (
 
 // body is b without its secrets: b itself if there are none.
 func (h *hider) body(b Body, coding string) (Body, error) {
-	if b.Size == 0 {
+	switch {
+	case b.Size == 0:
 		return b, nil
+	case b.frames != nil:
+		return h.call(b)
 	}
 	if b.marked {
 		data, ok, err := b.Whole()

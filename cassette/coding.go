@@ -139,3 +139,9 @@ func extension(t string) string {
 	}
 	return "bin"
 }
+
+// fileEnding is how b, the body of a message with fields, ends its file's name.
+func fileEnding(b Body, fields []exchange.Field) string {
+	ct, _ := exchange.Get(fields, "content-type")
+	return extension(ct) + codedEnd(b.wired(coding(fields)))
+}

@@ -73,6 +73,9 @@ func (s *Store) compact(t *tape, name string, opt RecordOptions, incomplete bool
 	for _, i := range news {
 		i.trim(opt)
 	}
+	if err := nameFields(news, opt.Descriptors); err != nil {
+		return sum, err
+	}
 	sum.Doubtful = slices.DeleteFunc(slices.Clone(news), func(i *Interaction) bool { return !i.Doubtful() })
 	if len(news)+len(t.dns)+len(t.pins) == 0 {
 		if old != nil {
@@ -285,7 +288,7 @@ func (c *compaction) carry(out *Cassette) error {
 }
 
 func (c *compaction) settleBody(b *Body, fields []exchange.Field) error {
-	if b.Size <= base64Most || b.file != "" && c.root == nil {
+	if b.Size <= base64Most || b.file != "" && c.root == nil || b.inCall() {
 		return nil
 	}
 	c1 := b.wired(coding(fields))
@@ -309,12 +312,6 @@ func (c *compaction) settleBody(b *Body, fields []exchange.Field) error {
 	}
 	b.plain = shown
 	return nil
-}
-
-// fileEnding is how b, the body of a message with fields, ends its file's name.
-func fileEnding(b Body, fields []exchange.Field) string {
-	ct, _ := exchange.Get(fields, "content-type")
-	return extension(ct) + codedEnd(b.wired(coding(fields)))
 }
 
 // keep writes b to a file named after its hash and makes b refer to it.
@@ -359,6 +356,6 @@ func (c *compaction) keep(b *Body, ext string) error {
 		return err
 	}
 	s, root, bx := c.store, c.root, c.box
-	*b = Body{Size: b.Size, plain: b.plain, marked: b.marked, coding: b.coding, file: name, sum: sum, open: func() (io.ReadCloser, error) { return s.openBody(root, bx, folder+"/"+name) }}
+	*b = Body{Size: b.Size, plain: b.plain, marked: b.marked, coding: b.coding, frames: b.frames, file: name, sum: sum, open: func() (io.ReadCloser, error) { return s.openBody(root, bx, folder+"/"+name) }}
 	return nil
 }

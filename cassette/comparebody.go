@@ -23,6 +23,9 @@ func (c *comparison) bodyDiffs(a, b content) []exchange.Diff {
 	if sameBody(a, b) {
 		return nil
 	}
+	if x, y := a.messages(), b.messages(); x != nil && y != nil {
+		return c.treeDiffs("", x, y, nil)
+	}
 	x, xok := a.text()
 	y, yok := b.text()
 	if !xok || !yok {
@@ -46,6 +49,30 @@ func (c *comparison) bodyDiffs(a, b content) []exchange.Diff {
 func (b content) text() ([]byte, bool) {
 	plain, ok, err := b.Body.text(coding(b.fields))
 	return plain, err == nil && ok && utf8.Valid(plain) && bytes.IndexByte(plain, 0) < 0
+}
+
+// messages are the messages of b by their fields, nil if it is not of a call or they
+// are not protobuf.
+func (b content) messages() *node {
+	fr, ok := framingOf(b.fields)
+	data, whole, err := b.Whole()
+	if !ok || !whole || err != nil {
+		return nil
+	}
+	all, rest := cutFrames(data)
+	if len(rest) > 0 || fr.json {
+		return nil
+	}
+	l := list()
+	for _, f := range all {
+		plain, _ := f.plain(fr.coding)
+		n := protoView(plain, 0)
+		if n == nil {
+			return nil
+		}
+		l.kids = append(l.kids, n)
+	}
+	return l
 }
 
 // objectOf is b as a JSON object or array, or nil.

@@ -144,7 +144,7 @@ func (c *Cassette) readElement(n *node, profiles map[string]Connection, files op
 		return nil
 	case kind == "tcp":
 		return c.readTCP(n, profiles, files)
-	case kind != "" && kind != "http" && kind != "websocket":
+	case kind != "" && kind != "http" && kind != "websocket" && kind != "grpc":
 		c.others = append(c.others, n)
 		return nil
 	}
@@ -183,6 +183,12 @@ func (c *Cassette) readElement(n *node, profiles map[string]Connection, files op
 			i.ClosedBy = i.WebSocket.Close.From
 		}
 	}
+	if v := n.get("grpc"); !v.isNull() {
+		if err := i.readCall(v); err != nil {
+			return fmt.Errorf("/grpc%w", err)
+		}
+	}
+	i.frameBodies()
 	if n.get("upgraded").text("closed_by") == exchange.Server.String() {
 		i.ClosedBy = exchange.Server
 	}

@@ -3,54 +3,33 @@ package cassette
 import (
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/serge-net/serge-net/exchange"
 )
 
-// stallAfter is how long a client may take for what is due, beside the time that
-// it took when recorded, until it is told what it is.
-const stallAfter = 10 * time.Second
-
-// A dialogue is a WebSocket while it is played: what the server said is said again
-// when the client has said all that it had said before. It is one of two ways to
-// play an upgraded stream; the other is talk.
+// A dialogue is a WebSocket while it is played. It is one of two ways to play an
+// upgraded stream; the other is talk.
 type dialogue struct {
-	y    *play
-	l    *live
-	slot *slot
-	ms   []SocketMessage // those that are played
+	scene
+	ms   []SocketMessage // those that are played: the cues
 	ends *SocketClose
-	pace float64 // how much of the recorded time passes, 0 for none
 
-	next   int    // the message that is due
-	heard  []bool // which of ms the client has said
 	in     *remark
 	bonds  bonds
-	spoken map[string]bool // random values in what was said to the client
-	at     time.Duration   // what was said last, as recorded
-	since  time.Time       // and when in this run
-	closes bool            // a close frame was sent
+	closes bool // a close frame was sent
 	ended  bool
-	left   bool // leave was called
 
 	pick    *pick // how it came to be played
 	decided bool  // the client has said which it is
 }
 
-// An remark is a message of the client that comes in.
-type remark struct {
-	live
-	typ exchange.MessageType
-}
-
 // newDialogue plays the WebSocket that k is to l.
 func newDialogue(y *play, l *live, k *pick, it *Interaction) *dialogue {
-	c := &dialogue{y: y, l: l, pick: k, slot: k.slot, pace: l.p.opt.Latency.Scale, since: time.Now(), spoken: map[string]bool{}}
+	c := &dialogue{scene: newScene(y, l, k.slot), pick: k}
+	c.scene.asked, c.scene.say, c.scene.finish = c.asked, c.sayMessage, c.finish
 	c.bonds = newBonds(it.Response.Fields)
 	c.bonds.beats = beatsOf(it.Request.URL, it.Response.Fields)
-	c.ms, c.ends = c.script(it)
-	c.heard = make([]bool, len(c.ms))
+	c.stage(c.script(it))
 	return c
 }
 
@@ -70,6 +49,14 @@ func (s *dialogue) script(it *Interaction) (ms []SocketMessage, ends *SocketClos
 		return ms, nil // it is closed by who notices that
 	}
 	return ms, it.WebSocket.Close
+}
+
+// stage has s play ms, and end as ends says.
+func (s *dialogue) stage(ms []SocketMessage, ends *SocketClose) {
+	s.ms, s.ends, s.cues, s.done = ms, ends, make([]cue, len(ms)), make([]bool, len(ms))
+	for n, m := range ms {
+		s.cues[n] = cue{m.From, m.Type.String(), m.Body, m.At}
+	}
 }
 
 // plays says whether m is said, or waited for. Pings of the server are sent where
@@ -99,7 +86,7 @@ func (s *dialogue) event(e exchange.Event, answer func(exchange.Event) error) er
 		return s.closed(e.Message, answer)
 	}
 	if s.in == nil {
-		s.in = s.begin(e.Message.Type)
+		s.in = s.begin(e.Message.Type.String())
 	}
 	s.in.add(e.Data)
 	if !e.Message.Last {
@@ -110,29 +97,21 @@ func (s *dialogue) event(e exchange.Event, answer func(exchange.Event) error) er
 	return s.hear(u, answer)
 }
 
-// begin starts to take a message in. As a request it is one of the method
-// MESSAGE, which is what rules call it.
-func (s *dialogue) begin(t exchange.MessageType) *remark {
-	return &remark{typ: t, live: live{p: s.l.p, stream: s.l.stream, req: s.asked(t)}}
-}
-
 // asked is the request, without its body, that a message is matched as.
-func (s *dialogue) asked(t exchange.MessageType) Request {
+func (s *dialogue) asked(what string) Request {
 	r := Request{Method: messageMethod, URL: socketURL(s.l.req.URL), Version: s.l.version}
-	if t == exchange.MessageText {
+	if what == exchange.MessageText.String() {
 		r.Fields = []exchange.Field{{Name: "content-type", Value: "application/json"}}
 	}
 	return r
 }
 
-// messageMethod is the method of the requests that messages are matched as.
-const messageMethod = "MESSAGE"
-
 // hear takes u, which is whole, for a recorded message, and says what follows.
 func (s *dialogue) hear(u *remark, answer func(exchange.Event) error) error {
-	if kind, reply := s.bonds.beats.of(u.typ, u.body); kind != notBeat {
+	t := u.messageType()
+	if kind, reply := s.bonds.beats.of(t, u.body); kind != notBeat {
 		if kind == beatAsks {
-			return s.say(&SocketMessage{Type: u.typ, Message: Message{Body: bodyOf(reply)}}, answer)
+			return s.sayPart(&SocketMessage{Type: t, Message: Message{Body: bodyOf(reply)}}, answer)
 		}
 		return nil
 	}
@@ -145,62 +124,20 @@ func (s *dialogue) hear(u *remark, answer func(exchange.Event) error) error {
 	case err != nil:
 		return err
 	case n >= 0:
-		s.heard[n] = true
-		s.passed(&s.ms[n])
-		return s.speak(answer)
+		return s.hears(n, answer)
 	case s.again(u):
 		return nil
 	}
 	return s.refuse(u, answer)
 }
 
-// passed notes that m was said now.
-func (s *dialogue) passed(m *SocketMessage) { s.at, s.since = max(s.at, m.At), time.Now() }
-
-// speak says what is due, up to what the client has to say before, and asks to be
-// called when it is time for more.
-func (s *dialogue) speak(answer func(exchange.Event) error) error {
-	for ; s.next < len(s.ms); s.next++ {
-		switch m := &s.ms[s.next]; {
-		case m.From == exchange.Client && !s.heard[s.next]:
-			return answer(s.wait(stallAfter + max(m.At-s.at, 0)))
-		case m.From == exchange.Client:
-		default:
-			if d := s.until(m.At); d > 0 {
-				return answer(s.wait(d))
-			}
-			s.passed(m)
-			if err := s.say(m, answer); err != nil {
-				return err
-			}
-		}
-	}
-	return s.finish(answer)
+// sayMessage tells the client message n.
+func (s *dialogue) sayMessage(n int, answer func(exchange.Event) error) error {
+	return s.sayPart(&s.ms[n], answer)
 }
 
-// until is how long to wait for what was said at.
-func (s *dialogue) until(at time.Duration) time.Duration {
-	return time.Until(s.since.Add(time.Duration(s.pace * float64(at-s.at))))
-}
-
-// wait asks to be called after d, or not at all if that is 0.
-func (s *dialogue) wait(d time.Duration) exchange.Event {
-	return exchange.Event{Stream: s.l.stream, From: exchange.Client, Kind: exchange.KindWait, Pause: d}
-}
-
-// wake goes on after a pause, or tells that the client says nothing.
-func (s *dialogue) wake(answer func(exchange.Event) error) error {
-	if s.next == len(s.ms) || s.ms[s.next].From == exchange.Server {
-		return s.speak(answer)
-	}
-	m := &exchange.Miss{Method: messageMethod, URL: socketURL(s.l.req.URL), Caller: s.y.o.Caller}
-	m.Reason = fmt.Sprintf("stalled: for %v the client has not said what it said next when recorded: %s",
-		time.Since(s.since).Round(time.Second), inBrief(&s.ms[s.next]))
-	return m
-}
-
-// say tells the client m, with what was bound in the place of what was recorded.
-func (s *dialogue) say(m *SocketMessage, answer func(exchange.Event) error) error {
+// sayPart tells the client m, with what was bound in the place of what was recorded.
+func (s *dialogue) sayPart(m *SocketMessage, answer func(exchange.Event) error) error {
 	b, err := s.bound(m)
 	if err != nil {
 		return err
@@ -288,28 +225,12 @@ func (s *dialogue) leave() {
 	if s == nil || s.left {
 		return
 	}
-	s.left = true
 	if p := s.l.p; !s.decided {
 		p.mu.Lock()
 		p.cast.forget(s.pick)
 		p.mu.Unlock()
 	}
-	rest, first := 0, 0
-	for n := s.next; n < len(s.ms); n++ {
-		if s.heard[n] {
-			continue
-		}
-		if rest++; rest == 1 {
-			first = n
-		}
-	}
-	if rest == 0 {
-		return
-	}
-	p := s.l.p
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.tally.Unsaid = append(p.tally.Unsaid, Assumption{messageMethod, socketURL(s.l.req.URL), fmt.Sprintf("%d of %d recorded messages were not said, from this on: %s", rest, len(s.ms), inBrief(&s.ms[first]))})
+	s.scene.leave()
 }
 
 // end ends the server's half, once.

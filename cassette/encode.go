@@ -212,6 +212,13 @@ func (i *Interaction) known(profiles map[string]string) (*node, error) {
 		}
 		n.add("websocket", w)
 	}
+	if i.Call != nil {
+		c, err := i.callNode()
+		if err != nil {
+			return nil, fmt.Errorf("grpc: %w", err)
+		}
+		n.add("grpc", c)
+	}
 	if f := i.Failure; f != nil {
 		n.add("error", f.node())
 	}
@@ -256,7 +263,11 @@ func (m *Message) finish(n *node, rawHead []byte, fields, trailers []exchange.Fi
 	if len(rawHead) > 0 {
 		n.add("raw_head", strNode(base64.StdEncoding.EncodeToString(rawHead)))
 	}
-	body, err := bodyNode(m.Body, fields)
+	shown := m.Body
+	if shown.inCall() {
+		shown = Body{} // its messages stand in the call
+	}
+	body, err := bodyNode(shown, fields)
 	if err != nil {
 		return nil, err
 	}

@@ -202,7 +202,7 @@ func FuzzTokens(f *testing.F) {
 // that one is equal to itself.
 func FuzzReaders(f *testing.F) {
 	f.Add("application/xml", "<a b='1'><c/>x</a>", "$.a[0]..b['c']")
-	f.Add("application/grpc", frame(proto(1, "a")), "$..*")
+	f.Add("application/grpc", enveloped(proto(1, "a")), "$..*")
 	f.Add("application/x-protobuf", proto(1, proto(2, "a")), "$[-1]")
 	f.Add("application/graphql", `query A($a:B!){c(d:"e\"",f:"""g"h""")#i`+"\n}", "$.")
 	f.Add("application/json", `{"jsonrpc":"2.0","id":[1],"query":"{"}`, "$['")

@@ -51,6 +51,11 @@ func interactionPlace() place {
 			"messages": place{"payload": bodyPlace().leaves("starttls", "end")}.leaves("direction", "timestamp_ms"),
 			"close":    place{}.leaves("by", "how", "reply", "alert"),
 		}.leaves("remote", "tls"),
+		"grpc": place{
+			"messages": place{
+				"payload": place{}.leaves("binary", "json", "style", "text", "lines", "base64", "fields", "marked", "size", "head", "end"),
+			}.leaves("direction", "timestamp_ms", "fields", "compressed", "flags", "end"),
+		}.leaves("service", "method"),
 		"error":  place{}.leaves("kind", "phase", "errno", "alert", "code", "cause", "raw"),
 		"peer":   place{}.leaves("address", "pid", "command"),
 		"timing": place{}.leaves("start_ms", "send_ms", "wait_ms", "receive_ms", "informational_ms", "chunk_ms", "pieces"),

@@ -17,7 +17,7 @@ import (
 
 // tidy is b, which is in memory, as it came if there is no placeholder in it.
 func (b Body) tidy() Body {
-	if !b.marked || b.coding != "" {
+	if !b.marked || b.coding != "" || b.frames != nil {
 		return b
 	}
 	if _, marks := cutMarks(string(b.data)); len(marks) == 0 {
@@ -49,7 +49,7 @@ func (b Body) text(c string) ([]byte, bool, error) {
 // with is b with text in the place of what text gave for the content coding c.
 func (b Body) with(text []byte, c string) (Body, error) {
 	if b.marked {
-		return Body{Size: int64(len(text)), data: text, marked: true, coding: b.coding}, nil
+		return Body{Size: int64(len(text)), data: text, marked: true, coding: b.coding, frames: b.frames}, nil
 	}
 	again, err := encoded(text, c)
 	return bodyOf(again), err
@@ -110,6 +110,9 @@ func readMarked(n *node, files opener) (Body, error) {
 func (b Body) filled(value func(mark string) string) (Body, error) {
 	if !b.marked {
 		return b, nil
+	}
+	if b.frames != nil {
+		return b.reframed(true, func(text []byte) []byte { return []byte(expand(string(text), value)) })
 	}
 	if data, ok, err := b.Whole(); ok || err != nil {
 		if err != nil {

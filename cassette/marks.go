@@ -93,6 +93,7 @@ func (i *Interaction) eachText(f func(string) string) {
 	if w := i.WebSocket; w != nil && w.Close != nil {
 		w.Close.Reason, w.Close.ReplyReason = f(w.Close.Reason), f(w.Close.ReplyReason)
 	}
+	defer i.refit()
 	if e := i.Failure; e != nil {
 		e.Cause, e.Raw = f(e.Cause), raw(e.Raw)
 	}
@@ -111,6 +112,10 @@ func (i *Interaction) eachText(f func(string) string) {
 // memory, is asked for its placeholders, each apart.
 func (b *Body) eachText(f func(string) string) {
 	if !b.marked {
+		return
+	}
+	if b.frames != nil {
+		b.eachFrameText(f)
 		return
 	}
 	if b.open == nil {
@@ -154,6 +159,7 @@ func (i *Interaction) renameFiles(name func(mark string) string) {
 			p.Body.eachText(func(s string) string { return replaceMarks(s, name) })
 		}
 	}
+	i.refit()
 }
 
 // secretCount is how many different secrets c has, by class.

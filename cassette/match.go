@@ -5,6 +5,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/serge-net/serge-net/cassette/descriptor"
 )
 
 // Match says how far a request may be from a recorded one.
@@ -90,6 +92,7 @@ type rules struct {
 	bodies         []bodyRule
 	learned        []learnedAt
 	masks          map[string]map[string]bool // by bucket: where loose sums have no values
+	fields         *descriptor.Set            // what the fields of messages are called
 	off            law                        // for tests: what is not in force
 }
 

@@ -92,7 +92,7 @@ func jwt(sub string, iat int) string {
 func proto(n byte, s string) string { return string([]byte{n<<3 | 2, byte(len(s))}) + s }
 
 // frame is a message as gRPC has it.
-func frame(m string) string { return string([]byte{0, 0, 0, 0, byte(len(m))}) + m }
+func enveloped(m string) string { return string([]byte{0, 0, 0, 0, byte(len(m))}) + m }
 
 // one is a case of one recording and one request that is answered by it, or not.
 func one(name string, r, l *exchange.Head, rb, lb string, hit bool, has ...string) matchCase {

@@ -80,7 +80,7 @@ func equalCases() []matchCase {
 		one("GraphQL variables", post("/", js), post("/", js), fmt.Sprintf(graphQL, "query U{a}", "7"), fmt.Sprintf(graphQL, "query U{a}", "8"), false),
 		one("protobuf fields", post("/", "Content-Type: application/x-protobuf"), post("/", "Content-Type: application/x-protobuf"), proto(1, "ada")+proto(2, "x"), proto(2, "x")+proto(1, "ada"), true),
 		one("protobuf values", post("/", "Content-Type: application/x-protobuf"), post("/", "Content-Type: application/x-protobuf"), proto(1, "ada"), proto(1, "bob"), false),
-		one("gRPC fields", post("/a.B/C", "Content-Type: application/grpc"), post("/a.B/C", "Content-Type: application/grpc"), frame(proto(1, "ada")+proto(2, "x")), frame(proto(2, "x")+proto(1, "ada")), true),
-		one("gRPC method", post("/a.B/C", "Content-Type: application/grpc"), post("/a.B/D", "Content-Type: application/grpc"), frame(""), frame(""), false),
+		one("gRPC fields", post("/a.B/C", "Content-Type: application/grpc"), post("/a.B/C", "Content-Type: application/grpc"), enveloped(proto(1, "ada")+proto(2, "x")), enveloped(proto(2, "x")+proto(1, "ada")), true),
+		one("gRPC method", post("/a.B/C", "Content-Type: application/grpc"), post("/a.B/D", "Content-Type: application/grpc"), enveloped(""), enveloped(""), false),
 	}
 }

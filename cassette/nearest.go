@@ -16,8 +16,9 @@ func (p *Player) newMiss(o exchange.Origin, l *live) *exchange.Miss {
 	p.tally.Missed++
 	url := p.hiddenURL(l.req.URL)
 	p.mu.Unlock()
-	accept, _ := exchange.Get(l.req.Fields, "accept")
-	return &exchange.Miss{Cassette: p.c.Name, Method: l.req.Method, URL: url, Caller: o.Caller, JSON: strings.Contains(accept, "json")}
+	m := &exchange.Miss{Cassette: p.c.Name, Method: l.req.Method, URL: url, Caller: o.Caller}
+	m.Asked(l.req.Fields)
+	return m
 }
 
 // miss tells that nothing answers l, whose form is f, and what comes nearest.
@@ -206,7 +207,11 @@ func (p *Player) differAtoms(j *judge, rec, live []atom, same bool) []exchange.D
 		if len(out) >= diffsMost || at == "method" || strings.HasPrefix(at, "path/") && !same || strings.IndexByte("{[<", orByte(u.kind, w.kind)) >= 0 {
 			return
 		}
-		d := exchange.Diff{At: diffName(at), Recorded: shownAtom(u), Live: shownAtom(w)}
+		name, ok := p.rules.fieldName(j.bucket, at)
+		if !ok {
+			name = diffName(at)
+		}
+		d := exchange.Diff{At: name, Recorded: shownAtom(u), Live: shownAtom(w)}
 		if u.at != "" && w.at != "" {
 			j.v = verdict{marks: map[string]string{}, names: map[string]string{}}
 			if !j.atom(u, w) {

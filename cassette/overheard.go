@@ -67,21 +67,21 @@ func (l *login) hear(from exchange.Side, data []byte) (at, to int, found bool) {
 func (w *watch) overhear(o *overheard, e exchange.Event) {
 	at, to, found := o.login.hear(e.From, e.Data)
 	if !found {
-		w.listen(o, e)
+		w.take(o, e)
 		return
 	}
 	before, behind := e, e
 	before.Data, behind.Data = e.Data[:at], e.Data[to:]
-	w.listen(o, before)
+	w.take(o, before)
 	w.understand(o, e.From, nil, true) // what is held back is not part of it
 	mark := w.r.hide.sub("password", string(e.Data[at:to]))
 	e.Data, e.Raw = nil, nil
 	o.said = append(o.said, utterance{event: e, out: []byte(mark), marked: true})
-	w.listen(o, behind)
+	w.take(o, behind)
 }
 
-// listen records e's data, of an upgraded stream, in which there is no login.
-func (w *watch) listen(o *overheard, e exchange.Event) {
+// take records e's data, of an upgraded stream, in which there is no login.
+func (w *watch) take(o *overheard, e exchange.Event) {
 	data := e.Data
 	e.Data, e.Raw = nil, nil
 	o.said = append(o.said, utterance{event: e, open: len(data)})

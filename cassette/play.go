@@ -38,6 +38,7 @@ type live struct {
 	talk         *talk         // after an upgrade
 	dialogue     *dialogue     // in place of talk, of a WebSocket
 	conversation *conversation // in place of all that, of what is no HTTP
+	duplex       *duplex       // of a call, while it may be one
 	ends         int
 }
 
@@ -77,12 +78,21 @@ func (y *play) Event(e exchange.Event, answer func(exchange.Event) error) error 
 	}
 	switch e.Kind {
 	case exchange.KindMessage, exchange.KindWait:
-		if l.dialogue != nil {
+		switch {
+		case l.dialogue != nil:
 			return l.dialogue.event(e, answer)
+		case l.duplex != nil:
+			return y.settled(l, l.duplex.wake(answer))
 		}
 	case exchange.KindData:
 		if l.talk != nil {
 			return y.hear(l, e.Data, answer)
+		}
+		if c := l.duplex; c != nil {
+			err := c.hear(e.Data, answer)
+			if err != nil || c.ended || l.duplex != nil && c.begun {
+				return y.settled(l, err) // what came before is not asked for any more
+			}
 		}
 		l.add(e.Data)
 	case exchange.KindEnd:
@@ -105,7 +115,9 @@ func (y *play) begin(e exchange.Event) (*live, error) {
 	}
 	var why string
 	if l.p, l.then, why = y.of(y.o, h); why != "" {
-		return nil, &exchange.Miss{Method: l.req.Method, URL: l.req.URL, Caller: y.o.Caller, Reason: why}
+		m := &exchange.Miss{Method: l.req.Method, URL: l.req.URL, Caller: y.o.Caller, Reason: why}
+		m.Asked(l.req.Fields)
+		return nil, m
 	}
 	y.mu.Lock()
 	defer y.mu.Unlock()
@@ -193,8 +205,11 @@ func (l *live) sameRoute() (form, []*slot, error) {
 // for leave to send its body, or offers to upgrade, or may send and be answered
 // by turns, of whose route nothing is recorded.
 func (y *play) early(l *live, answer func(exchange.Event) error) error {
+	if err := y.beginDuplex(l, answer); err != nil || l.duplex != nil {
+		return y.settled(l, err)
+	}
 	_, upgrade := exchange.Get(l.req.Fields, "upgrade")
-	streams := l.streams()
+	streams := l.streams() && !l.p.whole[l.req.URL]
 	if !expects(&l.req) && !upgrade && l.req.Method != "CONNECT" && !streams {
 		return nil
 	}
@@ -311,6 +326,9 @@ func (y *play) end(l *live, e *exchange.End, answer func(exchange.Event) error) 
 	l.ends++
 	switch {
 	case e.How != exchange.Complete:
+		if l.duplex != nil {
+			l.duplex.leave()
+		}
 		y.drop(l)
 		return nil
 	case l.talk != nil && l.ends > 1:
@@ -319,6 +337,10 @@ func (y *play) end(l *live, e *exchange.End, answer func(exchange.Event) error) 
 	case l.dialogue != nil && l.ends > 1:
 		defer y.drop(l)
 		return l.dialogue.end(exchange.End{}, answer)
+	case l.duplex != nil:
+		if err := l.duplex.over(answer); err != nil || l.duplex != nil {
+			return y.settled(l, err)
+		}
 	case l.answered:
 		if l.talk == nil && l.dialogue == nil {
 			y.drop(l)
@@ -360,6 +382,7 @@ func (l *live) leave() {
 	l.talk.close()
 	l.dialogue.leave()
 	l.conversation.leave()
+	l.duplex.drop()
 }
 
 // hear compares what the client says in an upgraded stream with what was

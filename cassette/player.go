@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/serge-net/serge-net/cassette/descriptor"
 	"github.com/serge-net/serge-net/exchange"
 )
 
@@ -49,6 +50,10 @@ type PlayOptions struct {
 	// Redact says what is a secret in what misses, so that nobody is told.
 	Redact Redaction
 
+	// Descriptors are what the fields of messages of gRPC are called, beside what the
+	// cassette has of it: by reflection. Nil is nothing.
+	Descriptors *descriptor.Set
+
 	off law // for tests: what is not in force
 }
 
@@ -63,6 +68,7 @@ type Player struct {
 	queues map[string]*queue       // by host and port, of those that failed: what Fail looks at
 	talks  map[string][]*slot      // the conversations, by scheme, host and port
 	others map[string]bool         // by host and port of conversations: there are other interactions
+	whole  map[string]bool         // of calls, by URL: see wholeCalls
 	cover  *hider                  // of secrets in what misses; nil: none is looked for
 
 	mu sync.Mutex
@@ -103,7 +109,7 @@ func (c *Cassette) Player(opt PlayOptions) (*Player, error) {
 	if err != nil {
 		return nil, fmt.Errorf("play cassette %s: %w", c.Name, err)
 	}
-	u.off = opt.off
+	u.off, u.fields = opt.off, reflected(opt.Descriptors.Clone(), c.Interactions)
 	p := &Player{c: c, opt: opt, rules: &u, hosts: shown(c.Profiles(), &u), served: make([]uint32, c.Len()), picked: make([]uint32, c.Len()), noted: map[int]bool{}, scope: newScope(),
 		cover: opt.Redact.hider(func(class, _ string) string { return "(a secret: " + class + ")" })}
 	switch all := c.Interactions; {
@@ -124,6 +130,7 @@ func (c *Cassette) Player(opt PlayOptions) (*Player, error) {
 	p.queues = queues(p.index.slots, p.rules)
 	p.talks, p.others = p.rules.converses(p.index.slots)
 	p.lines = newLines(opt.Order, p.index.slots)
+	p.whole = wholeCalls(p.index.slots, p.rules)
 	return p, nil
 }
 

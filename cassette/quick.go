@@ -42,6 +42,7 @@ func (t *twin) quick(b string, nth int) (*Interaction, bool) {
 			q.check(false)
 		}
 	})
+	i.frameBodies()
 	r := &i.Request
 	if q.bad != "" || q.i != len(b) || i.Response == nil || r.Method == "" || r.URL == "" || i.Seq == 0 || i.Response.Status < 100 || i.Response.Status > 999 {
 		return nil, false

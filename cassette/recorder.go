@@ -6,10 +6,10 @@ import (
 	"io"
 	"net/netip"
 	"os"
-	"strings"
 	"sync"
 	"time"
 
+	"github.com/serge-net/serge-net/cassette/descriptor"
 	"github.com/serge-net/serge-net/cassette/secret"
 	"github.com/serge-net/serge-net/exchange"
 )
@@ -50,6 +50,9 @@ type RecordOptions struct {
 	// Command is the program that is recorded: see Cassette.Command. A cassette
 	// that has one keeps it. "" says nothing.
 	Command string
+	// Descriptors are what the fields of messages of gRPC are called, beside what their
+	// servers tell by reflection: it is how the cassette shows them. Nil is nothing.
+	Descriptors *descriptor.Set
 	// Redact says what is a secret and so not written.
 	Redact Redaction
 }
@@ -83,7 +86,7 @@ func (r *Recorder) Open(o exchange.Origin) (exchange.Watch, error) {
 	}
 	r.conns++
 	w := &watch{r: r, id: r.conns, sieves: map[sieveKey]*sieve{}, codings: map[sieveKey]string{}, documents: map[sieveKey]bool{},
-		talks: map[uint64]*overheard{}, connects: map[uint64]bool{}, paced: map[uint64]bool{}, voices: map[sieveKey]*secret.Stream{}}
+		talks: map[uint64]*overheard{}, connects: map[uint64]bool{}, paced: map[uint64]bool{}, voices: map[sieveKey]*secret.Stream{}, calls: map[sieveKey]*listening{}}
 	w.pen.begin(recConn)
 	w.pen.num(w.id)
 	w.pen.dur(r.elapsed())
@@ -234,6 +237,7 @@ type watch struct {
 	voices    map[sieveKey]*secret.Stream // of the messages of WebSockets that are open
 	connects  map[uint64]bool             // the streams whose request is CONNECT
 	paced     map[uint64]bool             // those whose answer is a stream without chunks
+	calls     map[sieveKey]*listening     // of the sides that send messages of calls
 }
 
 // redacted is fields in the cassette's form, until the next call.
@@ -308,35 +312,6 @@ func (w *watch) ended(e exchange.Event) {
 	p.end()
 }
 
-// expect notes how the body will come that e, a head, is before.
-func (w *watch) expect(e exchange.Event) {
-	status := e.Head.Status
-	switch {
-	case w.r.hide == nil, status != 0 && status < 200 && status != 101:
-		return
-	case isRaw(e.Head):
-		w.talks[e.Stream] = &overheard{login: &login{}}
-		return
-	case e.Head.Method == "CONNECT":
-		w.connects[e.Stream] = true
-	case status == 101, w.connects[e.Stream] && status/100 == 2:
-		w.talks[e.Stream] = &overheard{}
-		if v, _ := exchange.Get(e.Head.Fields, "upgrade"); strings.EqualFold(v, "websocket") {
-			w.talks[e.Stream].client = &unmasking{set: w.r.hide.set}
-		}
-		return
-	}
-	k := sieveKey{e.Stream, e.From}
-	if c := coding(e.Head.Fields); c != "" {
-		w.codings[k] = c
-	}
-	if w.r.hide.set.HasPaths() {
-		ct, _ := exchange.Get(e.Head.Fields, "content-type")
-		media, _, _ := strings.Cut(strings.ToLower(ct), ";")
-		w.documents[k] = isJSON(strings.TrimSpace(media))
-	}
-}
-
 // data records a piece of body.
 func (w *watch) data(e exchange.Event) error {
 	w.hush(e)
@@ -346,6 +321,10 @@ func (w *watch) data(e exchange.Event) error {
 	}
 	if o := w.talks[e.Stream]; o != nil {
 		w.overhear(o, e)
+		return nil
+	}
+	if k := w.calls[sieveKey{e.Stream, e.From}]; k != nil {
+		w.listen(k, e)
 		return nil
 	}
 	if w.r.hide != nil {
@@ -402,6 +381,9 @@ func (w *watch) Flush() error {
 
 // Close records what is held back, and flushes.
 func (w *watch) Close() error {
+	for k := range w.calls {
+		w.cut(k)
+	}
 	for k := range w.sieves {
 		if err := w.settle(k); err != nil {
 			return err

@@ -81,7 +81,14 @@ func (p *Player) perform(l *live, i *Interaction, s *schedule, tell func(exchang
 	if err := sendBody(r, chunked, s, tell); err != nil {
 		return fmt.Errorf("serve body of %s: %w", i.ID, err)
 	}
-	if r.End == exchange.Complete && (chunked || len(r.Trailers) > 0 && !strings.HasPrefix(l.version, "1")) {
+	return p.conclude(i, l.version, chunked, tell)
+}
+
+// conclude tells a client of the given version how the answer of i ended, behind
+// its body.
+func (p *Player) conclude(i *Interaction, version string, chunked bool, tell func(exchange.Event) error) error {
+	r := i.Response
+	if r.End == exchange.Complete && (chunked || len(r.Trailers) > 0 && !strings.HasPrefix(version, "1")) {
 		e := exchange.Event{Kind: exchange.KindTrailers, Fields: p.fill(r.Trailers)}
 		if chunked {
 			e.Raw = p.filled(r.RawEnd)
@@ -90,7 +97,7 @@ func (p *Player) perform(l *live, i *Interaction, s *schedule, tell func(exchang
 			return err
 		}
 	}
-	end := exchange.Event{Kind: exchange.KindEnd, End: &exchange.End{How: r.End, Code: r.EndCode, Wait: i.listened(), Conn: l.version == "2" && r.endsConn()}}
+	end := exchange.Event{Kind: exchange.KindEnd, End: &exchange.End{How: r.End, Code: r.EndCode, Wait: i.listened(), Conn: version == "2" && r.endsConn()}}
 	if r.End != exchange.Complete {
 		end.Raw = p.filled(r.RawEnd)
 	}

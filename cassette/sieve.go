@@ -3,6 +3,7 @@ package cassette
 import (
 	"errors"
 	"io"
+	"strings"
 
 	"github.com/serge-net/serge-net/cassette/secret"
 	"github.com/serge-net/serge-net/exchange"
@@ -24,6 +25,39 @@ type sieve struct {
 type sieveKey struct {
 	stream uint64
 	from   exchange.Side
+}
+
+// expect notes how the body will come that e, a head, is before.
+func (w *watch) expect(e exchange.Event) {
+	status := e.Head.Status
+	switch {
+	case w.r.hide == nil, status != 0 && status < 200 && status != 101:
+		return
+	case isRaw(e.Head):
+		w.talks[e.Stream] = &overheard{login: &login{}}
+		return
+	case e.Head.Method == "CONNECT":
+		w.connects[e.Stream] = true
+	case status == 101, w.connects[e.Stream] && status/100 == 2:
+		w.talks[e.Stream] = &overheard{}
+		if v, _ := exchange.Get(e.Head.Fields, "upgrade"); strings.EqualFold(v, "websocket") {
+			w.talks[e.Stream].client = &unmasking{set: w.r.hide.set}
+		}
+		return
+	}
+	k := sieveKey{e.Stream, e.From}
+	if fr, ok := structured(e.Head.Fields); ok {
+		w.calls[k] = &listening{framing: fr}
+		return
+	}
+	if c := coding(e.Head.Fields); c != "" {
+		w.codings[k] = c
+	}
+	if w.r.hide.set.HasPaths() {
+		ct, _ := exchange.Get(e.Head.Fields, "content-type")
+		media, _, _ := strings.Cut(strings.ToLower(ct), ";")
+		w.documents[k] = isJSON(strings.TrimSpace(media))
+	}
 }
 
 // sieve is that of e's side of its stream.
@@ -83,6 +117,7 @@ func (w *watch) pass(s *sieve, e exchange.Event, data []byte, final bool) {
 
 // settle records what the sieve of k still holds: its side has ended.
 func (w *watch) settle(k sieveKey) error {
+	w.cut(k)
 	s := w.sieves[k]
 	delete(w.codings, k)
 	delete(w.documents, k)

@@ -1,6 +1,7 @@
 package cassette
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -23,6 +24,7 @@ func (t *tape) interactions() ([]*Interaction, error) {
 // interaction is one take as it will stand in the file, but for its bodies of
 // over wholeMost bytes, which are still in the journal.
 func (t *tape) interaction(k *take) (*Interaction, error) {
+	k.overdue()
 	client, server := &k.sides[exchange.Client], &k.sides[exchange.Server]
 	o, h := k.reel.origin, k.req
 	i := &Interaction{when: when{k.start, k.end}, Failure: k.failure()}
@@ -54,9 +56,12 @@ func (t *tape) interaction(k *take) (*Interaction, error) {
 	}
 	i.Timing = Timing{Start: k.start, Send: sent - k.start}
 	if k.res == nil {
-		return i, i.rekey(rules{})
+		return i, errors.Join(i.callOf(k.steps), i.rekey(rules{}))
 	}
 	if i.Response, err = t.response(k, server); err != nil {
+		return nil, err
+	}
+	if err := i.callOf(k.steps); err != nil {
 		return nil, err
 	}
 	i.Timing.Wait, i.Timing.Receive = max(k.headAt-sent, 0), max(k.end-k.headAt, 0)

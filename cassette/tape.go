@@ -49,6 +49,7 @@ type take struct {
 	talk       []piece          // of an upgraded stream, coalesced by direction
 	socket     *socket          // in place of talk, of a WebSocket
 	handshake  *exchange.Origin // of a conversation that turned to TLS: what it showed
+	steps      []step           // of a call: in which order it went
 }
 
 // A piece is what one end of an upgraded stream sent until the other spoke.
@@ -76,8 +77,9 @@ type side struct {
 	trailers []exchange.Field
 	end      *exchange.End
 	endAt    time.Duration
-	marked   bool   // it is in the cassette's form,
-	coding   string // with this content coding undone
+	marked   bool     // it is in the cassette's form,
+	coding   string   // with this content coding undone
+	frames   *framing // how its messages are coded, of a call
 }
 
 // A segment is a piece of body in the journal, in bytes.
@@ -167,6 +169,7 @@ func (t *tape) event(typ byte, e *eye, size int, at int64) {
 		if body := take.data(s, from, chunk, raw, seg, when); typ == recMarked {
 			body.marked, body.coding = true, coding
 		}
+		take.step(from, CallSays, when)
 	case recPiece:
 		s.msg.piece(Piece{when - take.headAt, int64(e.num())})
 	case recTrails:
@@ -175,6 +178,9 @@ func (t *tape) event(typ byte, e *eye, size int, at int64) {
 	case recEnd:
 		s.end = &exchange.End{How: exchange.How(min(e.num(), uint64(exchange.Left))), Code: uint32(e.num()), Err: e.str()}
 		s.endAt = when
+		if s.end.How == exchange.Complete || from == exchange.Server {
+			take.step(from, CallEnd, when)
+		}
 		if take.socket != nil {
 			take.socket.ended[from] = true
 		}
@@ -202,10 +208,13 @@ func (k *take) head(h *exchange.Head, when time.Duration) {
 	switch {
 	case h.Status == 0:
 		k.req = h
+		k.framed(exchange.Client, h)
 	case h.Status < 200 && h.Status != 101:
 		k.interim = append(k.interim, Interim{h.Status, h.Reason, h.Fields, when - k.start})
 	default:
 		k.res, k.headAt = h, when
+		k.framed(exchange.Server, h)
+		k.step(exchange.Server, CallHead, when)
 	}
 }
 
@@ -334,7 +343,7 @@ func (t *tape) body(s *side) Body {
 		}
 		return io.NopCloser(io.MultiReader(rs...)), nil
 	}
-	return Body{Size: s.size, open: open, marked: s.marked, coding: s.coding}
+	return Body{Size: s.size, open: open, marked: s.marked, coding: s.coding, frames: s.frames}
 }
 
 // whole is body, in memory if it is small enough to stand there.

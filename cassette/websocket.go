@@ -284,6 +284,8 @@ func (i *Interaction) kind() string {
 		return "websocket"
 	case i.Converses():
 		return "tcp"
+	case i.Call != nil:
+		return "grpc"
 	}
 	return "http"
 }
