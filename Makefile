@@ -54,10 +54,11 @@ matrix: apt-TEST_ALL ## every client in each lane as each user, to docs/clients.
 errors: apt-TEST ## what clients see of failing origins in each lane, to docs/errors.md
 	CGO_ENABLED=0 $(GO) test -count=1 -timeout 30m -run TestFailing ./cmd/serge-net -write-failures $(CURDIR)/docs/errors.md
 
-conformance: apt-TEST ## h2spec and Autobahn against what replays, beside others, to docs/h2spec.md and docs/autobahn.md
+conformance: apt-TEST ## h2spec, Autobahn and gRPC's cases, beside others, to docs/h2spec.md, autobahn.md and grpc-interop.md
 	CGO_ENABLED=0 $(GO) test -count=1 -timeout 5m -run TestH2spec ./mitm/http2 -write $(CURDIR)/docs/h2spec.md
 	wstest=$$(cmd/serge-net/testdata/wstest.sh $(CURDIR)/bin/autobahn) && \
 	CGO_ENABLED=0 $(GO) test -count=1 -timeout 40m -run TestAutobahn ./cmd/serge-net -wstest $$wstest -write-autobahn $(CURDIR)/docs/autobahn.md
+	CGO_ENABLED=0 $(GO) test -count=1 -timeout 10m -run TestGRPCInterop ./cmd/serge-net -write-grpc $(CURDIR)/docs/grpc-interop.md
 
 VM_TESTS ?= .
 VM_SERIES ?= all

@@ -66,6 +66,7 @@ type configTable struct {
 	Publish     []string `toml:"publish" flag:"publish"`
 	UDP         []string `toml:"udp" flag:"udp"`
 	UpstreamCA  []string `toml:"upstream_ca" flag:"upstream-ca"`
+	Proto       []string `toml:"proto" flag:"proto"`
 	ProxyPort   *int64   `toml:"proxy_port" flag:"listen"`
 }
 
@@ -279,9 +280,11 @@ func (t *configTable) resolve(dir string) {
 		joined := filepath.Join(dir, *t.KeyFile)
 		t.KeyFile = &joined
 	}
-	for i, ca := range t.UpstreamCA {
-		if !filepath.IsAbs(ca) {
-			t.UpstreamCA[i] = filepath.Join(dir, ca)
+	for _, files := range [][]string{t.UpstreamCA, t.Proto} {
+		for i, f := range files {
+			if !filepath.IsAbs(f) {
+				files[i] = filepath.Join(dir, f)
+			}
 		}
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/serge-net/serge-net/cassette"
+	"github.com/serge-net/serge-net/cassette/descriptor"
 	"github.com/serge-net/serge-net/certs"
 	"github.com/serge-net/serge-net/exchange"
 	"github.com/serge-net/serge-net/mitm"
@@ -45,6 +46,8 @@ type engine struct {
 	player   *cassette.Player   // nil: nothing is replayed
 	callback *callback          // asked by player; nil: nobody is
 
+	descriptors *descriptor.Set // what the fields of gRPC's messages are called; nil: nothing is said of that
+
 	ca *certs.CA
 }
 
@@ -61,6 +64,9 @@ func (e *engine) check() (err error) {
 		return err
 	}
 	if e.rules, err = e.flags.matchFlags.rules(); err != nil {
+		return err
+	}
+	if e.descriptors, err = describedBy(e.flags.proto); err != nil {
 		return err
 	}
 	if e.roots, err = certs.UpstreamRoots(e.flags.upstreamCA...); err != nil {

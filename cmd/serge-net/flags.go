@@ -28,6 +28,7 @@ type engineFlags struct {
 	order   string
 	unused  string
 	matchFlags
+	proto         []string
 	latency       string
 	matchCallback []string
 	shiftDates    string
@@ -73,6 +74,7 @@ func (f *engineFlags) register(c *cobra.Command) {
 	s.StringVar(&f.unused, "unused", "ignore", "what is said of recordings that were not asked for: their number, a line for each, or that and exit code 98")
 	s.StringVar(&f.latency, "latency", "none", "how long a served answer takes: no time, as long as recorded or a part of it, or a time")
 	s.StringVar(&f.shiftDates, "shift-dates", "on", "move the dates in served headers to today")
+	s.StringSliceVar(&f.proto, "proto", nil, "call fields of gRPC by the names in `FILE`, a .proto file or a descriptor set")
 	f.recordFlags.register(c)
 	f.redact.register(c)
 	s.StringSliceVar(&f.bypass, "bypass", nil, "let `HOST|CIDR|PORT` pass untouched and unrecorded")
@@ -99,6 +101,7 @@ func (f *engineFlags) register(c *cobra.Command) {
 	choices(c, "unused", "ignore", "report", "fail")
 	choices(c, "shift-dates", "on", "off")
 	c.MarkFlagFilename("upstream-ca", "pem", "crt")
+	c.MarkFlagFilename("proto", "proto", "binpb", "pb", "protoset")
 }
 
 // choices holds the values of c's flag name to words, and has the shell complete

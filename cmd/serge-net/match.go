@@ -24,6 +24,8 @@ func (e *engine) playOptions() cassette.PlayOptions {
 		Rules:     e.rules,
 		KeepDates: e.flags.shiftDates == "off",
 		Redact:    e.redact,
+
+		Descriptors: e.descriptors,
 	}
 	if len(e.flags.matchCallback) > 0 {
 		e.callback = &callback{argv: e.flags.matchCallback}

@@ -52,7 +52,7 @@ func (e *engine) open(ctx context.Context) error {
 // record opens what the mode records to, if it does.
 func (e *engine) record() (err error) {
 	opt := e.flags.recordFlags.options()
-	opt.Encrypt, opt.Format, opt.Redact = e.flags.encrypt, formatCalled(e.flags.format), e.redact
+	opt.Encrypt, opt.Format, opt.Redact, opt.Descriptors = e.flags.encrypt, formatCalled(e.flags.format), e.redact, e.descriptors
 	if e.flags.cassette == defaultCassette {
 		opt.Command = e.command
 	}
