@@ -71,12 +71,15 @@ func BenchmarkSerge(b *testing.B) {
 	if strings.Contains("WebSocket", *only) {
 		results.rivals = l.sockets()
 	}
-	if *only != "WebSocket" {
+	if *only != "WebSocket" && *only != "gRPC" {
 		l.record()
 		results.startup = l.startup()
 		results.lanes = l.lanes()
 		l.loads(results)
 		l.bulk(results)
+	}
+	if strings.Contains("gRPC", *only) {
+		l.calls(results)
 	}
 	if err := results.write(*output); err != nil {
 		b.Fatal(err)

@@ -78,7 +78,7 @@ Written by `+"`make bench`"+` on %s; package bench says how. Only ratios within 
 	fmt.Fprintf(w, `## Answers of %d B over TLS 1.3
 
 Medians of %d rounds of %d s; the ratios are medians of those of single rounds. Direct is nginx, whose CPU time is the
-one to beat; record is serge-net between client and nginx, replay serge-net in nginx's place. Spread is how far the worst
+one to beat, and of gRPC grpc-go's server; record is serge-net between client and nginx, replay serge-net in nginx's place. Spread is how far the worst
 round of any variant was from its median. On a machine that others load, nginx's one thread gets less of it than Go's
 several: the ratios then flatter serge-net, and CPU time is the figure to compare.
 
