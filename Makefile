@@ -12,7 +12,7 @@ DEMO_PACKAGES := curl ca-certificates python3
 TEST_PACKAGES := $(DEMO_PACKAGES) gcc libc6-dev clang llvm libbpf-dev nginx-light wget \
 	python3-requests nodejs default-jdk-headless openssl nghttp2-client musl-tools procps bind9-dnsutils util-linux \
 	iptables iproute2 systemd libcap2-bin tmux cpio libnss3-tools libxml2-utils git python3-pip python3-venv python3-websockets node-ws python3-httpx python3-h2 python3-aiohttp \
-	redis-server redis-tools python3-redis python3-aiosmtpd
+	redis-server redis-tools python3-redis python3-aiosmtpd python3-grpcio
 TEST_ALL_PACKAGES := $(TEST_PACKAGES) gradle junit4 $(MATRIX_PACKAGES) tshark ruby-vcr ruby-webmock $(DATABASE_PACKAGES)
 # Servers and clients of databases, whose conversations are recorded and replayed.
 DATABASE_PACKAGES := postgresql-15 postgresql-client-15 python3-psycopg2 python3-asyncpg mariadb-server mariadb-client python3-pymysql
