@@ -307,6 +307,11 @@ func (r *rig) fuzzingServer(name, out, port string) (stop func()) {
 	if err := cmd.Start(); err != nil {
 		r.t.Fatal(err)
 	}
+	end := sync.OnceFunc(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait() // that it was killed
+	})
+	r.t.Cleanup(end)
 	unbridge := r.bridge(net.JoinHostPort(testnet.Lookup(testnet.WWW).V4.String(), port), local)
 	deadline := time.Now().Add(20 * time.Second)
 	for {
@@ -322,7 +327,6 @@ func (r *rig) fuzzingServer(name, out, port string) (stop func()) {
 	}
 	return func() {
 		unbridge()
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait() // that it was killed
+		end()
 	}
 }
