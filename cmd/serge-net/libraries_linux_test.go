@@ -20,6 +20,7 @@ type studio struct {
 	*rig
 	dir, node, python string
 	origin            string // HOST:PORT
+	chance            bool   // a replay may end early, and then has to say so
 }
 
 // studioPort is where the server listens.
@@ -106,7 +107,8 @@ func (s *studio) holds(env []string, argv ...string) string {
 	s.net.Gone()
 	defer s.net.Back()
 	replayed := s.replay("c", argv...)
-	if d := cmp.Diff(direct.stdout, replayed.stdout); d != "" {
+	told := s.chance && strings.Contains(replayed.stderr, "ended early: MESSAGE ")
+	if d := cmp.Diff(direct.stdout, replayed.stdout); d != "" && !told {
 		t.Errorf("replayed prints other than direct (-direct +replayed):\n%s\n%s", d, replayed.stderr)
 	}
 	return direct.stdout
@@ -124,6 +126,7 @@ func TestSocketLibraries(t *testing.T) {
 	} {
 		t.Run(scene, func(t *testing.T) {
 			s := s.in(t)
+			s.chance = scene == "socket.io" // which begins with polls: see docs/websocket.md
 			s.holds([]string{"NODE_EXTRA_CA_CERTS=" + s.net.CAFile}, s.node, filepath.Join(s.dir, "node/talk.mjs"), s.origin, scene)
 		})
 	}
