@@ -2,14 +2,20 @@ package main
 
 import (
 	"os"
+	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/serge-net/serge-net/redirect/testnet"
 )
 
+// clock is the time in a date.
+var clock = regexp.MustCompile(`[0-9]+ [A-Z][a-z]+ [0-9]+ [0-9:]+ GMT`)
+
 // TestHTTP2 has clients of many makes tell all that they see of HTTP/2, and see
-// it again in the replay.
+// it again in the replay, and where all of it misses and goes on.
 func TestHTTP2(t *testing.T) {
 	r := newRig(t)
 	const h2 = "https://" + testnet.H2
@@ -42,6 +48,10 @@ func TestHTTP2(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			r := r.in(t, "")
 			got := r.same(c.argv...)
+			o := r.well(append([]string{"run", "--mode", "new", "--cassette", "mixed", "--"}, c.argv...)...)
+			if d := cmp.Diff(clock.ReplaceAllString(got, "TIME"), clock.ReplaceAllString(o.stdout, "TIME")); d != "" {
+				t.Errorf("where it misses it prints (-recorded +mixed):\n%s", d)
+			}
 			for _, want := range c.want {
 				if !strings.Contains(got, want) {
 					t.Errorf("it prints %q; want %q", got, want)

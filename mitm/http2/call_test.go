@@ -68,6 +68,37 @@ func TestUpstreamEnds(t *testing.T) {
 	}
 }
 
+// TestUpstreamSpared: an origin that needs no more of a request is told of as
+// that, also where it resets what still came.
+func TestUpstreamSpared(t *testing.T) {
+	u, _ := upToFrames(t, func(o *rawOrigin) {
+		o.next(http2.FrameHeaders)
+		o.say(func(w *wire) {
+			w.headers(1, true, ":status", "200")
+			w.WriteRSTStream(1, http2.ErrCodeNo)
+			w.WriteRSTStream(1, http2.ErrCodeStreamClosed)
+		})
+		o.next(http2.FrameGoAway)
+	})
+	c, err := u.Call(t.Context(), asks("POST", "/"), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := &listener{}
+	err = c.Answer(func(e exchange.Event) error {
+		u.mu.Lock()
+		for e.Kind == exchange.KindEnd && !c.gone { // both are here
+			c.moved.Wait()
+		}
+		u.mu.Unlock()
+		got.emit(e)
+		return nil
+	})
+	if diff := cmp.Diff([]string{"s1 200", "s1 complete", "s1 reset"}, got.lines); diff != "" || err != nil {
+		t.Errorf("%v, told (-want +got):\n%s", err, diff)
+	}
+}
+
 // TestUpstreamLeft: a client that leaves ends the exchange as it did, whatever
 // that waits for.
 func TestUpstreamLeft(t *testing.T) {

@@ -211,8 +211,9 @@ func (u *Upstream) frame(f http2.Frame) error {
 	case *http2.WindowUpdateFrame:
 		return u.update(f, c.sending())
 	case *http2.RSTStreamFrame:
-		if c != nil {
-			c.gone, c.spared = true, c.over && !c.gone
+		if c != nil { // it may come twice: what was on its way meets a closed stream
+			c.spared = c.spared || c.over && !c.gone
+			c.gone = true
 			c.moved.Broadcast()
 		}
 	case *http2.GoAwayFrame:
