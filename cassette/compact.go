@@ -65,18 +65,11 @@ func (s *Store) compact(t *tape, name string, opt RecordOptions, incomplete bool
 	if old, err = c.aim(t, old, exists, incomplete); err != nil {
 		return sum, err
 	}
-	news, err := t.interactions()
+	news, err := t.recorded(opt)
 	if err != nil {
 		return sum, err
 	}
-	sum.Recorded = len(news)
-	for _, i := range news {
-		i.trim(opt)
-	}
-	if err := nameFields(news, opt.Descriptors); err != nil {
-		return sum, err
-	}
-	sum.Doubtful = slices.DeleteFunc(slices.Clone(news), func(i *Interaction) bool { return !i.Doubtful() })
+	sum.Recorded, sum.Doubtful = len(news), slices.DeleteFunc(slices.Clone(news), func(i *Interaction) bool { return !i.Doubtful() })
 	if len(news)+len(t.dns)+len(t.pins) == 0 {
 		if old != nil {
 			sum.Interactions = old.Len()
@@ -111,6 +104,18 @@ func (s *Store) compact(t *tape, name string, opt RecordOptions, incomplete bool
 	}
 	sum.Path, sum.Changed = c.path(), true
 	return sum, nil
+}
+
+// recorded are the interactions of t as opt has them kept.
+func (t *tape) recorded(opt RecordOptions) ([]*Interaction, error) {
+	news, err := t.interactions()
+	if err != nil {
+		return nil, err
+	}
+	for _, i := range news {
+		i.trim(opt)
+	}
+	return news, nameFields(news, opt.Descriptors)
 }
 
 // aim decides where c writes and in what form, and returns what of old, which may be

@@ -162,31 +162,13 @@ func (c *Cassette) readElement(n *node, profiles map[string]Connection, files op
 			return fmt.Errorf("/response%w", err)
 		}
 	}
-	for k, m := range n.get("upgraded").get("messages").elements() {
-		msg, err := readPiece(m, files)
-		if err != nil {
-			return fmt.Errorf("/upgraded/messages/%d%w", k, err)
-		}
-		i.Upgraded = append(i.Upgraded, msg)
+	err := i.readSaid(n, files)
+	if errors.Is(err, errPayload) {
+		c.others = append(c.others, read)
+		return nil
 	}
-	if v := n.get("websocket"); !v.isNull() {
-		var err error
-		i.WebSocket, err = readWebSocket(v, files)
-		if errors.Is(err, errPayload) {
-			c.others = append(c.others, read)
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("/websocket%w", err)
-		}
-		if i.WebSocket.Close != nil {
-			i.ClosedBy = i.WebSocket.Close.From
-		}
-	}
-	if v := n.get("grpc"); !v.isNull() {
-		if err := i.readCall(v); err != nil {
-			return fmt.Errorf("/grpc%w", err)
-		}
+	if err != nil {
+		return err
 	}
 	i.frameBodies()
 	if n.get("upgraded").text("closed_by") == exchange.Server.String() {
@@ -202,6 +184,32 @@ func (c *Cassette) readElement(n *node, profiles map[string]Connection, files op
 	}
 	c.Interactions = append(c.Interactions, i)
 	return i.rekey(rules{})
+}
+
+// readSaid reads what was said behind the heads of i, or by turns. An error that is
+// errPayload is of what this version does not play.
+func (i *Interaction) readSaid(n *node, files opener) (err error) {
+	for k, m := range n.get("upgraded").get("messages").elements() {
+		msg, err := readPiece(m, files)
+		if err != nil {
+			return fmt.Errorf("/upgraded/messages/%d%w", k, err)
+		}
+		i.Upgraded = append(i.Upgraded, msg)
+	}
+	if v := n.get("websocket"); !v.isNull() {
+		if i.WebSocket, err = readWebSocket(v, files); err != nil {
+			return fmt.Errorf("/websocket%w", err)
+		}
+		if i.WebSocket.Close != nil {
+			i.ClosedBy = i.WebSocket.Close.From
+		}
+	}
+	if v := n.get("grpc"); !v.isNull() {
+		if err := i.readCall(v); err != nil {
+			return fmt.Errorf("/grpc%w", err)
+		}
+	}
+	return nil
 }
 
 func (r *Request) read(n *node, files opener) error {

@@ -47,12 +47,7 @@ func (t *tape) interaction(k *take) (*Interaction, error) {
 		i.Request.End = exchange.Truncated // nobody saw its end
 	}
 	if k.raw() {
-		i.Request.End, i.Request.EndCode = exchange.Complete, 0
-		i.Timing.Start = k.start
-		if err := t.conversation(i, k); err != nil {
-			return nil, err
-		}
-		return i, i.rekey(rules{})
+		return i, errors.Join(t.conversation(i, k), i.rekey(rules{}))
 	}
 	i.Timing = Timing{Start: k.start, Send: sent - k.start}
 	if k.res == nil {

@@ -153,46 +153,57 @@ func (t *tape) event(typ byte, e *eye, size int, at int64) {
 			take.socket.add(from, m, marked, segment{at + int64(size-len(e.b)), int64(len(e.b))}, when-take.headAt)
 		}
 	case recData, recMarked:
-		chunk, raw := int64(e.num()), e.bytes()
-		coding := ""
-		if typ == recMarked {
-			coding = e.str()
-		}
-		seg := segment{at + int64(size-len(e.b)), int64(len(e.b))}
-		if from == exchange.Server && !take.answers() {
-			return
-		}
-		if take.socket != nil {
-			take.socket.foreign(from, seg, when-take.headAt)
-			return
-		}
-		if body := take.data(s, from, chunk, raw, seg, when); typ == recMarked {
-			body.marked, body.coding = true, coding
-		}
-		take.step(from, CallSays, when)
+		take.said(e, from, typ == recMarked, at+int64(size), when)
 	case recPiece:
 		s.msg.piece(Piece{when - take.headAt, int64(e.num())})
 	case recTrails:
 		s.trailers = e.fields()
 		s.msg.RawEnd = bytes.Clone(e.bytes())
 	case recEnd:
-		s.end = &exchange.End{How: exchange.How(min(e.num(), uint64(exchange.Left))), Code: uint32(e.num()), Err: e.str()}
-		s.endAt = when
-		if s.end.How == exchange.Complete || from == exchange.Server {
-			take.step(from, CallEnd, when)
-		}
-		if take.socket != nil {
-			take.socket.ended[from] = true
-		}
-		take.ended(from, when)
-		if raw := e.bytes(); len(raw) > 0 {
-			s.msg.RawEnd = bytes.Clone(raw)
-		}
-		s.end.Phase, s.end.Errno, s.end.Wait = exchange.Phase(e.str()), e.str(), e.dur()
+		take.over(e, from, when)
 	case recTLS:
 		take.handshake = e.handshake(reel.origin)
 		take.talk = append(take.talk, piece{from: from, at: when, what: secures})
 	}
+}
+
+// said takes a piece of body in, which ends at end in the journal.
+func (k *take) said(e *eye, from exchange.Side, marked bool, end int64, when time.Duration) {
+	chunk, raw := int64(e.num()), e.bytes()
+	coding := ""
+	if marked {
+		coding = e.str()
+	}
+	seg := segment{end - int64(len(e.b)), int64(len(e.b))}
+	switch {
+	case from == exchange.Server && !k.answers():
+		return
+	case k.socket != nil:
+		k.socket.foreign(from, seg, when-k.headAt)
+		return
+	}
+	if body := k.data(&k.sides[from], from, chunk, raw, seg, when); marked {
+		body.marked, body.coding = true, coding
+	}
+	k.step(from, CallSays, when)
+}
+
+// over takes in how from ended.
+func (k *take) over(e *eye, from exchange.Side, when time.Duration) {
+	s := &k.sides[from]
+	s.end = &exchange.End{How: exchange.How(min(e.num(), uint64(exchange.Left))), Code: uint32(e.num()), Err: e.str()}
+	s.endAt = when
+	if s.end.How == exchange.Complete || from == exchange.Server {
+		k.step(from, CallEnd, when)
+	}
+	if k.socket != nil {
+		k.socket.ended[from] = true
+	}
+	k.ended(from, when)
+	if raw := e.bytes(); len(raw) > 0 {
+		s.msg.RawEnd = bytes.Clone(raw)
+	}
+	s.end.Phase, s.end.Errno, s.end.Wait = exchange.Phase(e.str()), e.str(), e.dur()
 }
 
 // start begins a take.

@@ -117,6 +117,7 @@ func (t *tape) conversation(i *Interaction, k *take) error {
 		i.Connection.ALPN, i.Connection.SNI, i.Connection.Names = k.handshake.ALPN, k.handshake.SNI, k.handshake.Names
 	}
 	i.Connection.Scheme = k.req.Scheme
+	i.Request.End, i.Request.EndCode, i.Timing.Start = exchange.Complete, 0, k.start
 	i.ClosedBy, i.TCP = k.partedBy(), k.tcp()
 	last := len(k.talk)
 	for last > 0 && k.talk[last-1].what == ceases {
