@@ -116,6 +116,31 @@ func TestEveryExportedNameHasADoc(t *testing.T) {
 	}
 }
 
+// TestSizes holds that a file is a page to read and a function one to see: at most
+// 400 and 60 lines. Tests may have longer tables.
+func TestSizes(t *testing.T) {
+	for p, text := range tracked(t, ".go") {
+		if n := strings.Count(text, "\n"); n > 400 && !strings.Contains(p, "_bpfe") {
+			t.Errorf("%s has %d lines", p, n)
+		}
+		if strings.HasSuffix(p, "_test.go") {
+			continue
+		}
+		fset := token.NewFileSet()
+		f, err := parser.ParseFile(fset, p, text, parser.SkipObjectResolution)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, d := range f.Decls {
+			if n := fset.Position(d.End()).Line - fset.Position(d.Pos()).Line + 1; n > 60 {
+				if fn, ok := d.(*ast.FuncDecl); ok {
+					t.Errorf("%s: %s has %d lines", p, fn.Name.Name, n)
+				}
+			}
+		}
+	}
+}
+
 // undocumented lists p's exported names without a comment of their own or, for
 // constants and variables, of their group.
 func undocumented(p *doc.Package) []string {
