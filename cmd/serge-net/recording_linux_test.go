@@ -141,12 +141,18 @@ func TestBigBody(t *testing.T) {
 	upload := func(n int64) []string {
 		return []string{"curl", "-sS", "-H", "Expect:", "-T", fmt.Sprint(n), "http://" + testnet.WWW + "/echo"}
 	}
+	raw := func(n int64) []string {
+		return []string{"bash", "-c", fmt.Sprintf("exec 3<>/dev/tcp/%s/4000; echo %d >&3; exec cat <&3", testnet.TCP, n)}
+	}
 	for name, argv := range map[string]func(int64) []string{
-		"HTTP/1.1": download("http://" + testnet.WWW), "HTTP/2": download("https://" + testnet.H2), "echo": upload,
+		"HTTP/1.1": download("http://" + testnet.WWW), "HTTP/2": download("https://" + testnet.H2), "echo": upload, "TCP": raw,
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := &rig{t: t, net: r.net, dir: t.TempDir()}
-			if name == "echo" {
+			if name == "TCP" {
+				r.net.Serve("listening", debianPython, "-c", filesByName, tcpAddr(), r.dir)
+			}
+			if name == "echo" || name == "TCP" {
 				r.random(t, 1<<10)
 				r.random(t, size)
 			}
@@ -168,6 +174,17 @@ func TestBigBody(t *testing.T) {
 		})
 	}
 }
+
+// filesByName is a server of files: who says the name of one, in a line, gets it.
+const filesByName = `
+import socket, sys
+l = socket.create_server((sys.argv[1], 4000))
+print("listening", flush=True)
+while True:
+    c, _ = l.accept()
+    with c, open(sys.argv[2] + "/" + c.makefile().readline().strip(), "rb") as f:
+        c.sendfile(f)
+`
 
 // random makes a file of n bytes, called n, of what /bytes serves.
 func (r *rig) random(t *testing.T, n int64) {
