@@ -64,6 +64,7 @@ func (y *play) converse(l *live, h *exchange.Head, answer func(exchange.Event) e
 	if len(c.left) == 0 {
 		y.drop(l)
 		m := l.p.newMiss(y.o, l)
+		m.URL = strings.TrimSuffix(m.URL, "/") // as other misses of connections have it
 		m.Reason, m.Hosts = "no recording for this host and port, and what is said is no HTTP", l.p.c.Hosts()
 		return m
 	}
@@ -131,7 +132,7 @@ func (p *Player) told(s string) string {
 // miss ends the conversation for a reason.
 func (c *conversation) miss(reason string) error {
 	m := c.l.p.newMiss(c.y.o, c.l)
-	m.Reason = reason
+	m.URL, m.Reason = strings.TrimSuffix(m.URL, "/"), reason
 	c.y.drop(c.l)
 	return m
 }
