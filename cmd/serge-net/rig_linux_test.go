@@ -17,6 +17,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
 	"github.com/serge-net/serge-net/redirect"
@@ -93,6 +94,7 @@ type rig struct {
 	dir     string
 	backend string   // "" is serge-net's own choice
 	enter   []string // what serge-net is started by
+	chance  bool     // a replay may end early, and then has to say so
 }
 
 func newRig(t *testing.T) *rig {
@@ -196,4 +198,27 @@ func (r *rig) well(args ...string) outcome {
 		r.t.Fatalf("serge-net %s: exit code %d\nstdout: %s\nstderr: %s", strings.Join(args, " "), o.code, o.stdout, o.stderr)
 	}
 	return o
+}
+
+// holds holds argv to print the same direct, where env has it trust the origin,
+// recorded, and replayed without a network. It returns that.
+func (r *rig) holds(env []string, argv ...string) string {
+	t := r.t
+	t.Helper()
+	direct := r.runWith(env, "", argv...)
+	if direct.code != 0 || direct.stdout == "" {
+		t.Fatalf("direct: exit code %d\n%s\n%s", direct.code, direct.stdout, direct.stderr)
+	}
+	recorded := r.record("c", argv...)
+	if d := cmp.Diff(direct.stdout, recorded.stdout); d != "" {
+		t.Errorf("recorded prints other than direct (-direct +recorded):\n%s", d)
+	}
+	r.net.Gone()
+	defer r.net.Back()
+	replayed := r.replay("c", argv...)
+	told := r.chance && strings.Contains(replayed.stderr, "ended early: MESSAGE ")
+	if d := cmp.Diff(direct.stdout, replayed.stdout); d != "" && !told {
+		t.Errorf("replayed prints other than direct (-direct +replayed):\n%s\n%s", d, replayed.stderr)
+	}
+	return direct.stdout
 }
