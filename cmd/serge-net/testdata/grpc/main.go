@@ -4,6 +4,7 @@
 //	grpcpeers serve [cert.pem key.pem]   on descriptor 3 in clear text, on 4 in TLS, on 5 by Connect's library
 //	grpcpeers connect PROTOCOL ADDRESS   calls by Connect's library
 //	grpcpeers miss PROTOCOL ADDRESS      calls what is not recorded
+//	grpcpeers ask SIZE ADDRESS [reflection]   one call for so many bytes, behind a call of reflection
 //	grpcpeers list
 //	grpcpeers run CASE ADDRESS [ca.pem]  "all" runs all that are no chance, one after the other
 package main
@@ -45,6 +46,10 @@ func main() {
 		}
 	case len(os.Args) == 4 && os.Args[1] == "miss":
 		missConnect(context.Background(), os.Args[2], os.Args[3])
+	case len(os.Args) >= 4 && os.Args[1] == "ask":
+		if err := ask(context.Background(), os.Args[2], os.Args[3], len(os.Args) > 4); err != nil {
+			log.Fatal(err)
+		}
 	case len(os.Args) >= 4 && os.Args[1] == "run":
 		if err := run(os.Args[2], os.Args[3], os.Args[4:]); err != nil {
 			log.Fatal(err)
