@@ -1,7 +1,6 @@
 package redirect
 
 import (
-	"encoding/json"
 	"fmt"
 	"net/netip"
 	"testing"
@@ -73,12 +72,7 @@ func TestDatagramsByRule(t *testing.T) {
 	}
 	hold := func(t *testing.T, d *Diversion) {
 		serverOf(t, d, otherPorts)
-		in, _ := json.Marshal(cases)
-		out, _ := output(t, d, self(t, "ask", string(in))...)
-		var got []questionResult
-		if err := json.Unmarshal([]byte(out), &got); err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
+		got := told(t, d, cases)
 		for i, c := range cases {
 			want := c.want()
 			if i >= len(cases)-len(refused) {
@@ -144,12 +138,7 @@ func TestDatagramsSlots(t *testing.T) {
 		cases = append(cases, questionCase{"", unix.AF_INET6, true, []string{fmt.Sprintf("[fd5e:7267::%x]:123", i+1)}})
 	}
 	cases = append(cases, questionCase{"", unix.AF_INET6, true, []string{"[fd5e:7267::1]:443"}}, questionCase{"", unix.AF_INET6, true, []string{"[2001:db8::53]:53"}})
-	in, _ := json.Marshal(cases)
-	out, _ := output(t, d, self(t, "ask", string(in))...)
-	var got []questionResult
-	if err := json.Unmarshal([]byte(out), &got); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	got := told(t, d, cases)
 	for i, r := range got {
 		want := ""
 		if i == 12 || i == 13 {

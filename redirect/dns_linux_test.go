@@ -210,15 +210,23 @@ func everyQuestion(t *testing.T, d *Diversion) {
 	asks(t, d, cases)
 }
 
-// asks has the target ask cases, and holds what comes of each to what it is to see.
-func asks(t *testing.T, d *Diversion, cases []questionCase) {
+// told has the target ask cases, and returns what came of each.
+func told(t *testing.T, d *Diversion, cases []questionCase) []questionResult {
 	t.Helper()
 	in, _ := json.Marshal(cases)
 	out, _ := output(t, d, self(t, "ask", string(in))...)
-	var got, want []questionResult
+	var got []questionResult
 	if err := json.Unmarshal([]byte(out), &got); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
+	return got
+}
+
+// asks has the target ask cases, and holds what comes of each to what it is to see.
+func asks(t *testing.T, d *Diversion, cases []questionCase) {
+	t.Helper()
+	got := told(t, d, cases)
+	var want []questionResult
 	for _, c := range cases {
 		want = append(want, c.want())
 	}
@@ -231,12 +239,7 @@ func TestOtherLocalNameServer(t *testing.T) { eachLane(t, testOtherLocalNameServ
 
 func testOtherLocalNameServer(t *testing.T) {
 	d := diverted(t, Target{})
-	in, _ := json.Marshal([]questionCase{{"", unix.AF_INET, true, []string{"127.0.0.53:53"}}})
-	out, _ := output(t, d, self(t, "ask", string(in))...)
-	var got []questionResult
-	if err := json.Unmarshal([]byte(out), &got); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	got := told(t, d, []questionCase{{"", unix.AF_INET, true, []string{"127.0.0.53:53"}}})
 	if got[0].Err != unix.ECONNREFUSED.Error() {
 		t.Errorf("a loopback name server that is no resolver: %+v; want %v", got[0], unix.ECONNREFUSED)
 	}

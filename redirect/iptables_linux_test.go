@@ -124,18 +124,7 @@ func TestIPTablesQuestions(t *testing.T) {
 			Resolvers: []netip.Addr{netip.MustParseAddr("127.0.0.53"), netip.MustParseAddr("::1"), netip.MustParseAddr("10.0.0.2")},
 		})
 		nameServer(t, d)
-		in, _ := json.Marshal(cases)
-		out, _ := output(t, d, self(t, "ask", string(in))...)
-		var got, want []questionResult
-		if err := json.Unmarshal([]byte(out), &got); err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
-		for _, c := range cases {
-			want = append(want, c.want())
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("answers (-want +got):\n%s", diff)
-		}
+		asks(t, d, cases)
 	})
 }
 

@@ -1,7 +1,6 @@
 package redirect
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -52,15 +51,10 @@ func TestQUICLeftAlone(t *testing.T) {
 		target.Hermetic = true
 		d := diverted(t, target)
 		serverOf(t, d, quicPort)
-		in, _ := json.Marshal([]questionCase{
+		got := told(t, d, []questionCase{
 			{"loopback", unix.AF_INET, true, []string{"127.0.0.1:443"}},
 			{"except", unix.AF_INET, true, []string{"10.0.0.1:443"}},
 		})
-		out, _ := output(t, d, self(t, "ask", string(in))...)
-		var got []questionResult
-		if err := json.Unmarshal([]byte(out), &got); err != nil {
-			t.Fatalf("%v: %s", err, out)
-		}
 		if got[0].Err != unix.ECONNREFUSED.Error() || len(got[1].Answers) > 0 || got[1].Err == "" {
 			t.Errorf("%+v; want one refused, one without an answer", got)
 		}
@@ -79,12 +73,7 @@ func TestQUICSlots(t *testing.T) {
 		cases = append(cases, questionCase{"", unix.AF_INET6, false, []string{fmt.Sprintf("[2001:db8::%x]:443", i+1)}})
 	}
 	cases = append(cases, questionCase{"", unix.AF_INET6, false, []string{"[2001:db8::53]:53"}})
-	in, _ := json.Marshal(cases)
-	out, _ := output(t, d, self(t, "ask", string(in))...)
-	var got []questionResult
-	if err := json.Unmarshal([]byte(out), &got); err != nil {
-		t.Fatalf("%v: %s", err, out)
-	}
+	got := told(t, d, cases)
 	for i, r := range got {
 		want := ""
 		if i >= 24 && i < 40 {
