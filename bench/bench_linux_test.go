@@ -156,17 +156,22 @@ func (l *lab) loads(r *results) {
 		r.idle[v] = memory(l.tb, pid, "VmRSS")
 	}
 	for _, sc := range wanted {
-		var got [variants][]sample
-		for range *rounds {
-			for v, s := range sessions {
-				got[v] = append(got[v], l.load(sc, s, servers[v]))
-			}
-		}
-		r.add(sc.name, got)
+		r.add(sc.name, l.alternate(sc, sessions, servers))
 	}
 	for _, s := range sessions {
 		s.close()
 	}
+}
+
+// alternate measures the variants of sc in turn, once a round.
+func (l *lab) alternate(sc scenario, sessions [variants]*session, servers [variants]int) (got [variants][]sample) {
+	l.tb.Helper()
+	for range *rounds {
+		for v, s := range sessions {
+			got[v] = append(got[v], l.load(sc, s, servers[v]))
+		}
+	}
+	return got
 }
 
 // nginx is the process id of the small internet's nginx.

@@ -35,13 +35,7 @@ func (l *lab) calls(r *results) {
 	once.close()
 	sessions := [variants]*session{l.open(), l.open("record", "load-calls"), l.open("replay", "calls")}
 	servers := [variants]int{server, sessions[record].pid, sessions[replay].pid}
-	var got [variants][]sample
-	for range *rounds {
-		for v, s := range sessions {
-			got[v] = append(got[v], l.load(sc, s, servers[v]))
-		}
-	}
-	r.add(sc.name, got)
+	r.add(sc.name, l.alternate(sc, sessions, servers))
 	for _, s := range sessions {
 		s.close()
 	}
