@@ -10,35 +10,11 @@ import (
 // BenchmarkDialogue is a message of a client and the server's answer to it, played.
 func BenchmarkDialogue(b *testing.B) {
 	const turns = 1000
-	s, err := Open(b.TempDir())
-	if err != nil {
-		b.Fatal(err)
-	}
-	r, err := s.Record("x", RecordOptions{With: "serge-net test"})
-	if err != nil {
-		b.Fatal(err)
-	}
-	w, err := r.Open(origin())
-	if err != nil {
-		b.Fatal(err)
-	}
 	var said []phrase
 	for n := range turns {
 		said = append(said, phrase(fmt.Sprintf(`> {"op":"echo","n":%d,"text":"so much is said by a program in one go"}`, n)), phrase(fmt.Sprintf(`< {"op":"echo","n":%d,"text":"so much is said by a program in one go"}`, n)))
 	}
-	tellSocket(b, w, 0, "", said...)
-	w.Close()
-	if _, err := r.Close(false); err != nil {
-		b.Fatal(err)
-	}
-	c, err := s.Load("x")
-	if err != nil {
-		b.Fatal(err)
-	}
-	p, err := c.Player(PlayOptions{})
-	if err != nil {
-		b.Fatal(err)
-	}
+	p := benched(b, func(w exchange.Watch) { tellSocket(b, w, 0, "", said...) })
 	var says [][]exchange.Event
 	for n := 0; n < len(said); n += 2 {
 		says = append(says, said[n].events(1, 0))
@@ -50,6 +26,7 @@ func BenchmarkDialogue(b *testing.B) {
 	var y exchange.Play
 	for n := 0; b.Loop(); n++ {
 		if n%turns == 0 {
+			var err error
 			if y, err = p.Open(origin()); err != nil {
 				b.Fatal(err)
 			}

@@ -8,38 +8,15 @@ import (
 
 // BenchmarkPlayCall is a unary call that is played.
 func BenchmarkPlayCall(b *testing.B) {
-	s, err := Open(b.TempDir())
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer s.Close()
 	es := callEvents(nil, sent(numeral(2, 1024)), over, received(proto(1, "0123456789")), done)
-	r, err := s.Record("x", RecordOptions{})
-	if err != nil {
-		b.Fatal(err)
-	}
-	w, err := r.Open(origin())
-	if err != nil {
-		b.Fatal(err)
-	}
-	for _, e := range es {
-		e.Stream = 1
-		if err := w.Event(e); err != nil {
-			b.Fatal(err)
+	p := benched(b, func(w exchange.Watch) {
+		for _, e := range es {
+			e.Stream = 1
+			if err := w.Event(e); err != nil {
+				b.Fatal(err)
+			}
 		}
-	}
-	w.Close()
-	if _, err := r.Close(false); err != nil {
-		b.Fatal(err)
-	}
-	c, err := s.Load("x")
-	if err != nil {
-		b.Fatal(err)
-	}
-	p, err := c.Player(PlayOptions{})
-	if err != nil {
-		b.Fatal(err)
-	}
+	})
 	y, err := p.Open(origin())
 	if err != nil {
 		b.Fatal(err)

@@ -115,6 +115,38 @@ func watching(t *testing.T) (s *Store, r *Recorder, w exchange.Watch, dir string
 	return s, r, w, dir
 }
 
+// benched is a player of what tell tells of one connection.
+func benched(b *testing.B, tell func(exchange.Watch)) *Player {
+	b.Helper()
+	s, err := Open(b.TempDir())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { s.Close() })
+	r, err := s.Record("x", RecordOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	w, err := r.Open(origin())
+	if err != nil {
+		b.Fatal(err)
+	}
+	tell(w)
+	w.Close()
+	if _, err := r.Close(false); err != nil {
+		b.Fatal(err)
+	}
+	c, err := s.Load("x")
+	if err != nil {
+		b.Fatal(err)
+	}
+	p, err := c.Player(PlayOptions{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	return p
+}
+
 // filesOf are the files below dir.
 func filesOf(t *testing.T, dir string) []string {
 	t.Helper()
