@@ -58,11 +58,6 @@ type Server struct {
 	Connect bool
 }
 
-// Serve serves the client at conn by play: see Server.Serve.
-func Serve(ctx context.Context, conn net.Conn, scheme string, play Play) {
-	(&Server{Scheme: scheme, Play: play}).Serve(ctx, conn)
-}
-
 // Serve plays to the client at conn until that closes or ctx is done, and returns
 // why it came to its end. It owns conn, and returns when all its calls of Play have. conn begins with the
 // client's preface: it is TLS whose handshake is done and agreed on h2, or clear

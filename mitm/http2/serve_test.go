@@ -71,6 +71,11 @@ func script(l *listener, answers map[string][]exchange.Event) Play {
 	}
 }
 
+// Serve serves the client at conn by play alone.
+func Serve(ctx context.Context, conn net.Conn, scheme string, play Play) {
+	(&Server{Scheme: scheme, Play: play}).Serve(ctx, conn)
+}
+
 // serve serves play on one end of a pipe for as long as the test runs, and
 // returns the other, its server's bytes decoded to the listener.
 func serve(t *testing.T, play Play) (net.Conn, *listener) {
